@@ -1,0 +1,398 @@
+# Everything is built here; the lines that compile and link are part of the
+# lesson. `make help` lists what can be asked for.
+
+# ---- The lists --------------------------------------------------------------
+
+# Servers, model:variant:kind; a model's first is its default (its source is
+# <model>/server.cpp, the others' <model>/server_<variant>.cpp). The kind says
+# by what rules the source is measured: thread, level (readiness, reported as
+# long as it lasts), readiness (any other) or completion.
+SERVERS := \
+  blocking:thread:thread \
+  epoll:level:level \
+  iouring:multishot:completion
+
+# Clients, model:variant, likewise.
+CLIENTS := \
+  blocking:thread \
+  epoll:level \
+  iouring:completion
+
+# What a model links with, and the package that brings it. Without the package
+# the model is left out, and said to be.
+LIBS_iouring := -luring
+NEED_iouring := liburing-dev
+
+# Parts in the order in which their archives are linked: each may use those
+# behind it. The linker thus keeps the arrows of ARCHITECTURE.md.
+PARTS := program net node dht protocol
+
+# ---- The compiler -----------------------------------------------------------
+
+# release, asan (with UBSan), tsan, coverage, fuzz (clang++-19 only)
+MODE ?= release
+ifneq ($(filter coverage fuzz,$(MAKECMDGOALS)),)
+MODE := $(firstword $(filter coverage fuzz,$(MAKECMDGOALS)))
+endif
+BUILD := build/$(MODE)
+BIN := $(BUILD)/bin
+
+FLAGS_release := -O2
+FLAGS_asan := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all \
+  -fno-omit-frame-pointer
+FLAGS_tsan := -O1 -fsanitize=thread
+FLAGS_coverage := -O0 --coverage -fprofile-update=atomic
+FLAGS_fuzz := -O1 -fsanitize=fuzzer-no-link,address,undefined \
+  -fno-sanitize-recover=all
+ifeq ($(FLAGS_$(MODE)),)
+$(error MODE=$(MODE) is none of: release asan tsan coverage fuzz)
+endif
+ifeq ($(MODE),fuzz)
+CXX := clang++-19
+endif
+
+CXXFLAGS := -std=c++23 $(FLAGS_$(MODE)) -g -Wall -Wextra -Wpedantic -Werror -I.
+COMPILE = $(CXX) $(CXXFLAGS)
+LINK = $(CXX) $(FLAGS_$(MODE)) -pthread
+
+# ---- What the machine has ---------------------------------------------------
+
+# package=what shows that it is there: a header, or a program.
+RUN_PACKAGES := g++=$(notdir $(firstword $(CXX))) make=make \
+  liburing-dev=liburing.h libaio-dev=libaio.h libcli11-dev=CLI/CLI.hpp \
+  libssl-dev=openssl/evp.h
+TEST_PACKAGES := libgtest-dev=gtest/gtest.h redis-tools=redis-benchmark \
+  strace=strace valgrind=valgrind gcovr=gcovr
+BENCH_PACKAGES := redis-tools=redis-benchmark python3=python3
+DEV_PACKAGES := clang-19=clang++-19 libclang-rt-19-dev=clang++-19 \
+  clang-tidy-19=clang-tidy-19 clang-format-19=clang-format-19 python3=python3
+
+PLACES := $(subst :, ,$(PATH):$(CPATH)) /usr/include /usr/local/include
+there = $(wildcard $(addsuffix /$(word 2,$(subst =, ,$1)),$(PLACES)))
+absent = $(foreach p,$1,$(if $(call there,$p),,$(word 1,$(subst =, ,$p))))
+
+GOALS := $(or $(MAKECMDGOALS),all)
+RUNS := $(filter run-% serve-% test test-% check bench coverage,$(GOALS))
+TESTS := $(filter test test-% check coverage,$(GOALS))
+BENCHES := $(filter bench,$(GOALS))
+BUILDS := $(filter-out help clean deps deps-% doctor format diff,$(GOALS))
+MISSING := $(call absent,$(RUN_PACKAGES)) \
+  $(if $(TESTS),$(call absent,$(TEST_PACKAGES))) \
+  $(if $(BENCHES),$(call absent,$(BENCH_PACKAGES)))
+
+# Who wants to run or test gets what is missing: make makes the makefiles that
+# it includes before anything else, and then reads all of them anew.
+ifneq ($(and $(RUNS),$(strip $(MISSING)),$(if $(MAKE_RESTARTS),,first)),)
+include build/installed
+build/installed: FORCE
+	@tests/tools/install.sh $(MISSING)
+	@mkdir -p $(@D) && touch $@
+else ifneq ($(BUILDS),)
+STOPS := $(filter g++ libcli11-dev libssl-dev \
+  $(if $(TESTS),libgtest-dev),$(MISSING))
+$(if $(STOPS),$(error missing: $(STOPS); type: \
+  sudo apt-get install -y $(STOPS)))
+TOLD := yes
+endif
+
+# ---- What follows from the lists --------------------------------------------
+
+field = $(word $1,$(subst :, ,$2))
+models = $(foreach v,$1,$(call field,1,$v))
+names = $(foreach v,$1,$(call field,1,$v)-$(call field,2,$v))
+of_model = $(filter $1:%,$2)
+
+MODELS := $(shell printf '%s\n' $(call models,$(SERVERS)) | uniq)
+LEFT_OUT := $(foreach m,$(MODELS),$(if $(filter $(NEED_$m),$(MISSING)),$m))
+MODELS := $(filter-out $(LEFT_OUT),$(MODELS))
+SERVERS := $(filter-out $(LEFT_OUT:%=%:%),$(SERVERS))
+CLIENTS := $(filter-out $(LEFT_OUT:%=%:%),$(CLIENTS))
+$(if $(TOLD),$(foreach m,$(LEFT_OUT),$(info SKIP $m: $(NEED_$m) is \
+  missing; type: sudo apt-get install -y $(NEED_$m))))
+
+SERVER_NAMES := $(call names,$(SERVERS))
+CLIENT_NAMES := $(call names,$(CLIENTS))
+PROGRAMS := $(BIN)/ring \
+  $(SERVER_NAMES:%=$(BIN)/%-server) $(CLIENT_NAMES:%=$(BIN)/%-client) \
+  $(MODELS:%=$(BIN)/%-server) $(MODELS:%=$(BIN)/%-client)
+ARCHIVES := $(PARTS:%=$(BUILD)/lib/%.a)
+PEERS := $(foreach p,$(wildcard bench/peers/*.cpp),$(BIN)/$(subst _,-,$(basename \
+  $(notdir $p))))
+
+# Test binaries: one per part that has files, one per fuzz target, one per
+# server.
+parts_with_tests = $(foreach p,$1,$(if $(wildcard tests/$p/*.cpp),$p))
+FUZZ := $(patsubst tests/fuzz/%.cpp,fuzz-%,$(wildcard tests/fuzz/*.cpp))
+UNIT_SUITES := $(call parts_with_tests,protocol dht node net program) $(FUZZ)
+STYLE_SUITES := $(call parts_with_tests,style)
+MODEL_SUITES := $(SERVER_NAMES:%=model-%)
+BLACK_BOX_SUITES := $(call parts_with_tests,conformance)
+TOOLS := $(patsubst tests/tools/%.cpp,$(BUILD)/tests/tools/%, \
+  $(filter-out tests/tools/fuzz_smoke.cpp,$(wildcard tests/tools/*.cpp)))
+
+# ---- Compiling and linking --------------------------------------------------
+
+all: $(PROGRAMS)  ## build every program
+
+# Another compiler or other flags: everything is built anew.
+FLAGS_FILE := $(BUILD)/flags
+ifneq ($(BUILDS),)
+ifneq ($(file <$(FLAGS_FILE)),$(COMPILE))
+$(shell mkdir -p $(BUILD))
+$(file >$(FLAGS_FILE),$(COMPILE))
+endif
+endif
+
+# Tests spend their time in compiling, not in running: half of it is -O2.
+TEST_FLAGS_release := -O0
+$(BUILD)/obj/tests/%.o $(MODELS:%=$(BUILD)/obj/%/test.o): \
+  CXXFLAGS += $(TEST_FLAGS_$(MODE)) -g1
+
+$(BUILD)/obj/%.o: %.cpp $(FLAGS_FILE)
+	@mkdir -p $(@D)
+	$(COMPILE) -MMD -MP -c $< -o $@
+
+# program/server.cpp, client.cpp and ring.cpp are mains, the rest is shared.
+MAINS := $(foreach m,server client ring,$(BUILD)/obj/program/$m.o)
+objects = $(patsubst %.cpp,$(BUILD)/obj/%.o,$(wildcard $1/*.cpp))
+define PART
+$(BUILD)/lib/$1.a: $(filter-out $(MAINS),$(call objects,$1))
+	@mkdir -p $$(@D)
+	@rm -f $$@
+	ar rcs $$@ $$^
+endef
+$(foreach p,$(PARTS),$(eval $(call PART,$p)))
+
+# One server: its own file, its model's default client (by which the node asks
+# other nodes), and what all servers share.
+source_of = $(BUILD)/obj/$1/$2$(if $(filter $3,$(firstword \
+  $(call of_model,$1,$4))),,_$(call field,2,$3)).o
+default_client = $(call source_of,$1,client,$(firstword \
+  $(call of_model,$1,$(CLIENTS))),$(CLIENTS))
+define SERVER_RULES
+$(BIN)/$1-$2-server: $(BUILD)/obj/program/server.o \
+    $(call source_of,$1,server,$3,$(SERVERS)) $(call default_client,$1) \
+    $(ARCHIVES)
+	@mkdir -p $$(@D)
+	$$(LINK) $$^ $$(LIBS_$1) -lcrypto -o $$@
+$(BUILD)/tests/model-$1-$2: $(BUILD)/obj/$1/test.o $(call objects,tests/model) \
+    $(call objects,tests/model) \
+    $(call source_of,$1,server,$3,$(SERVERS)) $(call default_client,$1) \
+    $(ARCHIVES)
+	@mkdir -p $$(@D)
+	$$(LINK) $$^ -lgtest_main -lgtest $$(LIBS_$1) -lcrypto -o $$@
+run-$1-$2: $(BIN)/ring $(BIN)/$1-$2-server $(BIN)/$1-client
+	$$< --servers $(BIN)/$1-$2-server --client $(BIN)/$1-client --count 8
+serve-$1-$2: $(BIN)/$1-$2-server
+	$$< $$(ARGS)
+endef
+define CLIENT_RULES
+$(BIN)/$1-$2-client: $(BUILD)/obj/program/client.o \
+    $(call source_of,$1,client,$3,$(CLIENTS)) $(ARCHIVES)
+	@mkdir -p $$(@D)
+	$$(LINK) $$^ $$(LIBS_$1) -lcrypto -o $$@
+endef
+define MODEL_RULES
+$(BIN)/$1-server: $(BIN)/$2-server
+	ln -sf $$(<F) $$@
+$(BIN)/$1-client: $(BIN)/$3-client
+	ln -sf $$(<F) $$@
+run-$1: run-$2
+serve-$1: serve-$2
+test-$1: programs tests
+	@$$(SUITES) $(patsubst %,model-%,$(call names,$(call \
+	  of_model,$1,$(SERVERS)))) $(BLACK_BOX_SUITES)
+test-$1: export SERVERS = $(call names,$(call of_model,$1,$(SERVERS)))
+test-$1: export CLIENTS = $(call names,$(call of_model,$1,$(CLIENTS)))
+endef
+first = $(firstword $(call names,$(call of_model,$1,$2)))
+$(foreach v,$(SERVERS),$(eval $(call \
+  SERVER_RULES,$(call field,1,$v),$(call field,2,$v),$v)))
+$(foreach v,$(CLIENTS),$(eval $(call \
+  CLIENT_RULES,$(call field,1,$v),$(call field,2,$v),$v)))
+$(foreach m,$(MODELS),$(eval $(call \
+  MODEL_RULES,$m,$(call first,$m,$(SERVERS)),$(call first,$m,$(CLIENTS)))))
+
+# A model that was left out can be asked for, and says why not (exit code 77).
+$(foreach m,$(LEFT_OUT),run-$m serve-$m):
+	@exit 77
+$(foreach m,$(LEFT_OUT),test-$m):
+	@tests/tools/suites.sh $(BUILD)
+
+$(BIN)/ring: $(BUILD)/obj/program/ring.o $(ARCHIVES)
+	@mkdir -p $(@D)
+	$(LINK) $^ -lcrypto -o $@
+
+# ---- Tests ------------------------------------------------------------------
+
+# Unit tests are linked with all parts; the others look from outside.
+define SUITE
+$(BUILD)/tests/$1: $(call objects,tests/$1) $2
+	@mkdir -p $$(@D)
+	$$(LINK) $$^ -lgtest_main -lgtest -lcrypto -o $$@
+endef
+$(foreach s,$(filter-out fuzz-%,$(UNIT_SUITES)),$(eval $(call \
+  SUITE,$s,$(ARCHIVES))))
+$(foreach s,$(STYLE_SUITES) $(BLACK_BOX_SUITES),$(eval $(call SUITE,$s)))
+
+# With clang++ a fuzz target is a program of its own (MODE=fuzz); everywhere
+# else it is a test over a fixed sequence of inputs.
+ifeq ($(MODE),fuzz)
+$(BUILD)/tests/fuzz-%: $(BUILD)/obj/tests/fuzz/%.o $(ARCHIVES)
+	@mkdir -p $(@D)
+	$(LINK) -fsanitize=fuzzer $^ -lcrypto -o $@
+else
+$(BUILD)/tests/fuzz-%: $(BUILD)/obj/tests/fuzz/%.o \
+    $(BUILD)/obj/tests/tools/fuzz_smoke.o $(ARCHIVES)
+	@mkdir -p $(@D)
+	$(LINK) $^ -lgtest_main -lgtest -lcrypto -o $@
+endif
+
+$(BUILD)/tests/tools/%: $(BUILD)/obj/tests/tools/%.o
+	@mkdir -p $(@D)
+	$(LINK) $^ -o $@
+
+define PEER
+$1: $(BUILD)/obj/bench/peers/$(subst -,_,$(notdir $1)).o
+	@mkdir -p $$(@D)
+	$$(LINK) $$^ -o $$@
+endef
+$(foreach p,$(PEERS),$(eval $(call PEER,$p)))
+
+ALL_SUITES := $(UNIT_SUITES) $(STYLE_SUITES) $(MODEL_SUITES) \
+  $(BLACK_BOX_SUITES)
+programs: $(PROGRAMS)
+tests: $(ALL_SUITES:%=$(BUILD)/tests/%) $(TOOLS)
+
+# What the suites know of the build. They read the lists of programs from
+# here, and a program that is missing is a failure.
+SUITES := tests/tools/suites.sh $(BUILD)
+export BIN := $(BIN)
+export MODE
+export STYLE_ROOT := $(CURDIR)
+export LEFT_OUT_REASONS := $(foreach m,$(LEFT_OUT),$m:$(NEED_$m))
+export ASAN_OPTIONS := halt_on_error=1:detect_leaks=1:abort_on_error=0
+export UBSAN_OPTIONS := halt_on_error=1:print_stacktrace=1
+export TSAN_OPTIONS := halt_on_error=1:second_deadlock_stack=1
+ifneq ($(filter asan tsan,$(MODE)),)
+export SAMPLED := 1
+endif
+
+test check test-all bench: export SERVERS := $(SERVER_NAMES)
+test check test-all: export CLIENTS := $(CLIENT_NAMES)
+
+ifeq ($(SERVER),)
+test: programs tests  ## all tests; SERVER=./mine holds that program alone to the contract
+	@$(SUITES) $(ALL_SUITES)
+else
+test: $(BLACK_BOX_SUITES:%=$(BUILD)/tests/%) $(TOOLS)
+	@$(SUITES) $(BLACK_BOX_SUITES)
+endif
+## test-<model>: the tests of one model
+
+# Under a sanitizer every server is tried, sampled; else one will do.
+ifeq ($(SAMPLED),)
+CHECKED := $(firstword $(filter epoll-%,$(SERVER_NAMES)) $(SERVER_NAMES))
+check: export SERVERS := $(CHECKED)
+check: export CLIENTS := $(firstword $(filter $(CHECKED),$(CLIENT_NAMES)) \
+  $(CLIENT_NAMES))
+check: export SAMPLED := 1
+endif
+check: programs tests  ## what every commit passes, within a minute: unit, style, one variant
+	@$(SUITES) $(UNIT_SUITES) $(STYLE_SUITES) $(BLACK_BOX_SUITES)
+
+test-all: export EVERYTHING := 1
+test-all: programs tests  ## nothing sampled, the sanitizers, and coverage
+	@$(SUITES) $(ALL_SUITES)
+	$(MAKE) test MODE=asan
+	$(MAKE) test MODE=tsan
+	$(MAKE) coverage
+
+coverage: $(UNIT_SUITES:%=$(BUILD)/tests/%)  ## branches of the pure parts that the unit tests reach
+	@find $(BUILD) -name '*.gcda' -delete
+	@$(SUITES) $(UNIT_SUITES)
+	gcovr --root . --object-directory $(BUILD) --branches \
+	  --exclude-throw-branches --exclude-unreachable-branches \
+	  --filter protocol/ --filter node/ --filter dht/ \
+	  --fail-under-branch 100 $(BUILD)
+
+FUZZ_TIME ?= 60
+fuzz: $(FUZZ:%=$(BUILD)/tests/%)  ## fuzz each parser for FUZZ_TIME=60 seconds
+	@mkdir -p $(FUZZ:%=$(BUILD)/corpus/%)
+	set -e; for target in $(FUZZ); do \
+	  $(BUILD)/tests/$$target -max_total_time=$(FUZZ_TIME) -timeout=5 \
+	    $(BUILD)/corpus/$$target $(wildcard tests/fuzz/corpus); \
+	done
+
+bench: programs $(PEERS)  ## CPU per request beside a bare echo and Redis; ARGS="--help"
+	bench/run $(ARGS)
+
+# ---- Running ----------------------------------------------------------------
+
+## run-<model>[-<variant>]: a ring of its servers echoes, stores and looks up
+## serve-<model>[-<variant>]: one server; ARGS="--port 7000 ..."
+
+source_file = $(firstword $(wildcard $(subst -,/server_,$1).cpp) \
+  $(firstword $(subst -, ,$1))/$(or $(SIDE),server).cpp)
+diff:  ## two models side by side: A=blocking B=epoll; SIDE=client
+	$(if $(and $(A),$(B)),,$(error diff wants two names: make diff A=blocking B=epoll))
+	@diff --side-by-side --expand-tabs --width=166 \
+	  $(call source_file,$(A)) $(call source_file,$(B)) || test $$? = 1
+
+# ---- The machine ------------------------------------------------------------
+
+deps: deps-run deps-test  ## install what running and testing need
+deps-run:
+	@tests/tools/install.sh $(call absent,$(RUN_PACKAGES))
+deps-test:
+	@tests/tools/install.sh $(call absent,$(TEST_PACKAGES))
+deps-dev: deps  ## and what developing needs: clang 19, its tidy and format
+	@tests/tools/install.sh $(call absent,$(DEV_PACKAGES))
+doctor:  ## what works on this machine, what does not, why, and the remedy
+	@tests/tools/doctor.sh $(BIN) "$(CXX)" $(SERVER_NAMES) \
+	  $(foreach m,$(LEFT_OUT),$m:$(NEED_$m))
+
+# ---- The sources ------------------------------------------------------------
+
+SOURCES := $(wildcard *.cpp $(foreach d,$(PARTS) $(MODELS) bench bench/peers \
+  tests/*,$d/*.cpp))
+HEADERS := $(wildcard $(foreach d,$(PARTS) $(MODELS) bench bench/peers \
+  tests/*,$d/*.hpp))
+
+format:  ## clang-format, in place
+	clang-format-19 -i $(SOURCES) $(HEADERS)
+tidy:  ## clang-tidy
+	@printf '%s\n' $(SOURCES) | xargs -P $$(nproc) -n 4 sh -c \
+	  'clang-tidy-19 --quiet --warnings-as-errors="*" "$$@" -- -std=c++23 -I.' tidy
+
+define ENTRY
+  {"directory": "$(CURDIR)", "file": "$1",
+   "command": "$(COMPILE) -c $1"}$2
+endef
+define newline
+
+
+endef
+comma := ,
+compile_commands.json: FORCE  ## for clangd and its like
+	$(file >$@,[$(foreach s,$(SOURCES),$(newline)$(call ENTRY,$s,$(if \
+	  $(filter $s,$(lastword $(SOURCES))),,$(comma))))$(newline)])
+	@echo "$@: $(words $(SOURCES)) files"
+
+clean:  ## remove build/
+	rm -rf build
+
+help:  ## this list
+	@awk -F ':.*  ## |^## |: ' '/^[a-z_.-]+:.*  ## / \
+	  { printf "%-22s %s\n", $$1, $$2 } \
+	  /^## / { printf "%-22s %s\n", $$2, $$3 }' $(firstword $(MAKEFILE_LIST))
+
+FORCE:
+.PHONY: all programs tests test check test-all coverage fuzz bench diff deps \
+  deps-run deps-test deps-dev doctor format tidy clean help FORCE \
+  $(foreach n,$(MODELS) $(SERVER_NAMES),run-$n serve-$n test-$n)
+.DELETE_ON_ERROR:
+.SECONDARY:
+.SUFFIXES:
+
+-include $(wildcard $(foreach d,obj/*/*.d obj/*/*/*.d,$(BUILD)/$d))

@@ -1,0 +1,291 @@
+"""What is measured: each started as a fresh process, asked, and ended.
+
+A contestant is a server of the suite (`epoll-level`, or a path to any program
+that keeps docs/contract.md), `bare-echo`, or `redis`. The environment says
+where they are:
+
+  BIN      directory of the programs (default build/release/bin)
+  SERVERS  names of the servers, separated by blanks (default: the programs
+           named <model>-<variant>-server that are there)
+"""
+
+import ctypes
+import glob
+import os
+import pathlib
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+BIN = pathlib.Path(os.environ.get("BIN", ROOT / "build/release/bin")).resolve()
+SCRATCH = ROOT / "build/bench"
+
+BARE = "bare-echo"
+REDIS = "redis"
+READY_SECONDS = 30
+STOP_SECONDS = 10
+REFUSED = 77  # what a server says when the machine cannot run its model
+
+
+class Skipped(Exception):
+    """A contestant cannot run on this machine; the text says why."""
+
+
+class Failed(Exception):
+    """A contestant should have run and did not, or answered wrongly."""
+
+
+def server_names():
+    """The suite's servers: from SERVERS, else what BIN holds. The links
+    <model>-server name a variant a second time and are left out."""
+    if os.environ.get("SERVERS"):
+        return os.environ["SERVERS"].split()
+    found = sorted(glob.glob(str(BIN / "*-*-server")))
+    return [pathlib.Path(path).name.removesuffix("-server") for path in found]
+
+
+def redis_program():
+    """Debian's redis-server. The package redis-tools holds it under the name
+    redis-check-rdb: one binary, which looks at the name it is called by."""
+    if found := shutil.which("redis-server"):
+        return found
+    twin = shutil.which("redis-check-rdb")
+    if not twin:
+        raise Skipped("Redis is not installed: apt install redis-tools")
+    SCRATCH.mkdir(parents=True, exist_ok=True)
+    link = SCRATCH / "redis-server"
+    link.unlink(missing_ok=True)
+    link.symlink_to(twin)
+    return str(link)
+
+
+def program_of(name):
+    """The file of a contestant other than Redis."""
+    if "/" in name:
+        path = pathlib.Path(name).resolve()
+    else:
+        path = BIN / (name if name == BARE else f"{name}-server")
+    if not os.access(path, os.X_OK):
+        raise Failed(f"{name}: no program {path}")
+    return str(path)
+
+
+def request(*words):
+    parts = [b"*%d\r\n" % len(words)]
+    for word in words:
+        word = word.encode()
+        parts.append(b"$%d\r\n%s\r\n" % (len(word), word))
+    return b"".join(parts)
+
+
+def read_reply(stream):
+    """One reply as its raw bytes, whatever it is made of."""
+    line = stream.readline()
+    if not line.endswith(b"\r\n"):
+        raise Failed(f"the server ended the conversation after {line!r}")
+    kind, count = line[:1], line[1:].strip()
+    if kind == b"$" and int(count) >= 0:
+        return line + stream.read(int(count) + 2)
+    if kind == b"*":
+        return line + b"".join(read_reply(stream) for _ in range(int(count)))
+    return line
+
+
+class Ended(Failed):
+    """A contestant ended a conversation."""
+
+
+class Running:
+    """A started contestant. Ends it when the `with` block is left."""
+
+    def __init__(self, name, process, port, errors):
+        self.name = name
+        self.pid = process.pid
+        self.port = port
+        self._process = process
+        self._errors = errors
+        self._clock = process_clock(process.pid)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def connect(self):
+        peer = socket.create_connection(("127.0.0.1", self.port), timeout=20)
+        peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return peer
+
+    def ask(self, *words):
+        """One request over a connection of its own; the raw reply."""
+        with self.connect() as peer, peer.makefile("rb") as stream:
+            peer.sendall(request(*words))
+            return read_reply(stream)
+
+    def echo_reply(self, text):
+        """What a right answer to ECHO is; the bare echo repeats the request."""
+        if self.name.startswith(BARE):
+            return request("ECHO", text)
+        return b"$%d\r\n%s\r\n" % (len(text), text.encode())
+
+    def echo(self, peer, text):
+        """One ECHO over an open connection; its answer must be right."""
+        expected = self.echo_reply(text)
+        peer.sendall(request("ECHO", text))
+        answer = b""
+        while len(answer) < len(expected):
+            got = peer.recv(len(expected) - len(answer))
+            if not got:
+                raise Ended(f"{self.name} ended after {answer!r} of an ECHO")
+            answer += got
+            if not expected.startswith(answer):
+                raise Failed(f"{self.name} answered an ECHO with {answer!r}")
+
+    def calls(self):
+        """System calls so far by name, from INFO; {} where it has none."""
+        reply = self.ask("INFO", "syscalls")
+        found = {}
+        for line in reply.decode(errors="replace").split("\r\n"):
+            if line.startswith("syscall_"):
+                name, _, count = line.removeprefix("syscall_").partition(":")
+                found[name] = int(count)
+        return found
+
+    def cpu_seconds(self):
+        """User and system time of all its threads, the ended ones included:
+        the sum of utime and stime of /proc/PID/stat, which has ticks of 10 ms,
+        read from the clock behind it, which has ns (clock_getcpuclockid(3))."""
+        return time.clock_gettime(self._clock)
+
+    def settled_cpu_seconds(self):
+        """The same once it has done what the last load left it to do (to close
+        its connections), which shows when the time stands still."""
+        before = self.cpu_seconds()
+        for _ in range(20):
+            time.sleep(0.001)
+            now = self.cpu_seconds()
+            if now == before:
+                break
+            before = now
+        return before
+
+    def anonymous_bytes(self):
+        """Memory of its own that is not a file's (proc(5), smaps_rollup)."""
+        with open(f"/proc/{self.pid}/smaps_rollup") as lines:
+            for line in lines:
+                if line.startswith("Anonymous:"):
+                    return int(line.split()[1]) * 1024
+        raise Failed("smaps_rollup has no line Anonymous")
+
+    def terminate(self):
+        """SIGTERM, and no waiting; once it has ended, nothing."""
+        self._process.send_signal(signal.SIGTERM)
+
+    def stop(self):
+        """SIGTERM, then whatever it takes. Returns what it wrote to stderr."""
+        self.terminate()
+        try:
+            self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        if self._process.stdout:
+            self._process.stdout.close()
+        self._errors.seek(0)
+        text = self._errors.read().decode(errors="replace")
+        self._errors.close()
+        return text
+
+
+def process_clock(pid):
+    clock = ctypes.c_int()
+    if ctypes.CDLL(None).clock_getcpuclockid(pid, ctypes.byref(clock)) != 0:
+        raise Failed(f"process {pid} has no CPU clock")
+    return clock.value
+
+
+def pin(cpu):
+    """For preexec_fn: the process and all threads it will have run there."""
+    return None if cpu is None else lambda: os.sched_setaffinity(0, {cpu})
+
+
+def start(name, cpu=None, wrapper=(), options=()):
+    """Starts a contestant on a CPU, below a wrapper such as valgrind, and
+    returns it Running once it can be connected to."""
+    SCRATCH.mkdir(parents=True, exist_ok=True)
+    if name == REDIS:
+        return start_redis(cpu, wrapper, options)
+    # The same program a second time, to see what the machine alone does.
+    program = program_of(BARE if name.startswith(BARE) else name)
+    errors = open(SCRATCH / f"{pathlib.Path(name).name}.stderr", "w+b")
+    with socket.socket() as listener:
+        # Bound here and inherited: no port can be taken in between.
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+        fd = str(listener.fileno())
+        process = subprocess.Popen(
+            [*wrapper, program, "--listen-fd", fd, *options],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            pass_fds=(listener.fileno(),),
+            preexec_fn=pin(cpu),
+        )
+    line = read_ready_line(process)
+    if not line.startswith("ready "):
+        code = process.poll()
+        text = Running(name, process, port, errors).stop().strip()
+        last = text.splitlines()[-1] if text else f"said {line!r}"
+        if code == REFUSED:
+            raise Skipped(last)
+        raise Failed(f"{name} did not become ready (exit code {code}): {last}")
+    return Running(name, process, port, errors)
+
+
+def read_ready_line(process):
+    """The first line of its output; "" if it ends or is silent for long."""
+    if not select.select([process.stdout], [], [], READY_SECONDS)[0]:
+        return ""
+    line = process.stdout.readline().decode(errors="replace")
+    if not line:
+        process.wait()
+    return line
+
+
+def start_redis(cpu, wrapper, options):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    errors = open(SCRATCH / "redis.log", "w+b")
+    settings = {
+        "port": port,
+        "bind": "127.0.0.1",
+        "save": "",
+        "appendonly": "no",
+        "io-threads": "1",
+        "daemonize": "no",
+        "dir": SCRATCH,
+        "logfile": "",
+    }
+    words = [w for k, v in settings.items() for w in (f"--{k}", str(v))]
+    process = subprocess.Popen(
+        [*wrapper, redis_program(), *words, *options],
+        stdin=subprocess.DEVNULL,
+        stdout=errors,
+        stderr=errors,
+        preexec_fn=pin(cpu),
+    )
+    running = Running(REDIS, process, port, errors)
+    give_up = time.monotonic() + READY_SECONDS
+    while process.poll() is None and time.monotonic() < give_up:
+        try:
+            running.ask("PING")
+            return running
+        except OSError:
+            time.sleep(0.02)
+    raise Failed(f"redis did not become ready: {running.stop()[-300:]}")

@@ -1,0 +1,63 @@
+#pragma once
+// The system calls of this model, counted where they are made, and what it
+// takes to call a thread back from a system call in which it sleeps.
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/time.h>
+
+#include <algorithm>
+#include <cstdint>
+
+#include "net/sys.hpp"
+
+namespace sys {
+
+inline constexpr Counted<"setsockopt", ::setsockopt> setsockopt;
+
+}  // namespace sys
+
+namespace blocking {
+
+// Its handler does nothing: the signal is sent for the EINTR that it causes.
+inline constexpr int wake_signal = SIGUSR1;
+
+inline void install_wake_signal() {
+  struct sigaction action{};
+  action.sa_handler = [](int) {};
+  ::sigaction(wake_signal, &action, nullptr);  // no SA_RESTART
+}
+
+// In the threads that may be called back; everywhere else it stays blocked.
+inline void admit_wake_signal() {
+  sigset_t set;
+  ::sigemptyset(&set);
+  ::sigaddset(&set, wake_signal);
+  ::pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
+}
+
+// A signal that comes a moment before the call is lost, and the call sleeps. So
+// the descriptor is made non-blocking first: whoever sleeps in it already is
+// interrupted, whoever does not yet will not fall asleep.
+inline void keep_awake(int fd) {
+  ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NONBLOCK);
+}
+inline void call_back(int fd, pthread_t thread) {
+  keep_awake(fd);
+  ::pthread_kill(thread, wake_signal);
+}
+inline void let_sleep(int fd) {
+  ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+}
+
+// For how long a call on this socket may sleep (SO_RCVTIMEO, SO_SNDTIMEO);
+// negative: without end, for which the kernel has 0.
+inline void limit(int fd, int option, std::int64_t ns) {
+  const std::int64_t us = ns < 0 ? 0 : std::max<std::int64_t>(ns / 1'000, 1);
+  const timeval time{.tv_sec = us / 1'000'000, .tv_usec = us % 1'000'000};
+  sys::setsockopt(fd, SOL_SOCKET, option, &time,
+                  static_cast<socklen_t>(sizeof time));
+}
+
+}  // namespace blocking

@@ -1,0 +1,210 @@
+// # The blocking client
+//
+// One thread per peer: it says what there is to say, sleeps until all of that
+// is sent, sleeps until all of it is answered, and only then has an ear for
+// something new. The thread that began them all sleeps until there is a new
+// peer, or something to say to one.
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+#include "blocking/calls.hpp"
+#include "net/client.hpp"
+
+namespace {
+
+struct Connection {
+  Connection(protocol::Peer& with, std::uint64_t tag) : peer(with), id(tag) {}
+
+  protocol::Peer& peer;
+  std::uint64_t id;
+  std::thread thread;
+  // The rest is under the client's lock.
+  net::Fd socket;
+  bool speak = false;  // there is something to say
+  std::condition_variable told;
+};
+
+class Client {
+ public:
+  Client(protocol::Agenda& agenda, net::Mailbox& mailbox)
+      : agenda_(agenda), mailbox_(mailbox) {
+    mailbox_.on_ring([this] {
+      const std::scoped_lock lock(mutex_);
+      rung_ = true;
+      rang_.notify_all();
+    });
+  }
+
+  void run() {
+    while (!agenda_.over() && !mailbox_.stopping()) {
+      while (protocol::Peer* peer = agenda_.next()) start(*peer);
+      while (protocol::Peer* peer = agenda_.due(net::now())) speak(*peer);
+      wait();
+    }
+    stop();
+  }
+
+ private:
+  // The thread that begins the others: sleeps until there is new work.
+  void wait() {
+    constexpr protocol::Nanoseconds hour = 3'600'000'000'000;
+    const protocol::Nanoseconds left = net::sleep_until(agenda_.next_due());
+    std::unique_lock lock(mutex_);
+    rang_.wait_for(lock, std::chrono::nanoseconds(left < 0 ? hour : left),
+                   [this] { return std::exchange(rung_, false); });
+  }
+
+  void start(protocol::Peer& peer) {
+    std::unique_lock lock(mutex_);
+    peer.tag = connections_.next_id();
+    Connection& c = connections_.emplace(peer, peer.tag);
+    try {
+      c.thread = std::thread([this, &c] { serve(c); });
+    } catch (const std::system_error& error) {
+      connections_.erase(c.id);
+      lock.unlock();
+      agenda_.closed(peer, error.what());
+    }
+  }
+
+  // The peer's own thread says it, as soon as it is not asleep in a call.
+  void speak(protocol::Peer& peer) {
+    const std::scoped_lock lock(mutex_);
+    Connection* c = connections_.find(peer.tag);
+    if (!c) return;
+    c->speak = true;
+    c->told.notify_one();
+  }
+
+  // 1. CONNECT. Sleeps until the peer has answered or refused. (No signal
+  // reaches this thread, so there is no EINTR, after which connect(2) could not
+  // be called again.)
+  int connect(Connection& c) {
+    const auto address = net::parse_address(c.peer.address);
+    if (!address) return EINVAL;
+    net::Fd socket = net::open_socket(*address, 0);
+    if (!socket) return errno;
+    const int fd = socket.get();
+    {
+      // From here on stop() can wake this thread.
+      const std::scoped_lock lock(mutex_);
+      if (stopping_) return ECANCELED;
+      c.socket = std::move(socket);
+    }
+    return sys::connect(fd, address->get(), address->length) == 0 ? 0 : errno;
+  }
+
+  // 2. ARM. Nothing: each call does its own waiting.
+  // 3. WAIT. In every call; here, with nothing owed, for something to say. That
+  // the peer has closed meanwhile shows only when it is spoken to.
+  void listen(Connection& c) {
+    std::unique_lock lock(mutex_);
+    c.told.wait(lock, [&] { return c.speak || stopping_; });
+    c.speak = false;
+  }
+
+  // A peer's thread, from here to its end.
+  void serve(Connection& c) {
+    protocol::ClientSession& session = c.peer.session;
+    int error = connect(c);
+    // 4. CONNECTED. Or not.
+    if (error == 0) agenda_.connected(c.peer);
+    while (error == 0 && !session.finished() && !stopping_) {
+      agenda_.say(c.peer, net::now());
+      error = send(c);
+      while (error == 0 && session.owed() && !session.finished()) {
+        error = receive(c);
+        if (error == 0) error = send(c);
+      }
+      if (error == 0 && !session.finished()) listen(c);
+    }
+    close(c, error ? net::describe(error) : std::string(session.error()));
+  }
+
+  // 5. RECEIVE. Sleeps until something has come.
+  int receive(Connection& c) {
+    protocol::ClientSession& session = c.peer.session;
+    const auto room = session.input();
+    const ssize_t n = sys::recv(c.socket.get(), room.data(), room.size(), 0);
+    const int error = errno;
+    session.received(n > 0 ? static_cast<std::size_t>(n) : 0);
+    if (n < 0) return error == EINTR ? 0 : error;
+    if (n == 0) session.end_of_input();
+    // 6. HAND OVER. The agenda takes the replies and may have more to say.
+    agenda_.hand_over(c.peer, net::now());
+    return 0;
+  }
+
+  // 7. SEND. Sleeps until the kernel has taken all of it.
+  int send(Connection& c) {
+    protocol::ClientSession& session = c.peer.session;
+    while (session.has_output()) {
+      const auto bytes = session.output();
+      const ssize_t n =
+          sys::send(c.socket.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+      const int error = errno;
+      session.sent(n > 0 ? static_cast<std::size_t>(n) : 0);
+      if (n < 0 && error != EINTR) return error;
+    }
+    return 0;
+  }
+
+  // 8. CLOSE. The socket and the thread end here. Somebody must wait for the
+  // thread: the next one that ends.
+  void close(Connection& c, const std::string& why) {
+    protocol::Peer& peer = c.peer;
+    std::thread before;
+    {
+      const std::scoped_lock lock(mutex_);
+      before = std::exchange(last_, std::move(c.thread));
+      connections_.erase(c.id);
+    }
+    if (before.joinable()) before.join();
+    agenda_.closed(peer, why);
+    // The agenda may hand the peer out again at once; or stop() waits for us.
+    const std::scoped_lock lock(mutex_);
+    rung_ = true;
+    rang_.notify_all();
+  }
+
+  // Whoever sleeps in a call is woken by the end of its socket.
+  void stop() {
+    mailbox_.on_ring({});
+    std::unique_lock lock(mutex_);
+    stopping_ = true;
+    connections_.each([](std::uint64_t, Connection& c) {
+      if (c.socket) sys::shutdown(c.socket.get(), SHUT_RDWR);
+      c.told.notify_one();
+    });
+    rang_.wait(lock, [this] { return connections_.size() == 0; });
+    lock.unlock();
+    if (last_.joinable()) last_.join();
+  }
+
+  protocol::Agenda& agenda_;
+  net::Mailbox& mailbox_;
+  std::atomic<bool> stopping_ = false;
+  std::mutex mutex_;  // guards what follows
+  bool rung_ = false;
+  std::condition_variable rang_;
+  net::Table<Connection> connections_;
+  std::thread last_;
+};
+
+constexpr net::Ideal ideal[] = {{"recv", 1}, {"send", 1}};
+
+}  // namespace
+
+const net::Model model::client = {.name = "blocking",
+                                  .variant = "thread",
+                                  .traits = {.duplex = false},
+                                  .ideal = ideal};
+
+void model::converse(protocol::Agenda& agenda, net::Mailbox& mailbox,
+                     const net::Options&) {
+  Client(agenda, mailbox).run();
+}

@@ -1,0 +1,84 @@
+// What only this model promises: calls per request, and threads that end.
+
+#include <filesystem>
+
+#include "tests/model/loop.hpp"
+
+namespace {
+
+using tests::LaterService;
+using tests::Loop;
+using tests::soon;
+using tests::Visitor;
+
+const unsigned options_set = net::counter("sys.", "setsockopt");
+
+std::ptrdiff_t threads() {
+  using namespace std::filesystem;
+  return std::distance(directory_iterator("/proc/self/task"),
+                       directory_iterator());
+}
+
+TEST(Blocking, TheTimeToReceiveIsLimitedOnlyInsideAFrame) {
+  LaterService service;
+  Loop loop(service);
+  Visitor peer(loop.address);
+  const auto echo = [&] {
+    peer.write("ECHO a\r\n");
+    ASSERT_EQ(peer.read(7), "$1\r\na\r\n");
+  };
+  echo();
+  const std::uint64_t before = net::total(options_set);
+  for (int i = 0; i < 100; ++i) echo();
+  EXPECT_EQ(net::total(options_set), before);
+  peer.write("EC");
+  EXPECT_TRUE(soon([&] { return net::total(options_set) == before + 1; }));
+  peer.write("HO a\r\n");
+  EXPECT_EQ(peer.read(7), "$1\r\na\r\n");
+  EXPECT_TRUE(soon([&] { return net::total(options_set) == before + 2; }));
+}
+
+TEST(Blocking, AThreadEndsWithItsPeer) {
+  LaterService service;
+  Loop loop(service);
+  const std::ptrdiff_t before = threads();
+  for (int round = 0; round < 5; ++round) {
+    std::vector<std::unique_ptr<Visitor>> peers;
+    for (int i = 0; i < 40; ++i)
+      peers.push_back(std::make_unique<Visitor>(loop.address));
+    EXPECT_TRUE(soon([&] { return threads() == before + 40; }));
+    peers.clear();
+    EXPECT_TRUE(soon([&] { return loop.clients() == 0; }));
+    // The last one that ended is waited for by the next.
+    EXPECT_TRUE(soon([&] { return threads() <= before + 1; }));
+  }
+}
+
+TEST(Blocking, ThreadsInEveryKindOfSleepAreCalledBack) {
+  LaterService service;
+  Loop loop(service);
+  Visitor idle(loop.address), waiting(loop.address), deaf(loop.address);
+  idle.write("ECHO a\r\n");
+  ASSERT_EQ(idle.read(7), "$1\r\na\r\n");
+  waiting.write("LATER x\r\n");
+  const LaterService::Asked asked = service.take();
+  // It reads nothing: its thread sleeps in send(2), we in ours.
+  const std::string value(1'000'000, 'v');
+  const std::string request =
+      "*2\r\n$4\r\nECHO\r\n$1000000\r\n" + value + "\r\n";
+  std::size_t sent = 0;
+  const timeval limit{.tv_sec = 0, .tv_usec = 300'000};
+  ::setsockopt(deaf.fd(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+  for (ssize_t n = 1; n > 0; sent += n > 0 ? static_cast<std::size_t>(n) : 0)
+    n = ::send(deaf.fd(), request.data() + sent % request.size(),
+               request.size() - sent % request.size(), MSG_NOSIGNAL);
+  std::thread stopper([&] { loop.stop(); });
+  EXPECT_EQ(idle.read(1), "");
+  asked.post();
+  EXPECT_EQ(waiting.read(5), "+x\r\n");
+  idle.leave();
+  waiting.leave();
+  stopper.join();  // the deaf one is reset when its time is up
+}
+
+}  // namespace

@@ -1,0 +1,183 @@
+// # The epoll client
+//
+// One thread for all peers, as in the server: it connects, sends and receives
+// whenever one of them can, and sleeps in one wait for all of them. The agenda
+// says to whom it talks, what and when.
+
+#include <array>
+
+#include "epoll/calls.hpp"
+#include "net/client.hpp"
+
+namespace {
+
+struct Connection {
+  protocol::Peer& peer;
+  std::uint64_t id;
+  net::Fd socket;
+  std::uint32_t interest = EPOLLOUT;
+  bool connected = false;
+};
+
+class Client {
+ public:
+  Client(protocol::Agenda& agenda, net::Mailbox& mailbox)
+      : agenda_(agenda),
+        mailbox_(mailbox),
+        epoll_(net::check(sys::epoll_create1(EPOLL_CLOEXEC), "epoll_create1")) {
+    net::check(arm(EPOLL_CTL_ADD, mailbox_.fd(), EPOLLIN, mailbox_id),
+               "epoll_ctl");
+  }
+
+  void run() {
+    while (!agenda_.over() && !mailbox_.stopping()) {
+      while (protocol::Peer* peer = agenda_.next()) connect(*peer);
+      while (protocol::Peer* peer = agenda_.due(net::now())) speak(*peer);
+      turn();
+    }
+  }
+
+ private:
+  static constexpr std::uint64_t mailbox_id = 1;  // never one of the table's
+
+  // 1. CONNECT. Begun, not waited for: EINPROGRESS is the usual answer, and
+  // the socket becomes writable when it is decided.
+  void connect(protocol::Peer& peer) {
+    const auto address = net::parse_address(peer.address);
+    if (!address) return agenda_.closed(peer, "not an address");
+    net::Fd socket = net::open_socket(*address, SOCK_NONBLOCK);
+    if (!socket) return agenda_.closed(peer, net::describe(errno));
+    if (sys::connect(socket.get(), address->get(), address->length) != 0 &&
+        errno != EINPROGRESS)
+      return agenda_.closed(peer, net::describe(errno));
+    peer.tag = connections_.next_id();
+    Connection& c = connections_.emplace(peer, peer.tag, std::move(socket));
+    // 2. ARM. For its being writable: connected, or refused.
+    if (arm(EPOLL_CTL_ADD, c.socket.get(), c.interest, c.id) < 0)
+      close(c, net::describe(errno));
+  }
+
+  void speak(protocol::Peer& peer) {
+    Connection* c = connections_.find(peer.tag);
+    if (!c || !c->connected) return;
+    agenda_.say(peer, net::now());
+    serve(*c, 0);
+  }
+
+  void turn() {
+    // 3. WAIT. In nanoseconds, since a load has its times in microseconds.
+    const protocol::Nanoseconds left = net::sleep_until(agenda_.next_due());
+    const timespec timeout = net::to_timespec(left);
+    const int n = sys::epoll_pwait2(epoll_.get(), ready_.data(),
+                                    static_cast<int>(ready_.size()),
+                                    left < 0 ? nullptr : &timeout, nullptr);
+    if (n < 0 && errno != EINTR) net::check(n, "epoll_pwait2");
+    for (int i = 0; i < n; ++i) wake(ready_[i].data.u64, ready_[i].events);
+  }
+
+  void wake(std::uint64_t id, std::uint32_t events) {
+    if (id == mailbox_id) return collect();
+    Connection* c = connections_.find(id);
+    if (!c) return;
+    if (c->connected || connected(*c)) serve(*c, events);
+  }
+
+  // New work; the agenda is asked for it in run().
+  void collect() {
+    mailbox_.silence();
+    mailbox_.collect();
+  }
+
+  // 4. CONNECTED. Or not: the socket keeps what became of it (connect(2)).
+  bool connected(Connection& c) {
+    int error = 0;
+    socklen_t size = sizeof error;
+    if (::getsockopt(c.socket.get(), SOL_SOCKET, SO_ERROR, &error, &size) != 0)
+      error = errno;
+    if (error != 0) {
+      close(c, net::describe(error));
+      return false;
+    }
+    c.connected = true;
+    agenda_.connected(c.peer);
+    agenda_.say(c.peer, net::now());
+    return true;
+  }
+
+  void serve(Connection& c, std::uint32_t events) {
+    const bool readable = events & (EPOLLIN | EPOLLERR | EPOLLHUP);
+    int error = readable ? receive(c) : 0;
+    if (error == 0) error = send(c);
+    if (error == 0 && !c.peer.session.finished()) error = watch(c);
+    if (error != 0 || c.peer.session.finished())
+      close(c,
+            error ? net::describe(error) : std::string(c.peer.session.error()));
+  }
+
+  // 2. ARM, for a connection. Reading always: only so an end is noticed.
+  int watch(Connection& c) {
+    const std::uint32_t interest =
+        EPOLLIN | (c.peer.session.has_output() ? EPOLLOUT : 0u);
+    if (interest == c.interest) return 0;
+    c.interest = interest;
+    return arm(EPOLL_CTL_MOD, c.socket.get(), interest, c.id) < 0 ? errno : 0;
+  }
+
+  // 5. RECEIVE. What has arrived, at most once.
+  int receive(Connection& c) {
+    protocol::ClientSession& session = c.peer.session;
+    const auto room = session.input();
+    const ssize_t n = sys::recv(c.socket.get(), room.data(), room.size(), 0);
+    const int error = errno;
+    session.received(n > 0 ? static_cast<std::size_t>(n) : 0);
+    if (n < 0) return error == EINTR || error == EAGAIN ? 0 : error;
+    if (n == 0) session.end_of_input();
+    // 6. HAND OVER. The agenda takes the replies and may have more to say.
+    agenda_.hand_over(c.peer, net::now());
+    return 0;
+  }
+
+  // 7. SEND. What the kernel has room for.
+  int send(Connection& c) {
+    protocol::ClientSession& session = c.peer.session;
+    while (session.has_output()) {
+      const auto bytes = session.output();
+      const ssize_t n =
+          sys::send(c.socket.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+      const int error = errno;
+      session.sent(n > 0 ? static_cast<std::size_t>(n) : 0);
+      if (n < 0 && error != EINTR) return error == EAGAIN ? 0 : error;
+    }
+    return 0;
+  }
+
+  // 8. CLOSE. The agenda may hand the peer out again at once.
+  void close(Connection& c, const std::string& why) {
+    protocol::Peer& peer = c.peer;
+    connections_.erase(c.id);
+    agenda_.closed(peer, why);
+  }
+
+  int arm(int change, int fd, std::uint32_t events, std::uint64_t id) {
+    epoll_event event{.events = events, .data = {.u64 = id}};
+    return sys::epoll_ctl(epoll_.get(), change, fd, &event);
+  }
+
+  protocol::Agenda& agenda_;
+  net::Mailbox& mailbox_;
+  net::Fd epoll_;
+  net::Table<Connection> connections_;
+  std::array<epoll_event, 256> ready_;
+};
+
+constexpr net::Ideal ideal[] = {{"epoll_pwait2", 1}, {"recv", 1}, {"send", 1}};
+
+}  // namespace
+
+const net::Model model::client = {
+    .name = "epoll", .variant = "level", .ideal = ideal};
+
+void model::converse(protocol::Agenda& agenda, net::Mailbox& mailbox,
+                     const net::Options&) {
+  Client(agenda, mailbox).run();
+}

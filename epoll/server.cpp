@@ -1,0 +1,219 @@
+// # The epoll server
+//
+// One thread for all peers. The kernel keeps the list of the sockets that are
+// watched; each wait returns those on which a call would not sleep now. This
+// thread sleeps in that wait and nowhere else. Given up: the plain course of a
+// program, since every conversation has to stop and go on at any byte.
+
+#include <array>
+
+#include "epoll/calls.hpp"
+#include "net/server.hpp"
+
+namespace {
+
+struct Connection {
+  Connection(net::Guest peer, protocol::Service& service, protocol::Pool& pool,
+             protocol::ReturnAddress address)
+      : guest(std::move(peer)),
+        session(service, pool, address),
+        deadline(address.conversation) {}
+
+  net::Guest guest;
+  protocol::Session session;
+  net::Deadlines::Entry deadline;
+  std::uint32_t interest = 0;
+  bool shut = false;
+
+  int socket() const { return guest.socket.get(); }
+};
+
+class Server {
+ public:
+  // 1. LISTEN. Non-blocking: between the event and the call a peer may leave,
+  // and accept(2) would then sleep until the next one comes.
+  Server(net::Listener& listener, protocol::Service& service,
+         net::Mailbox& mailbox)
+      : listener_(listener),
+        service_(service),
+        mailbox_(mailbox),
+        pool_(service.budget()),
+        deadlines_(service.limits(), pool_),
+        epoll_(net::check(sys::epoll_create1(EPOLL_CLOEXEC), "epoll_create1")) {
+    listener_.open(SOCK_NONBLOCK);
+    // 2. ARM. Once, for new peers and for the bell; watch() does it for a
+    // connection. The kernel looks at the socket when it is added, so whoever
+    // came before is reported too.
+    net::check(arm(EPOLL_CTL_ADD, listener_.fd(), EPOLLIN, listener_id),
+               "epoll_ctl");
+    net::check(arm(EPOLL_CTL_ADD, mailbox_.fd(), EPOLLIN, mailbox_id),
+               "epoll_ctl");
+  }
+
+  void run() {
+    while (!mailbox_.stopping()) turn();
+    drain();
+  }
+
+ private:
+  // The table never gives these as ids.
+  static constexpr std::uint64_t listener_id = 0, mailbox_id = 1;
+  // So many blocks go to one peer before the others have their turn.
+  static constexpr int sends_max = 16;
+
+  void turn() {
+    // 3. WAIT. The one place where this program sleeps. The kernel copies out
+    // only the sockets that are ready: the idle ones cost nothing here.
+    const int n =
+        sys::epoll_wait(epoll_.get(), ready_.data(),
+                        static_cast<int>(ready_.size()), deadlines_.left_ms());
+    if (n < 0 && errno != EINTR) net::check(n, "epoll_wait");
+    for (int i = 0; i < n; ++i) {
+      wake(ready_[i].data.u64, ready_[i].events);
+      // So many peers can fill more than all buffers together may be.
+      if (pool_.exceeded()) expire();
+    }
+    expire();
+  }
+
+  void expire() {
+    deadlines_.expire([this](std::uint64_t id) { close(id); });
+  }
+
+  void wake(std::uint64_t id, std::uint32_t events) {
+    if (id == listener_id)
+      accept();
+    else if (id == mailbox_id)
+      collect();
+    else if (Connection* c = connections_.find(id))
+      serve(*c, events);
+    // Else it was closed by an earlier event of this very batch.
+  }
+
+  void collect() {
+    mailbox_.silence();
+    for (const protocol::Letter& letter : mailbox_.collect()) {
+      Connection* c = connections_.find(letter.conversation);
+      if (!c) continue;
+      c->session.deliver(letter.answer);
+      serve(*c, 0);
+    }
+  }
+
+  // 4. ACCEPT. One; if there are more, epoll says so again. Linux hands no
+  // O_NONBLOCK down from the listener: it is asked for here.
+  bool accept() {
+    const int fd = sys::accept4(listener_.fd(), nullptr, nullptr,
+                                SOCK_NONBLOCK | SOCK_CLOEXEC);
+    net::Guest guest = listener_.admit(fd, errno);
+    if (!guest) return fd >= 0;
+    const std::uint64_t id = connections_.next_id();
+    Connection& c =
+        connections_.emplace(std::move(guest), service_, pool_,
+                             protocol::ReturnAddress{&mailbox_, id});
+    c.interest = EPOLLIN;
+    // ENOSPC and ENOMEM concern this peer alone (max_user_watches, epoll(7)).
+    if (arm(EPOLL_CTL_ADD, c.socket(), c.interest, id) < 0) close(id);
+    return true;
+  }
+
+  void serve(Connection& c, std::uint32_t events) {
+    constexpr std::uint32_t broken = EPOLLERR | EPOLLHUP;
+    // These two come unasked and for ever. Where no call of ours is due that
+    // would meet the error, the peer is gone and nobody would notice.
+    const bool gone = (events & broken) && c.interest == 0;
+    const bool readable = events & (EPOLLIN | broken);
+    if (gone || (readable && !receive(c)) || !send(c) || !watch(c))
+      close(c.deadline.id());
+  }
+
+  // 2. ARM, for a connection: what its session wants now. Most requests change
+  // nothing, and then no call is made. To leave EPOLLOUT armed with nothing to
+  // send would be a busy loop.
+  bool watch(Connection& c) {
+    deadlines_.watch(c.deadline, c.session);
+    const std::uint32_t interest = (c.session.wants_input() ? EPOLLIN : 0u) |
+                                   (c.session.has_output() ? EPOLLOUT : 0u);
+    if (interest == c.interest) return true;
+    c.interest = interest;
+    return arm(EPOLL_CTL_MOD, c.socket(), interest, c.deadline.id()) == 0;
+  }
+
+  // 5. RECEIVE. What has arrived, at most once: if there is more, the kernel
+  // says so again, and the others have had their turn meanwhile.
+  bool receive(Connection& c) {
+    if (!c.session.wants_input()) return true;
+    const auto room = c.session.input();
+    const ssize_t n = sys::recv(c.socket(), room.data(), room.size(), 0);
+    const int error = errno;
+    // 6. ANSWER. In received(): the session takes the bytes apart, has whole
+    // requests answered and keeps the rest.
+    c.session.received(n > 0 ? static_cast<std::size_t>(n) : 0);
+    if (n < 0) return error == EINTR || error == EAGAIN;
+    if (n == 0) c.session.end_of_input();
+    return true;
+  }
+
+  // 7. SEND. What the kernel has room for; the rest waits until it has more.
+  bool send(Connection& c) {
+    for (int i = 0; i < sends_max && c.session.has_output(); ++i) {
+      const auto bytes = c.session.output();
+      const ssize_t n =
+          sys::send(c.socket(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+      const int error = errno;
+      c.session.sent(n > 0 ? static_cast<std::size_t>(n) : 0);
+      if (n < 0 && error != EINTR) return error == EAGAIN;
+    }
+    if (c.session.output_ended() && !c.shut)
+      c.shut = sys::shutdown(c.socket(), SHUT_WR) == 0;
+    return !c.session.finished();
+  }
+
+  // 8. CLOSE. The last descriptor of a socket takes it off epoll's list; an
+  // event of it later in this batch finds its id gone.
+  void close(std::uint64_t id) { connections_.erase(id); }
+
+  // Everybody who has come is let in, everything that has come is answered;
+  // then we end and wait for the peers to end.
+  void drain() {
+    while (accept()) {
+    }
+    listener_.close();
+    connections_.each([this](std::uint64_t, Connection& c) {
+      c.session.drain();
+      serve(c, 0);
+    });
+    deadlines_.drain();
+    while (connections_.size() && !deadlines_.drained()) turn();
+    connections_.each(
+        [](std::uint64_t, Connection& c) { net::reset_on_close(c.socket()); });
+  }
+
+  int arm(int change, int fd, std::uint32_t events, std::uint64_t id) {
+    epoll_event event{.events = events, .data = {.u64 = id}};
+    return sys::epoll_ctl(epoll_.get(), change, fd, &event);
+  }
+
+  net::Listener& listener_;
+  protocol::Service& service_;
+  net::Mailbox& mailbox_;
+  protocol::Pool pool_;
+  net::Deadlines deadlines_;
+  net::Fd epoll_;
+  net::Table<Connection> connections_;
+  std::array<epoll_event, 256> ready_;
+};
+
+constexpr net::Ideal ideal[] = {{"epoll_wait", 1}, {"recv", 1}, {"send", 1}};
+
+}  // namespace
+
+const net::Model model::server = {.name = "epoll",
+                                  .variant = "level",
+                                  .traits = {.threads = "loops"},
+                                  .ideal = ideal};
+
+void model::serve(net::Listener& listener, protocol::Service& service,
+                  net::Mailbox& mailbox, const net::Options&) {
+  Server(listener, service, mailbox).run();
+}

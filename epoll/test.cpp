@@ -1,0 +1,68 @@
+// What only this model promises: what is armed, and that nothing spins.
+
+#include "tests/model/loop.hpp"
+
+namespace {
+
+using tests::LaterService;
+using tests::Loop;
+using tests::soon;
+using tests::Visitor;
+
+const unsigned waits = net::counter("sys.", "epoll_wait");
+const unsigned changes = net::counter("sys.", "epoll_ctl");
+
+TEST(Epoll, ARequestChangesNothingThatIsArmed) {
+  LaterService service;
+  Loop loop(service);
+  Visitor peer(loop.address);
+  const auto echo = [&] {
+    peer.write("ECHO a\r\n");
+    ASSERT_EQ(peer.read(7), "$1\r\na\r\n");
+  };
+  echo();
+  const std::uint64_t before = net::total(changes);
+  for (int i = 0; i < 100; ++i) echo();
+  EXPECT_EQ(net::total(changes), before);
+}
+
+TEST(Epoll, WritableIsArmedOnlyWhileSomethingIsUnsent) {
+  LaterService service;
+  Loop loop(service);
+  Visitor peer(loop.address);
+  const std::string value(1'000'000, 'v');
+  const std::string request =
+      "*2\r\n$4\r\nECHO\r\n$1000000\r\n" + value + "\r\n";
+  std::thread writer([&] {
+    for (int i = 0; i < 16; ++i) peer.write(request);
+  });
+  for (int i = 0; i < 16; ++i) {
+    ASSERT_EQ(peer.read(10), "$1000000\r\n");
+    ASSERT_EQ(peer.read(value.size() + 2), value + "\r\n");
+  }
+  writer.join();
+  const std::uint64_t before = net::total(waits);
+  ::poll(nullptr, 0, 50);
+  EXPECT_LE(net::total(waits), before + 2);
+}
+
+// The kernel reports EPOLLERR and EPOLLHUP of a socket for which nothing is
+// armed, again and again.
+TEST(Epoll, APeerThatResetsWhileNothingIsArmedIsClosed) {
+  LaterService service;
+  Loop loop(service);
+  Visitor peer(loop.address);
+  const std::string parked(service.limits().parked_max, '\n');
+  peer.write("LATER x\r\n" + parked);
+  const LaterService::Asked asked = service.take();
+  const std::uint64_t armed = net::total(changes);
+  peer.write(parked);
+  ASSERT_TRUE(soon([&] { return net::total(changes) > armed; }));
+  const std::uint64_t before = net::total(waits);
+  peer.reset();
+  EXPECT_TRUE(soon([&] { return loop.clients() == 0; }));
+  EXPECT_LE(net::total(waits), before + 4);
+  asked.post();
+}
+
+}  // namespace

@@ -1,0 +1,304 @@
+// # The io_uring server
+//
+// One thread for all peers. It writes calls into a queue that it shares with
+// the kernel; the kernel makes them and writes what each returned into another.
+// One system call hands over all that has been asked for and sleeps until
+// something is done. Given up: the order of call and result, and the say over
+// bytes that are lent to the kernel until it says that it has done with them.
+
+#include "net/server.hpp"
+#include "iouring/calls.hpp"
+#include "iouring/ring.hpp"
+
+namespace {
+
+using iouring::Asked;
+
+struct Connection {
+  Connection(net::Guest peer, protocol::Service& service, protocol::Pool& pool,
+             protocol::ReturnAddress address)
+      : guest(std::move(peer)),
+        session(service, pool, address),
+        deadline(address.conversation) {}
+
+  net::Guest guest;
+  protocol::Session session;
+  net::Deadlines::Entry deadline;
+  // What the kernel has of us: while any of these is true we stay.
+  bool receiving = false, sending = false, cancelling = false;
+  bool closing = false, shut = false;
+
+  int socket() const { return guest.socket.get(); }
+  std::uint64_t id() const { return deadline.id(); }
+};
+
+class Server {
+ public:
+  // 1. LISTEN. Non-blocking for the calls that we make ourselves; the ring does
+  // not care.
+  Server(net::Listener& listener, protocol::Service& service,
+         net::Mailbox& mailbox, const net::Options& options)
+      : listener_(listener),
+        service_(service),
+        mailbox_(mailbox),
+        pool_(service.budget()),
+        deadlines_(service.limits(), pool_),
+        ring_(static_cast<unsigned>(options["entries"]),
+              static_cast<unsigned>(options["completions"])),
+        buffers_(*ring_.get(), static_cast<unsigned>(options["buffers"]),
+                 static_cast<unsigned>(options["buffer-size"])) {
+    listener_.open(SOCK_NONBLOCK);
+    // 2. ARM. One entry stands for all peers to come, one for the bell; next()
+    // does it for a connection.
+    ask_accept();
+    ask_bell();
+  }
+
+  void run() {
+    while (!mailbox_.stopping()) turn();
+    drain();
+  }
+
+ private:
+  void turn() {
+    if (!ticking_ && !deadlines_.idle()) ask_tick();
+    // 3. WAIT. The one system call of this program: it hands over all entries,
+    // the kernel works them off, and we sleep if nothing is done yet.
+    ring_.wait();
+    ring_.take([this](Asked what, std::uint64_t id, const io_uring_cqe& cqe) {
+      done(what, id, cqe);
+      // So many peers can fill more than all buffers together may be.
+      if (pool_.exceeded()) expire();
+    });
+    expire();
+  }
+
+  void expire() {
+    deadlines_.expire([this](std::uint64_t id) { close(id); });
+  }
+
+  void done(Asked what, std::uint64_t id, const io_uring_cqe& cqe) {
+    if (what == Asked::accept) return accepted(cqe);
+    if (what == Asked::listen) return draining_ ? void() : ask_accept();
+    if (what == Asked::bell) return collect();
+    if (what == Asked::tick) ticking_ = false;
+    Connection* c = connections_.find(id);
+    if (!c) return;
+    if (what == Asked::receive) received(*c, cqe);
+    if (what == Asked::send) sent(*c, cqe);
+    if (what == Asked::cancel) cancelled(*c, cqe);
+  }
+
+  void ask_bell() {
+    ::io_uring_prep_read(ring_.entry(Asked::bell, 0), mailbox_.fd(), &rings_,
+                         sizeof rings_, 0);
+  }
+
+  void collect() {
+    for (const protocol::Letter& letter : mailbox_.collect()) {
+      Connection* c = connections_.find(letter.conversation);
+      if (!c) continue;
+      c->session.deliver(letter.answer);
+      next(*c);
+    }
+    ask_bell();
+  }
+
+  // A timeout on every wait would set a timer of the kernel's every time. One
+  // request for all deadlines is enough, and only while anybody is waited for.
+  void ask_tick() {
+    ticking_ = true;
+    ::io_uring_prep_timeout(ring_.entry(Asked::tick, 0), &tick_, 0, 0);
+  }
+
+  // 4. ACCEPT, asked. Once for all peers: it stays until it fails.
+  void ask_accept() {
+    accepting_ = true;
+    ::io_uring_prep_multishot_accept(ring_.entry(Asked::accept, 0),
+                                     listener_.fd(), nullptr, nullptr,
+                                     SOCK_CLOEXEC);
+  }
+
+  // It fails again at once where the reason is ours (EMFILE: the descriptor is
+  // taken before the peer is looked for), so first somebody has to be there.
+  void ask_listen() {
+    ::io_uring_prep_poll_add(ring_.entry(Asked::listen, 0), listener_.fd(),
+                             POLLIN);
+  }
+
+  // 4. ACCEPT, done. The completion carries the descriptor, or why not.
+  void accepted(const io_uring_cqe& cqe) {
+    welcome(listener_.admit(cqe.res, cqe.res < 0 ? -cqe.res : 0));
+    accepting_ = cqe.flags & IORING_CQE_F_MORE;
+    if (draining_ || accepting_) return;
+    cqe.res < 0 ? ask_listen() : ask_accept();
+  }
+
+  void welcome(net::Guest guest) {
+    if (!guest) return;
+    Connection& c = connections_.emplace(
+        std::move(guest), service_, pool_,
+        protocol::ReturnAddress{&mailbox_, connections_.next_id()});
+    if (draining_) c.session.drain();
+    next(c);
+  }
+
+  // 2. ARM, for a connection: whatever its session wants next and the kernel
+  // has not been asked for yet. Everything that happens ends here.
+  void next(Connection& c) {
+    if (c.closing) return close(c.id());
+    if (!c.sending && c.session.has_output()) ask_send(c);
+    if (c.session.output_ended() && !c.shut)
+      c.shut = sys::shutdown(c.socket(), SHUT_WR) == 0;
+    if (c.session.finished()) return close(c.id());
+    if (c.session.wants_input() && !c.receiving && !c.cancelling)
+      ask_receive(c);
+    // Back-pressure: to stop reading is a request too.
+    if (!c.session.wants_input() && c.receiving && !c.cancelling) ask_cancel(c);
+    deadlines_.watch(c.deadline, c.session);
+  }
+
+  // 5. RECEIVE, asked. Once: it stays, and has no buffer until bytes come.
+  void ask_receive(Connection& c) {
+    c.receiving = true;
+    io_uring_sqe* entry = ring_.entry(Asked::receive, c.id());
+    ::io_uring_prep_recv_multishot(entry, c.socket(), nullptr, 0, 0);
+    entry->flags |= IOSQE_BUFFER_SELECT;
+    entry->buf_group = iouring::Buffers::group;
+  }
+
+  // 5. RECEIVE, done. In a buffer that the kernel chose and that is back before
+  // the next entries are handed over: so ENOBUFS, which ends the request, needs
+  // no more than to ask again, in the order in which it came.
+  void received(Connection& c, const io_uring_cqe& cqe) {
+    c.receiving = cqe.flags & IORING_CQE_F_MORE;
+    if (cqe.flags & IORING_CQE_F_BUFFER) {
+      const unsigned buffer = cqe.flags >> IORING_CQE_BUFFER_SHIFT;
+      // 6. ANSWER. In receive(): the session takes all of the bytes, has whole
+      // requests answered and keeps the rest.
+      if (cqe.res > 0 && !c.closing)
+        c.session.receive(
+            buffers_.bytes(buffer, static_cast<std::size_t>(cqe.res)));
+      buffers_.give_back(buffer);
+    }
+    if (cqe.res == 0) c.session.end_of_input();
+    if (cqe.res == -ENOBUFS) net::count(enobufs_);
+    const bool again = cqe.res >= 0 || cqe.res == -ENOBUFS ||
+                       cqe.res == -ECANCELED || cqe.res == -EINTR;
+    again ? next(c) : close(c.id());
+  }
+
+  // 7. SEND, asked. One at a time, or the second could overtake the first. The
+  // bytes are the kernel's to read until it is done.
+  void ask_send(Connection& c) {
+    c.sending = true;
+    const auto bytes = c.session.output();
+    ::io_uring_prep_send(ring_.entry(Asked::send, c.id()), c.socket(),
+                         bytes.data(), bytes.size(), MSG_NOSIGNAL);
+  }
+
+  // 7. SEND, done. Perhaps not of every byte: next() asks for the rest.
+  void sent(Connection& c, const io_uring_cqe& cqe) {
+    c.sending = false;
+    c.session.sent(cqe.res > 0 ? static_cast<std::size_t>(cqe.res) : 0);
+    const bool again = cqe.res >= 0 || cqe.res == -EINTR || cqe.res == -EAGAIN;
+    again ? next(c) : close(c.id());
+  }
+
+  // 8. CLOSE, asked. The kernel keeps a socket open as long as it has a request
+  // for it, and it has our addresses: first it must let go of both.
+  void close(std::uint64_t id) {
+    Connection* c = connections_.find(id);
+    if (!c) return;
+    c->closing = true;
+    c->session.abandon();
+    if (!c->receiving && !c->sending && !c->cancelling)
+      connections_.erase(id);
+    else if (!c->cancelling)
+      ask_cancel(*c);
+  }
+
+  void ask_cancel(Connection& c) {
+    c.cancelling = true;
+    io_uring_sqe* entry = ring_.entry(Asked::cancel, c.id());
+    if (c.closing)
+      ::io_uring_prep_cancel_fd(entry, c.socket(), IORING_ASYNC_CANCEL_ALL);
+    else
+      ::io_uring_prep_cancel64(
+          entry, iouring::Ring::user_data(Asked::receive, c.id()), 0);
+  }
+
+  // 8. CLOSE, done. A request that was just being worked on is not found, and
+  // may have to be taken back once more.
+  void cancelled(Connection& c, const io_uring_cqe&) {
+    c.cancelling = false;
+    next(c);
+  }
+
+  // Everybody who has come is let in, everything that has come is answered;
+  // then we end and wait for the peers to end.
+  void drain() {
+    draining_ = true;
+    ::io_uring_prep_cancel64(ring_.entry(Asked::cancel, 0),
+                             iouring::Ring::user_data(Asked::accept, 0), 0);
+    while (accepting_) turn();
+    int fd;
+    while ((fd = sys::accept4(listener_.fd(), nullptr, nullptr,
+                              SOCK_CLOEXEC)) >= 0)
+      welcome(listener_.admit(fd, 0));
+    listener_.close();
+    connections_.each([this](std::uint64_t, Connection& c) {
+      c.session.drain();
+      next(c);
+    });
+    deadlines_.drain();
+    while (connections_.size() && !deadlines_.drained()) turn();
+    connections_.each([this](std::uint64_t id, Connection& c) {
+      net::reset_on_close(c.socket());
+      close(id);
+    });
+    // The bell and the tick, which have no conversation, are not asked again.
+    ring_.finish([this](Asked what, std::uint64_t id, const io_uring_cqe& cqe) {
+      if (id != 0) done(what, id, cqe);
+    });
+  }
+
+  net::Listener& listener_;
+  protocol::Service& service_;
+  net::Mailbox& mailbox_;
+  protocol::Pool pool_;
+  net::Deadlines deadlines_;
+  iouring::Ring ring_;
+  iouring::Buffers buffers_;
+  net::Table<Connection> connections_;
+  const unsigned enobufs_ = net::counter("model.", "enobufs");
+  std::uint64_t rings_ = 0;
+  __kernel_timespec tick_{.tv_sec = 0, .tv_nsec = 100'000'000};
+  bool accepting_ = false, ticking_ = false, draining_ = false;
+};
+
+constexpr net::Row rows[] = {
+    {"entries", "requests handed over at once", 256, 1, 32768},
+    {"completions", "completions that have room before they overflow", 4096, 2,
+     65536},
+    {"buffers", "buffers that the kernel fills, a power of two", 256, 1, 32768},
+    {"buffer-size", "bytes of one of them", 16384, 16, 1 << 20}};
+constexpr net::Ideal ideal[] = {{"io_uring_enter", 2}};
+
+}  // namespace
+
+const net::Model model::server = {
+    .name = "iouring",
+    .variant = "multishot",
+    .rows = rows,
+    .traits = {.threads = "loops"},
+    .ideal = ideal,
+    .probe = [](const net::Options& options) {
+      return iouring::probe(static_cast<unsigned>(options["buffers"]),
+                            static_cast<unsigned>(options["buffer-size"]));
+    }};
+
+void model::serve(net::Listener& listener, protocol::Service& service,
+                  net::Mailbox& mailbox, const net::Options& options) {
+  Server(listener, service, mailbox, options).run();
+}

@@ -1,0 +1,104 @@
+// What only this model promises: few buffers, few completions, and requests
+// that have to be taken back.
+
+#include "iouring/ring.hpp"
+#include "tests/model/loop.hpp"
+
+namespace {
+
+using tests::LaterService;
+using tests::Loop;
+using tests::soon;
+using tests::Visitor;
+
+const unsigned enobufs = net::counter("model.", "enobufs");
+const unsigned overflows = net::counter("model.", "overflows");
+
+/// 256 peers, each with one request on its way at a time, until each has had
+/// `rounds` answers; the most answers that went to others between two of one.
+int serve_everybody(Loop& loop, int rounds) {
+  constexpr int peers = 256;
+  std::vector<std::unique_ptr<Visitor>> visitors;
+  std::vector<pollfd> polled;
+  for (int i = 0; i < peers; ++i) {
+    visitors.push_back(std::make_unique<Visitor>(loop.address));
+    polled.push_back({visitors.back()->fd(), POLLIN, 0});
+  }
+  for (auto& visitor : visitors) visitor->write("ECHO a\r\n");
+  std::vector<int> answers(peers), last(peers);
+  int total = 0, longest = 0, unfinished = peers;
+  while (unfinished > 0) {
+    if (::poll(polled.data(), polled.size(), 10'000) <= 0) return -1;
+    for (int i = 0; i < peers; ++i) {
+      if (!(polled[i].revents & POLLIN)) continue;
+      if (visitors[i]->read(7) != "$1\r\na\r\n") return -1;
+      longest = std::max(longest, ++total - last[i] - 1);
+      last[i] = total;
+      if (++answers[i] < rounds)
+        visitors[i]->write("ECHO a\r\n");
+      else
+        polled[i].fd = -1, --unfinished;
+    }
+  }
+  return longest;
+}
+
+TEST(IoUring, FewBuffersAreSharedFairly) {
+  LaterService service;
+  Loop loop(service, {{"buffers", 16}, {"buffer-size", 512}});
+  const std::uint64_t before = net::total(enobufs);
+  const int longest = serve_everybody(loop, 200);
+  EXPECT_GE(longest, 0) << "a peer has had no answer for 10 s";
+  EXPECT_LE(longest, 2'000);
+  EXPECT_GT(net::total(enobufs), before) << "16 buffers were enough";
+}
+
+TEST(IoUring, CompletionsThatOverflowAreNotLost) {
+  LaterService service;
+  Loop loop(service, {{"entries", 8}, {"completions", 16}});
+  const std::uint64_t before = net::total(overflows);
+  EXPECT_GE(serve_everybody(loop, 50), 0);
+  EXPECT_GT(net::total(overflows), before) << "16 completions were enough";
+}
+
+TEST(IoUring, TheLargestAnswersComeWhole) {
+  LaterService service;
+  Loop loop(service, {{"buffers", 2}, {"buffer-size", 64}});
+  Visitor peer(loop.address);
+  const std::string value(1'000'000, 'v');
+  std::thread writer([&] {
+    for (int i = 0; i < 4; ++i)
+      peer.write("*2\r\n$4\r\nECHO\r\n$1000000\r\n" + value + "\r\n");
+  });
+  for (int i = 0; i < 4; ++i) {
+    EXPECT_EQ(peer.read(10), "$1000000\r\n");
+    EXPECT_EQ(peer.read(value.size() + 2), value + "\r\n");
+  }
+  writer.join();
+}
+
+// The request to receive stays with the kernel: whoever does not read his
+// answers, and whoever is gone, has it taken back.
+TEST(IoUring, WhatTheKernelHasIsTakenBackBeforeTheClose) {
+  LaterService service;
+  service.limits_.reader_time = std::chrono::milliseconds(200);
+  Loop loop(service);
+  std::vector<std::unique_ptr<Visitor>> deaf;
+  const std::string value(1'000'000, 'v');
+  const std::string request =
+      "*2\r\n$4\r\nECHO\r\n$1000000\r\n" + value + "\r\n";
+  for (int i = 0; i < 8; ++i) {
+    deaf.push_back(std::make_unique<Visitor>(loop.address));
+    const timeval limit{.tv_sec = 0, .tv_usec = 50'000};
+    ::setsockopt(deaf.back()->fd(), SOL_SOCKET, SO_SNDTIMEO, &limit,
+                 sizeof limit);
+    std::size_t sent = 0;
+    for (ssize_t n = 1; n > 0; sent += n > 0 ? static_cast<std::size_t>(n) : 0)
+      n = ::send(deaf.back()->fd(), request.data() + sent % request.size(),
+                 request.size() - sent % request.size(), MSG_NOSIGNAL);
+  }
+  for (int i = 0; i < 4; ++i) deaf[i]->reset();
+  EXPECT_TRUE(soon([&] { return loop.clients() == 0; }));
+}
+
+}  // namespace

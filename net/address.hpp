@@ -1,0 +1,48 @@
+#pragma once
+// Where a socket is: IPv4, IPv6, or a path in the file system.
+
+#include <sys/socket.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "net/fd.hpp"
+
+namespace net {
+
+struct Address {
+  sockaddr_storage storage{};
+  socklen_t length = 0;
+  int family() const { return storage.ss_family; }
+  const sockaddr* get() const {
+    return reinterpret_cast<const sockaddr*>(&storage);
+  }
+  sockaddr* get() { return reinterpret_cast<sockaddr*>(&storage); }
+};
+
+/// "127.0.0.1:7000", "[::1]:7000" or "/a/path", numbers only: asks no resolver
+/// and never blocks. Nothing if it is none of these, if the port is 0, or if
+/// the path is longer than the 107 bytes that the kernel takes.
+std::optional<Address> parse_address(std::string_view text);
+
+/// The same of a host ("127.0.0.1", "::1") and a port, 0 included.
+std::optional<Address> parse_host(std::string_view host, std::uint16_t port);
+
+/// As parse_address(), and names: "localhost:7000". For command lines, since
+/// it may wait for a resolver. Throws std::runtime_error with the reason.
+Address resolve(std::string_view text);
+/// As parse_host(), and names. Throws std::runtime_error.
+Address resolve_host(std::string_view host, std::uint16_t port);
+
+/// The text that parse_address() takes: "127.0.0.1:7000", "[::1]:7000",
+/// "/a/path".
+std::string to_text(const Address& address);
+
+/// A socket to connect to that address, with TCP_NODELAY: a request is written
+/// at once and must not wait for the answer to the last. `flags` is
+/// SOCK_NONBLOCK or 0. None, and errno says why.
+Fd open_socket(const Address& address, int flags);
+
+}  // namespace net

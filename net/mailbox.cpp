@@ -1,0 +1,74 @@
+#include "net/mailbox.hpp"
+
+#include <sys/eventfd.h>
+
+#include <cerrno>
+#include <system_error>
+#include <utility>
+
+#include "net/sys.hpp"
+
+namespace net {
+
+// Blocking, since a read of a non-blocking one that is queued to the kernel
+// (io_uring, POSIX AIO) would fail with EAGAIN instead of waiting.
+Mailbox::Mailbox() : bell_(::eventfd(0, EFD_CLOEXEC)) {
+  if (!bell_)
+    throw std::system_error(errno, std::generic_category(), "eventfd");
+}
+
+void Mailbox::post(protocol::Letter letter) {
+  {
+    const std::scoped_lock lock(mutex_);
+    letters_.push_back(std::move(letter));
+  }
+  ring();
+}
+
+// Whoever finds the flag set knows that the bell of an earlier ring has not
+// been answered yet: collect() will come, and it will see everything that was
+// done before this exchange.
+void Mailbox::ring() {
+  if (rung_.exchange(true, std::memory_order_acq_rel)) return;
+  // The lock is held while the loop is woken, so that on_ring() with an empty
+  // function can promise that nobody is in the old one any more.
+  const std::scoped_lock lock(mutex_);
+  // Rings coalesce for the bell's sake; a function is called for each.
+  if (wake_) {
+    rung_.store(false, std::memory_order_release);
+    return wake_();
+  }
+  const std::uint64_t one = 1;
+  while (sys::write(bell_.get(), &one, sizeof one) < 0 && errno == EINTR) {
+  }
+}
+
+void Mailbox::stop() {
+  stopping_.store(true, std::memory_order_release);
+  ring();
+}
+
+void Mailbox::on_ring(std::function<void()> wake) {
+  const std::scoped_lock lock(mutex_);
+  wake_ = std::move(wake);
+  rung_.store(false, std::memory_order_release);
+}
+
+void Mailbox::silence() {
+  std::uint64_t rings;
+  while (sys::read(bell_.get(), &rings, sizeof rings) < 0 && errno == EINTR) {
+  }
+}
+
+// The flag is cleared after the bell was read and before the letters are
+// taken. The other way round, a letter could come in between and find the flag
+// set: it would ring nobody and lie here until the next one.
+const std::vector<protocol::Letter>& Mailbox::collect() {
+  rung_.exchange(false, std::memory_order_acq_rel);
+  collected_.clear();
+  const std::scoped_lock lock(mutex_);
+  collected_.swap(letters_);
+  return collected_;
+}
+
+}  // namespace net

@@ -1,0 +1,50 @@
+#pragma once
+// How the rest of the program reaches a loop that sleeps in its model's way.
+
+#include <atomic>
+#include <functional>
+#include <mutex>
+#include <vector>
+
+#include "net/fd.hpp"
+#include "protocol/service.hpp"
+
+namespace net {
+
+/// Letters, "there is new work" and "stop" for one loop. Any thread may post,
+/// ring and stop; the loop's thread collects. Outlives all who post.
+class Mailbox final : public protocol::Postbox {
+ public:
+  Mailbox();
+
+  void post(protocol::Letter letter) override;
+  void ring() override;
+  void stop();  // rings too; cannot be taken back
+
+  /// The bell: a blocking eventfd, readable after a ring. For loops that wait
+  /// for descriptors, or read it with their model's own call.
+  int fd() const { return bell_.get(); }
+  /// For loops that sleep elsewhere (a condition variable, a signal): called
+  /// by the ringing thread instead of writing the bell, at every ring; it must
+  /// not collect(). Whoever was rung before looks once after setting it. An
+  /// empty function takes it back: on return nobody is in the old one any more.
+  void on_ring(std::function<void()> wake);
+
+  /// The bell has been read: reads it in the model's stead. One system call.
+  void silence();
+  /// What has come since the last call; valid until the next. The bell has to
+  /// be read before (by silence(), or by the kernel), or a ring could be lost.
+  const std::vector<protocol::Letter>& collect();
+  bool stopping() const { return stopping_.load(std::memory_order_acquire); }
+
+ private:
+  Fd bell_;
+  std::mutex mutex_;  // guards letters_ and wake_
+  std::vector<protocol::Letter> letters_;
+  std::vector<protocol::Letter> collected_;
+  std::function<void()> wake_;
+  std::atomic<bool> rung_{false};
+  std::atomic<bool> stopping_{false};
+};
+
+}  // namespace net

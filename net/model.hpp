@@ -1,0 +1,89 @@
+#pragma once
+// What a model's folder defines, and what the programs know of it.
+
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "protocol/agenda.hpp"
+#include "protocol/limits.hpp"
+#include "protocol/service.hpp"
+
+namespace net {
+
+class Listener;
+class Mailbox;
+
+/// One option that only this model has, a number.
+struct Row {
+  const char* name;  // "buffers", for --buffers
+  const char* help;  // one line, with the unit
+  std::uint64_t value, least, most;
+};
+
+/// What a variant promises; --traits prints it and the conformance suite
+/// asserts it.
+struct Traits {
+  const char* concurrent = "all";  // conversations served at once: all, N, 1
+  const char* full = "tell";     // above --max-clients: tell, queue, processes
+  bool sleeps = true;            // uses no CPU while nothing happens
+  const char* threads = "none";  // what --threads multiplies: loops, workers
+  bool duplex = true;            // can send while it waits for a reply
+};
+
+/// Calls per request at one connection and no pipelining.
+struct Ideal {
+  const char* call;
+  double per_request;
+};
+
+/// What all of the process's options came to.
+struct Options {
+  std::string bind = "127.0.0.1";  // an address, or a path that begins with /
+  std::uint16_t port = 7000;       // 0: any
+  int listen_fd = -1;              // inherited, bound; the Endpoint closes it
+  unsigned threads = 1;
+  std::uint64_t clients_max = 0;  // 0: the descriptor limit less 32
+  int send_buffer = 0;            // SO_SNDBUF in bytes; 0: the kernel's choice
+  protocol::Limits limits;
+  std::map<std::string, std::uint64_t, std::less<>> own;  // the model's rows
+
+  /// The value of one of the model's rows.
+  std::uint64_t operator[](std::string_view row) const {
+    return own.find(row)->second;
+  }
+};
+
+/// One variant of a server or a client.
+struct Model {
+  const char* name;
+  const char* variant;
+  std::span<const Row> rows = {};
+  Traits traits = {};
+  std::span<const Ideal> ideal = {};
+  /// Can it run here? Empty if so, else one line: what was refused and the
+  /// remedy.
+  std::string (*probe)(const Options&) = [](const Options&) {
+    return std::string();
+  };
+};
+
+}  // namespace net
+
+/// What the two files of a variant define, and that is all.
+namespace model {
+
+extern const net::Model server;
+/// Serves until the mailbox says stop. One call per loop, each in a thread of
+/// its own with every signal blocked. Throws std::system_error in set-up.
+void serve(net::Listener& listener, protocol::Service& service,
+           net::Mailbox& mailbox, const net::Options& options);
+
+extern const net::Model client;
+/// Talks to the agenda's peers until it is over or the mailbox says stop.
+void converse(protocol::Agenda& agenda, net::Mailbox& mailbox,
+              const net::Options& options);
+
+}  // namespace model

@@ -1,0 +1,9 @@
+#pragma once
+// All that a model's server is built from.
+
+#include "net/deadlines.hpp"
+#include "net/error.hpp"
+#include "net/listener.hpp"
+#include "net/mailbox.hpp"
+#include "net/model.hpp"
+#include "net/table.hpp"

@@ -1,0 +1,238 @@
+#include "node/commands.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <string>
+
+#include "node/handlers.hpp"
+#include "node/text.hpp"
+
+namespace node {
+
+namespace {
+
+constexpr Flags none{};
+constexpr Flags fast{.fast = true};
+constexpr Flags reads{.readonly = true, .fast = true};
+constexpr Flags scans{.readonly = true};
+constexpr Flags admin{.admin = true};
+
+// clang-format off
+constexpr std::array table = std::to_array<Command>({
+    // name, arity, flags, keys, group, syntax, summary, answer
+    {"ping", -1, fast, 0, 0, "connection", "[message]",
+     "Answers PONG, or the message.", ping},
+    {"echo", 2, fast, 0, 0, "connection", "message",
+     "Answers the message.", echo},
+    {"hello", -1, fast, 0, 0, "connection",
+     "[protover [AUTH username password] [SETNAME clientname]]",
+     "Tells what the server is and speaks RESP 2 or 3 from here on.", hello},
+    {"select", 2, fast, 0, 0, "connection", "index",
+     "Chooses a database; there is one, 0.", select},
+    {"quit", -1, fast, 0, 0, "connection", "",
+     "Answers OK and ends the conversation.", quit},
+    {"asking", 1, fast, 0, 0, "connection", "",
+     "The next command is answered here, whoever owns its keys.", asking},
+    {"readonly", 1, fast, 0, 0, "connection", "",
+     "Answers OK: there are no replicas that would refuse to read.", readonly},
+    {"client", -2, none, 0, 0, "connection", "",
+     "What the server knows of this conversation.", nullptr},
+    {"client|getname", 2, fast, 0, 0, "connection", "",
+     "Answers the conversation's name, or null.", client_getname},
+    {"client|help", 2, none, 0, 0, "connection", "",
+     "Lists the subcommands.", help},
+    {"client|id", 2, fast, 0, 0, "connection", "",
+     "Answers the conversation's number.", client_id},
+    {"client|setinfo", 4, fast, 0, 0, "connection",
+     "lib-name|lib-ver value",
+     "Takes a client library's name or version, and does not keep it.",
+     client_setinfo},
+    {"client|setname", 3, fast, 0, 0, "connection", "name",
+     "Names the conversation; an empty name takes the name away.",
+     client_setname},
+
+    {"get", 2, reads, 1, 1, "string", "key",
+     "Answers the key's value, or null.", get},
+    {"set", -3, {.write = true, .denyoom = true}, 1, 1, "string", "key value",
+     "Gives the key a value. Options are a syntax error.", set},
+    {"del", -2, {.write = true}, 1, -1, "generic", "key [key ...]",
+     "Deletes the keys and answers how many there were.", del},
+    {"exists", -2, reads, 1, -1, "generic", "key [key ...]",
+     "Answers how many of the keys exist; a key named twice counts twice.",
+     exists},
+
+    {"dbsize", 1, reads, 0, 0, "server", "",
+     "Answers how many keys this node holds.", dbsize},
+    {"flushall", -1, {.write = true}, 0, 0, "server", "[ASYNC|SYNC]",
+     "Deletes every key that this node holds.", flushall},
+    {"info", -1, none, 0, 0, "server", "[section [section ...]]",
+     "What the server is and has done, as lines of text.", info},
+    {"command", -1, none, 0, 0, "server", "",
+     "Describes every command.", command},
+    {"command|count", 2, fast, 0, 0, "server", "",
+     "Answers how many commands there are.", command_count},
+    {"command|docs", -2, none, 0, 0, "server", "[name [name ...]]",
+     "Documents the commands, or all of them.", command_docs},
+    {"command|help", 2, none, 0, 0, "server", "",
+     "Lists the subcommands.", help},
+    {"command|info", -2, none, 0, 0, "server", "[name [name ...]]",
+     "Describes the commands, or all of them.", command_info},
+    {"config", -2, none, 0, 0, "server", "",
+     "The server's settings.", nullptr},
+    {"config|get", -3, admin, 0, 0, "server", "pattern [pattern ...]",
+     "Answers the settings whose names match a pattern.", config_get},
+    {"config|help", 2, none, 0, 0, "server", "",
+     "Lists the subcommands.", help},
+
+    {"cluster", -2, none, 0, 0, "cluster", "",
+     "The ring, as clients of a Redis cluster ask for it.", nullptr},
+    {"cluster|countkeysinslot", 3, scans, 0, 0, "cluster", "slot",
+     "Answers how many keys of a slot this node holds.",
+     cluster_countkeysinslot},
+    {"cluster|help", 2, none, 0, 0, "cluster", "",
+     "Lists the subcommands.", help},
+    {"cluster|info", 2, none, 0, 0, "cluster", "",
+     "The ring's state, as lines of text.", cluster_info},
+    {"cluster|keyslot", 3, fast, 0, 0, "cluster", "key",
+     "Answers the key's slot.", cluster_keyslot},
+    {"cluster|myid", 2, fast, 0, 0, "cluster", "",
+     "Answers this node's identifier.", cluster_myid},
+    {"cluster|nodes", 2, none, 0, 0, "cluster", "",
+     "All nodes and their slots, a line for each.", cluster_nodes},
+    {"cluster|shards", 2, none, 0, 0, "cluster", "",
+     "All nodes, each with its slots.", cluster_shards},
+    {"cluster|slots", 2, none, 0, 0, "cluster", "",
+     "All ranges of slots, each with its node.", cluster_slots},
+
+    {"dht.lookup", 2, none, 0, 0, "dht", "key",
+     "Asks its way to the key's owner and answers the hops: identifier, "
+     "address, the rule that chose it, microseconds.", dht_lookup},
+    {"dht.mode", 2, fast, 0, 0, "dht", "proxy|redirect",
+     "Are commands on other nodes' keys passed on, or answered with MOVED?",
+     dht_mode},
+    {"dht.next", -2, fast, 0, 0, "dht", "key | ID identifier",
+     "The next step towards a key, from this node's own table: here or "
+     "forward, identifier, address, rule.", dht_next},
+    {"dht.owner", 2, none, 0, 0, "dht", "key",
+     "The key's owner, from the list of members: identifier, address.",
+     dht_owner},
+    {"dht.table", 1, none, 0, 0, "dht", "",
+     "This node's routing table: rule, start, identifier, address.",
+     dht_table},
+});
+// clang-format on
+
+// FNV-1a over the bytes in lower case. The names are few and known, so what a
+// peer sends can hit at most one chain of them.
+constexpr std::size_t hash(std::string_view name) {
+  std::uint32_t value = 2166136261;
+  for (const char letter : name)
+    value = (value ^ static_cast<unsigned char>(lower(letter))) * 16777619;
+  return value;
+}
+
+// Places in the table, by hash; what is taken moves on to the next place.
+constexpr std::uint8_t empty = 255;
+constexpr std::size_t places = 256;
+static_assert(table.size() < places / 2 && table.size() < empty);
+
+constexpr auto index = [] {
+  std::array<std::uint8_t, places> result{};
+  result.fill(empty);
+  for (std::size_t row = 0; row < table.size(); ++row) {
+    std::size_t place = hash(table[row].name) % places;
+    while (result[place] != empty) place = (place + 1) % places;
+    result[place] = static_cast<std::uint8_t>(row);
+  }
+  return result;
+}();
+
+constexpr std::size_t name_max = [] {
+  std::size_t most = 0;
+  for (const auto& command : table)
+    if (command.name.size() > most) most = command.name.size();
+  return most;
+}();
+
+constexpr bool is_subcommand(const Command& command, std::string_view of) {
+  return command.name.size() > of.size() && command.name.starts_with(of) &&
+         command.name[of.size()] == '|';
+}
+
+// How many of the rows behind each row are its subcommands.
+constexpr auto counts = [] {
+  std::array<std::uint8_t, table.size()> result{};
+  for (std::size_t row = 0; row < table.size(); ++row)
+    while (row + result[row] + 1 < table.size() &&
+           is_subcommand(table[row + result[row] + 1], table[row].name))
+      ++result[row];
+  return result;
+}();
+
+const Command* find_row(std::string_view name) {
+  for (std::size_t place = hash(name) % places; index[place] != empty;
+       place = (place + 1) % places)
+    if (same_word(name, table[index[place]].name)) return &table[index[place]];
+  return nullptr;
+}
+
+// "CLIENT SETNAME name", as a cell of a table: a bar would end it.
+std::string usage(const Command& command) {
+  std::string name = upper(command.name);
+  std::ranges::replace(name, '|', ' ');
+  if (!command.syntax.empty()) name += ' ';
+  for (const char letter : command.syntax) {
+    if (letter == '|') name += '\\';
+    name += letter;
+  }
+  return name;
+}
+
+}  // namespace
+
+std::span<const Command> commands() { return table; }
+
+std::span<const Command> subcommands(const Command& command) {
+  const auto row = static_cast<std::size_t>(&command - table.data());
+  return commands().subspan(row + 1, counts[row]);
+}
+
+const Command* find(std::string_view name) {
+  // Nobody may say "client|id" for "client id".
+  if (name.size() > name_max || name.contains('|')) return nullptr;
+  return find_row(name);
+}
+
+const Command* find(std::string_view container, std::string_view name) {
+  if (container.size() + 1 + name.size() > name_max) return nullptr;
+  std::array<char, name_max> full;
+  char* end = std::ranges::copy(container, full.data()).out;
+  *end++ = '|';
+  end = std::ranges::copy(name, end).out;
+  return find_row({full.data(), end});
+}
+
+std::string commands_page() {
+  std::string page;
+  std::string_view group;
+  for (const auto& command : commands()) {
+    if (!command.answer) continue;
+    if (command.group != group) {
+      group = command.group;
+      page.append(page.empty() ? "" : "\n").append("### ").append(group);
+      page +=
+          "\n\n| command | arity | keys | what it does |\n"
+          "| --- | --- | --- | --- |\n";
+    }
+    page.append("| `").append(usage(command)).append("` | ");
+    page.append(std::to_string(command.arity)).append(" | ");
+    page += command.first_key == 0 ? "none"
+            : command.last_key < 0 ? "all"
+                                   : "1";
+    page.append(" | ").append(command.summary).append(" |\n");
+  }
+  return page;
+}
+
+}  // namespace node

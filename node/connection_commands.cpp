@@ -1,0 +1,151 @@
+// The commands that are about the conversation itself.
+
+#include <algorithm>
+#include <limits>
+#include <optional>
+#include <string>
+
+#include "node/handlers.hpp"
+#include "node/text.hpp"
+#include "protocol/decimal.hpp"
+
+namespace node {
+
+namespace {
+
+// What CLIENT LIST would print in one word.
+bool is_printable(std::string_view name) {
+  return std::ranges::all_of(
+      name, [](char letter) { return letter >= '!' && letter <= '~'; });
+}
+
+constexpr std::string_view bad_name =
+    "ERR Client names cannot contain spaces, newlines or special characters.";
+
+void name_client(protocol::Client& client, std::string_view name) {
+  client.name = name.empty() ? nullptr : std::make_unique<std::string>(name);
+}
+
+// HELLO's words behind the version. False: an error has been answered.
+bool read_options(const Call& call, std::optional<std::string_view>& name) {
+  const auto arguments = call.arguments;
+  for (std::size_t i = 2; i < arguments.size(); ++i) {
+    const std::size_t more = arguments.size() - i - 1;
+    if (same_word(arguments[i], "setname") && more >= 1) {
+      name = arguments[++i];
+      if (is_printable(*name)) continue;
+      call.reply.error(bad_name);
+    } else if (same_word(arguments[i], "auth") && more >= 2) {
+      // There are no users: nobody's password can be right.
+      call.reply.error(
+          "WRONGPASS invalid username-password pair or user is disabled.");
+    } else {
+      call.reply.error("ERR Syntax error in HELLO option '" +
+                       std::string(arguments[i]) + "'");
+    }
+    return false;
+  }
+  return true;
+}
+
+// The version that HELLO asks for. Nothing: an error has been answered.
+std::optional<int> read_version(const Call& call) {
+  if (call.arguments.size() == 1) return call.reply.version();
+  const auto number = protocol::read_decimal(call.arguments[1]);
+  if (!number) {
+    call.reply.error("ERR Protocol version is not an integer or out of range");
+    return std::nullopt;
+  }
+  if (*number != 2 && *number != 3) {
+    call.reply.error("NOPROTO unsupported protocol version");
+    return std::nullopt;
+  }
+  return static_cast<int>(*number);
+}
+
+}  // namespace
+
+void ping(const Call& call) {
+  if (call.arguments.size() > 2)
+    return call.reply.error("ERR wrong number of arguments for 'ping' command");
+  if (call.arguments.size() == 2) return call.reply.bulk(call.arguments[1]);
+  call.reply.simple("PONG");
+}
+
+void echo(const Call& call) { call.reply.bulk(call.arguments[1]); }
+
+void hello(const Call& call) {
+  auto& reply = call.reply;
+  std::optional<std::string_view> name;
+  const auto version_asked = read_version(call);
+  if (!version_asked || !read_options(call, name)) return;
+  if (name) name_client(reply.client(), *name);
+  reply.speak(*version_asked);
+  reply.map(7);
+  reply.bulk("server");
+  reply.bulk("iomodels");
+  reply.bulk("version");
+  reply.bulk(version);
+  reply.bulk("proto");
+  reply.integer(*version_asked);
+  reply.bulk("id");
+  reply.integer(static_cast<std::int64_t>(call.node.number(reply.client())));
+  reply.bulk("mode");
+  reply.bulk(call.node.setup().overlay ? "cluster" : "standalone");
+  reply.bulk("role");
+  reply.bulk("master");
+  reply.bulk("modules");
+  reply.array(0);
+}
+
+void select(const Call& call) {
+  const auto index = protocol::read_decimal(call.arguments[1]);
+  if (!index || *index != static_cast<int>(*index))
+    return call.reply.error(not_an_integer);
+  if (*index == 0) return call.reply.simple("OK");
+  call.reply.error(call.node.setup().overlay
+                       ? "ERR SELECT is not allowed in cluster mode"
+                       : "ERR DB index is out of range");
+}
+
+void quit(const Call& call) {
+  call.reply.simple("OK");
+  call.reply.close();
+}
+
+void asking(const Call& call) {
+  call.reply.client().asking = true;
+  call.reply.simple("OK");
+}
+
+void readonly(const Call& call) { call.reply.simple("OK"); }
+
+void client_getname(const Call& call) {
+  const auto& name = call.reply.client().name;
+  if (!name) return call.reply.null();
+  call.reply.bulk(*name);
+}
+
+void client_id(const Call& call) {
+  call.reply.integer(
+      static_cast<std::int64_t>(call.node.number(call.reply.client())));
+}
+
+void client_setinfo(const Call& call) {
+  const std::string attribute(call.arguments[2]);
+  if (!same_word(attribute, "lib-name") && !same_word(attribute, "lib-ver"))
+    return call.reply.error("ERR Unrecognized option '" + attribute + "'");
+  if (!is_printable(call.arguments[3]))
+    return call.reply.error(
+        "ERR " + attribute +
+        " cannot contain spaces, newlines or special characters.");
+  call.reply.simple("OK");
+}
+
+void client_setname(const Call& call) {
+  if (!is_printable(call.arguments[2])) return call.reply.error(bad_name);
+  name_client(call.reply.client(), call.arguments[2]);
+  call.reply.simple("OK");
+}
+
+}  // namespace node

@@ -1,0 +1,189 @@
+#include "node/node.hpp"
+
+#include <algorithm>
+#include <array>
+#include <stdexcept>
+
+#include "node/alone.hpp"
+#include "node/commands.hpp"
+#include "node/text.hpp"
+#include "protocol/decimal.hpp"
+
+namespace node {
+
+namespace {
+
+using Arguments = std::span<const std::string_view>;
+
+// The names that parser.hpp lists, as fields of INFO can be called.
+constexpr std::array<std::pair<std::string_view, std::string_view>, 8>
+    protocol_errors = {{
+        {"invalid multibulk length", "invalid_multibulk_length"},
+        {"expected '$'", "expected_bulk"},
+        {"invalid bulk length", "invalid_bulk_length"},
+        {"too big mbulk count string", "too_big_mbulk_count"},
+        {"too big bulk count string", "too_big_bulk_count"},
+        {"too big inline request", "too_big_inline_request"},
+        {"unbalanced quotes in request", "unbalanced_quotes"},
+        {"too big request", "too_big_request"},
+    }};
+
+// As Redis prints an argument: at most so many bytes, and none behind a zero.
+std::string_view shortened(std::string_view text, std::size_t most) {
+  return text.substr(0, std::min(most, text.find('\0')));
+}
+
+void refuse_unknown(Arguments arguments, protocol::Reply& reply) {
+  const auto name = shortened(arguments[0], 128);
+  if (find(arguments[0]))
+    return reply.error("ERR unknown subcommand '" +
+                       std::string(shortened(arguments[1], 128)) + "'. Try " +
+                       upper(name) + " HELP.");
+  // A browser that was led to this port by a hostile page sends this; what it
+  // would take for commands stands in the lines behind it.
+  if (same_word(name, "post") || same_word(name, "host:")) return reply.drop();
+  std::string beginning;
+  for (const auto argument : arguments.subspan(1)) {
+    if (beginning.size() >= 128) break;
+    beginning += '\'';
+    beginning += shortened(argument, 128 - beginning.size() + 1);
+    beginning += "' ";
+  }
+  reply.error("ERR unknown command '" + std::string(name) +
+              "', with args beginning with: " + beginning);
+}
+
+bool has_arity(const Command& command, std::size_t count) {
+  const int arguments = static_cast<int>(count);
+  return command.arity < 0 ? arguments >= -command.arity
+                           : arguments == command.arity;
+}
+
+Arguments keys_of(const Command& command, Arguments arguments) {
+  const auto first = static_cast<std::size_t>(command.first_key);
+  const auto end = command.last_key < 0 ? arguments.size() : first + 1;
+  return arguments.subspan(first, end - first);
+}
+
+std::unique_ptr<const dht::Overlay> make_alone(const Setup& setup) {
+  if (setup.overlay) return nullptr;
+  const auto id = dht::from_hex(setup.id);
+  if (!id) throw std::invalid_argument("a node's id has 40 hex digits");
+  return std::make_unique<Alone>(dht::Member{*id, setup.address});
+}
+
+}  // namespace
+
+Node::Node(Setup setup, Store& store, Surroundings& surroundings)
+    : setup_(std::move(setup)),
+      alone_(make_alone(setup_)),
+      overlay_(setup_.overlay ? setup_.overlay : alone_.get()),
+      store_(store),
+      surroundings_(surroundings),
+      budget_(setup_.limits.buffers_max),
+      unknown_(surroundings.counter("cmd.", "unknown")) {
+  for (const auto& command : commands())
+    counters_.push_back(surroundings.counter("cmd.", command.name));
+  for (const auto& [_, field] : protocol_errors)
+    protocol_errors_.push_back(surroundings.counter("err.", field));
+  protocol_errors_.push_back(surroundings.counter("err.", "other"));
+}
+
+Node::~Node() = default;
+
+void Node::answer(Arguments arguments, protocol::Reply& reply) {
+  const bool asked = std::exchange(reply.client().asking, false);
+  const Command* command = find(arguments[0]);
+  if (command && arguments.size() > 1 && !subcommands(*command).empty())
+    command = find(arguments[0], arguments[1]);
+  if (!command) {
+    surroundings_.count(unknown_);
+    return refuse_unknown(arguments, reply);
+  }
+  surroundings_.count(
+      counters_[static_cast<std::size_t>(command - commands().data())]);
+  if (!has_arity(*command, arguments.size()))
+    return reply.error("ERR wrong number of arguments for '" +
+                       std::string(command->name) + "' command");
+  if (answerable(*command, arguments, reply, asked))
+    command->answer({*this, arguments, reply});
+}
+
+// False: the keys are not here, and that has been answered.
+bool Node::answerable(const Command& command, Arguments arguments,
+                      protocol::Reply& reply, bool asked) const {
+  if (!setup_.overlay || command.first_key == 0) return true;
+  const auto keys = keys_of(command, arguments);
+  const auto id = place(keys[0]);
+  const bool here = overlay_->owns(id);
+  // Several keys have to be in one place. By slots that is one slot, as stock
+  // clients expect; by sha1, where no two keys are together, one node.
+  for (const auto key : keys.subspan(1)) {
+    const auto other = place(key);
+    const bool together =
+        other == id || (setup_.placement == dht::Placement::sha1 && here &&
+                        overlay_->owns(other));
+    if (together) continue;
+    reply.error("CROSSSLOT Keys in request don't hash to the same slot");
+    return false;
+  }
+  if (here || asked) return true;
+  redirect(keys[0], id, arguments, reply);
+  return false;
+}
+
+// Sends the client to the next node, or asks the owner in its stead.
+void Node::redirect(std::string_view key, const dht::Id& id,
+                    Arguments arguments, protocol::Reply& reply) const {
+  if (reply.client().proxy) {
+    if (!setup_.lookups) return reply.error(nobody_to_ask);
+    return setup_.lookups->proxy(id, arguments, reply.later(), reply.version());
+  }
+  const auto hop = next_hop(id);
+  if (!hop.next) return reply.error(not_served);
+  const auto to = split(hop.next->address);
+  // Exactly these three parts: clients take the line to pieces at its blanks.
+  std::array<char, 16> moved;
+  std::copy_n("-MOVED ", 7, moved.data());
+  char* const end = protocol::write_decimal(moved.data() + 7, slot(key));
+  reply.raw({moved.data(), end});
+  reply.raw(" ");
+  reply.raw(to.host);
+  reply.raw(":");
+  reply.raw(to.port);
+  reply.raw("\r\n");
+}
+
+dht::Hop Node::next_hop(const dht::Id& key) const {
+  auto hop = overlay_->next_hop(key, 0);
+  // A client that is sent round in circles never stops (redis-cli has no limit
+  // of redirects), so every step has to lead nearer.
+  if (hop.next && !overlay_->nearer(hop.next->id, overlay_->self().id, key))
+    hop.next = nullptr;
+  return hop;
+}
+
+void Node::protocol_error(std::string_view name) {
+  const auto found = std::ranges::find(
+      protocol_errors, name, [](const auto& pair) { return pair.first; });
+  surroundings_.count(protocol_errors_[static_cast<std::size_t>(
+      found - protocol_errors.begin())]);
+}
+
+dht::Id Node::place(std::string_view key) const {
+  return dht::place(key, setup_.placement, setup_.hash);
+}
+
+std::uint16_t Node::slot(std::string_view key) const {
+  return setup_.placement == dht::Placement::slots
+             ? dht::slot_of(key)
+             : dht::slot_of_id(place(key));
+}
+
+std::uint64_t Node::number(protocol::Client& client) {
+  if (client.id == 0)
+    client.id = clients_.fetch_add(1, std::memory_order_relaxed) + 1;
+  return client.id;
+}
+
+}  // namespace node

@@ -1,0 +1,159 @@
+// The commands that tell of the table of commands: COMMAND and every HELP.
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "node/handlers.hpp"
+#include "node/text.hpp"
+
+namespace node {
+
+namespace {
+
+using Rows = std::vector<const Command*>;
+
+bool is_subcommand(const Command& command) {
+  return command.name.contains('|');
+}
+
+// The commands that are named behind COMMAND DOCS or INFO; without a name all
+// of them, but not their subcommands. Unknown names are null.
+Rows named_rows(const Call& call) {
+  Rows rows;
+  for (std::size_t i = 2; i < call.arguments.size(); ++i) {
+    const auto name = call.arguments[i];
+    const auto bar = name.find('|');
+    rows.push_back(bar == name.npos
+                       ? find(name)
+                       : find(name.substr(0, bar), name.substr(bar + 1)));
+  }
+  if (call.arguments.size() > 2) return rows;
+  for (const auto& row : commands())
+    if (!is_subcommand(row)) rows.push_back(&row);
+  return rows;
+}
+
+void describe_flags(protocol::Reply& reply, const Flags& flags) {
+  std::vector<std::string_view> names;
+  if (flags.write) names.push_back("write");
+  if (flags.readonly) names.push_back("readonly");
+  if (flags.denyoom) names.push_back("denyoom");
+  if (flags.admin) names.push_back("admin");
+  if (flags.fast) names.push_back("fast");
+  reply.array(names.size());
+  for (const auto name : names) reply.simple(name);
+}
+
+// Ten pieces, as Redis has them since 7.0.
+void describe(protocol::Reply& reply, const Command& row) {
+  reply.array(10);
+  reply.bulk(row.name);
+  reply.integer(row.arity);
+  describe_flags(reply, row.flags);
+  reply.integer(row.first_key);
+  reply.integer(row.last_key);
+  reply.integer(row.first_key == 0 ? 0 : 1);  // from one key to the next
+  reply.array(0);                             // categories of access
+  reply.array(0);                             // tips
+  reply.array(0);                             // key specifications
+  const auto below = subcommands(row);
+  reply.array(below.size());
+  for (const auto& subcommand : below) describe(reply, subcommand);
+}
+
+// "key [key ...]" in its parts, a bracket with all that is in it being one.
+std::vector<std::string_view> parts_of(std::string_view syntax) {
+  std::vector<std::string_view> parts;
+  std::size_t begin = 0;
+  int depth = 0;
+  for (std::size_t i = 0; i < syntax.size(); ++i) {
+    if (syntax[i] == '[') ++depth;
+    if (syntax[i] == ']') --depth;
+    if (syntax[i] != ' ' || depth != 0) continue;
+    parts.push_back(syntax.substr(begin, i - begin));
+    begin = i + 1;
+  }
+  if (!syntax.empty()) parts.push_back(syntax.substr(begin));
+  return parts;
+}
+
+void document_arguments(protocol::Reply& reply, std::string_view syntax) {
+  const auto parts = parts_of(syntax);
+  reply.array(parts.size());
+  for (auto part : parts) {
+    const bool optional = part.starts_with('[');
+    if (optional) part = part.substr(1, part.size() - 2);
+    reply.map(optional ? 3 : 2);
+    reply.bulk("name");
+    reply.bulk(part);
+    reply.bulk("type");
+    reply.bulk(part == "key" ? "key" : "string");
+    if (!optional) continue;
+    reply.bulk("flags");
+    reply.array(1);
+    reply.simple("optional");
+  }
+}
+
+void document(protocol::Reply& reply, const Command& row) {
+  const auto below = subcommands(row);
+  reply.bulk(row.name);
+  reply.map(below.empty() ? 4 : 5);
+  reply.bulk("summary");
+  reply.bulk(row.summary);
+  reply.bulk("since");
+  reply.bulk(version);
+  reply.bulk("group");
+  reply.bulk(row.group);
+  reply.bulk("arguments");
+  document_arguments(reply, row.syntax);
+  if (below.empty()) return;
+  reply.bulk("subcommands");
+  reply.map(below.size());
+  for (const auto& subcommand : below) document(reply, subcommand);
+}
+
+}  // namespace
+
+void command(const Call& call) { command_info(call); }
+
+void command_count(const Call& call) {
+  call.reply.integer(std::ranges::count_if(
+      commands(), [](const auto& row) { return !is_subcommand(row); }));
+}
+
+void command_docs(const Call& call) {
+  auto rows = named_rows(call);
+  std::erase(rows, nullptr);
+  call.reply.map(rows.size());
+  for (const auto* row : rows) document(call.reply, *row);
+}
+
+void command_info(const Call& call) {
+  const auto rows = named_rows(call);
+  call.reply.array(rows.size());
+  for (const auto* row : rows) {
+    if (row)
+      describe(call.reply, *row);
+    else
+      call.reply.null();
+  }
+}
+
+void help(const Call& call) {
+  const auto& container = *find(call.arguments[0]);
+  const auto below = subcommands(container);
+  call.reply.array(1 + 2 * below.size());
+  call.reply.simple(upper(container.name) +
+                    " <subcommand> [<arg> [value] [opt] ...]. "
+                    "Subcommands are:");
+  for (const auto& row : below) {
+    std::string line = upper(row.name.substr(container.name.size() + 1));
+    if (!row.syntax.empty()) line += " " + std::string(row.syntax);
+    call.reply.simple(line);
+    call.reply.simple("    " + std::string(row.summary));
+  }
+}
+
+}  // namespace node

@@ -1,0 +1,138 @@
+#include "program/caller.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace program {
+
+Answer Caller::ask(const std::string& address, const Command& command) {
+  return std::move(ask(address, std::span(&command, 1)).front());
+}
+
+std::vector<Answer> Caller::ask(const std::string& address,
+                                std::span<const Command> commands) {
+  std::unique_lock lock(mutex_);
+  Contact& asked = contact(address);
+  asked.answers.clear();
+  asked.error.clear();
+  asked.unsaid = commands;
+  asked.awaited = commands.size();
+  if (asked.state == Contact::State::away) asked.state = Contact::State::wanted;
+  bell_.ring();
+  const bool in_time =
+      news_.wait_for(lock, timeout_, [&] { return settled(asked); });
+  asked.unsaid = {};
+  asked.awaited = 0;
+  // From now on the answer might come after all and be taken for another's.
+  if (!in_time)
+    failure_ = "no answer from " + address + " within " +
+               std::to_string(timeout_.count()) + " ms";
+  if (!failure_.empty()) throw NoAnswer(failure_);
+  if (!asked.error.empty()) throw NoAnswer(asked.error);
+  return std::move(asked.answers);
+}
+
+bool Caller::settled(const Contact& contact) const {
+  return contact.answers.size() == contact.awaited || !contact.error.empty() ||
+         !failure_.empty();
+}
+
+void Caller::stop() {
+  {
+    const std::scoped_lock lock(mutex_);
+    over_ = true;
+  }
+  bell_.ring();
+}
+
+void Caller::fail(const std::string& why) {
+  const std::scoped_lock lock(mutex_);
+  failure_ = why;
+  news_.notify_one();
+}
+
+Caller::Contact& Caller::contact(const std::string& address) {
+  const auto found = std::ranges::find(
+      contacts_, address, [](const Contact& c) { return c.peer.address; });
+  if (found != contacts_.end()) return *found;
+  Contact& made = contacts_.emplace_back();
+  made.peer.address = address;
+  return made;
+}
+
+Caller::Contact& Caller::contact(const protocol::Peer& peer) {
+  return *std::ranges::find(contacts_, &peer,
+                            [](const Contact& c) { return &c.peer; });
+}
+
+protocol::Peer* Caller::next() {
+  const std::scoped_lock lock(mutex_);
+  for (Contact& contact : contacts_) {
+    if (contact.state != Contact::State::wanted) continue;
+    contact.state = Contact::State::connecting;
+    return &contact.peer;
+  }
+  return nullptr;
+}
+
+// A peer is handed out once for what there is to say: it may be another thread
+// that says it, later.
+protocol::Peer* Caller::due(protocol::Nanoseconds) {
+  const std::scoped_lock lock(mutex_);
+  for (Contact& contact : contacts_) {
+    if (contact.state != Contact::State::connected || contact.due ||
+        contact.unsaid.empty())
+      continue;
+    contact.due = true;
+    return &contact.peer;
+  }
+  return nullptr;
+}
+
+bool Caller::over() {
+  const std::scoped_lock lock(mutex_);
+  return over_;
+}
+
+void Caller::connected(protocol::Peer& peer) {
+  const std::scoped_lock lock(mutex_);
+  contact(peer).state = Contact::State::connected;
+}
+
+void Caller::say(protocol::Peer& peer, protocol::Nanoseconds) {
+  const std::scoped_lock lock(mutex_);
+  Contact& asked = contact(peer);
+  for (const Command& command : asked.unsaid) {
+    const std::vector<std::string_view> words(command.begin(), command.end());
+    peer.session.request(words);
+  }
+  asked.unsaid = {};
+  asked.due = false;
+}
+
+void Caller::hand_over(protocol::Peer& peer, protocol::Nanoseconds) {
+  const std::scoped_lock lock(mutex_);
+  Contact& asked = contact(peer);
+  while (const protocol::Value* reply = peer.session.reply())
+    // What comes after its question was given up is nobody's answer.
+    if (asked.answers.size() < asked.awaited)
+      asked.answers.emplace_back(*reply);
+  if (settled(asked)) news_.notify_one();
+}
+
+void Caller::closed(protocol::Peer& peer, std::string_view why) {
+  const std::scoped_lock lock(mutex_);
+  Contact& asked = contact(peer);
+  const bool was_connected = asked.state == Contact::State::connected;
+  asked.state = Contact::State::away;
+  asked.due = false;
+  peer.session.reset();
+  if (settled(asked)) return;
+  asked.error =
+      (was_connected ? "lost the connection to " : "could not connect to ") +
+      peer.address + ": " +
+      (why.empty() ? "the peer closed it" : std::string(why));
+  news_.notify_one();
+}
+
+}  // namespace program

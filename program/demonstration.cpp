@@ -1,0 +1,272 @@
+#include "program/demonstration.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <map>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "net/address.hpp"
+#include "program/lookup.hpp"
+#include "program/printer.hpp"
+
+namespace program {
+namespace {
+
+using protocol::Value;
+
+constexpr std::array<std::pair<const char*, const char*>, 6> pairs{
+    {{"apple", "red"},
+     {"banana", "yellow"},
+     {"cherry", "dark red"},
+     {"lime", "green"},
+     {"orange", "orange"},
+     {"plum", "blue"}}};
+constexpr int echoes = 1000;
+constexpr int redirections_max = 256;  // as many as a ring can have nodes
+
+void say(const std::string& text) { std::fputs(text.c_str(), stdout); }
+
+std::string joined(const Command& command) {
+  std::string text;
+  for (const std::string& word : command) {
+    if (!text.empty()) text += ' ';
+    text += word.find(' ') == word.npos ? word : '"' + word + '"';
+  }
+  return text;
+}
+
+using Counters = std::map<std::string, double, std::less<>>;
+
+/// "a:1\r\nb:2\r\n..." as numbers; what is no number is left out.
+Counters parse_counters(std::string_view text) {
+  Counters counters;
+  while (!text.empty()) {
+    const auto line = text.substr(0, text.find("\r\n"));
+    text.remove_prefix(std::min(line.size() + 2, text.size()));
+    const auto colon = line.find(':');
+    if (colon == line.npos) continue;
+    double number = 0;
+    const char* end = line.data() + line.size();
+    if (std::from_chars(line.data() + colon + 1, end, number).ptr == end)
+      counters.emplace(line.substr(0, colon), number);
+  }
+  return counters;
+}
+
+double value_of(const Counters& counters, const std::string& name) {
+  const auto found = counters.find(name);
+  return found == counters.end() ? 0 : found->second;
+}
+
+std::string decimal(double number) {
+  std::array<char, 32> text;
+  std::snprintf(text.data(), text.size(), "%.2f", number);
+  return text.data();
+}
+
+/// What a request takes, call by call: counted, and the model's own claim.
+struct Calls {
+  double counted = 0, ideal = 0;
+};
+
+void print_row(const std::string& name, const Calls& calls) {
+  std::printf("  %-24s %8s %8s\n", name.c_str(), decimal(calls.counted).c_str(),
+              decimal(calls.ideal).c_str());
+}
+
+std::map<std::string, Calls> calls_per_request(const Counters& before,
+                                               const Counters& after,
+                                               int requests) {
+  static constexpr std::string_view counted = "syscall_", ideal = "ideal_";
+  std::map<std::string, Calls> calls;
+  for (const auto& [name, number] : after)
+    if (name.starts_with(counted))
+      calls[name.substr(counted.size())].counted =
+          (number - value_of(before, name)) / requests;
+    else if (name.starts_with(ideal))
+      calls[name.substr(ideal.size())].ideal = number;
+  // Not what a request takes: made once, or now and then.
+  std::erase_if(calls, [](const auto& entry) {
+    return entry.second.counted < 0.005 && entry.second.ideal == 0;
+  });
+  return calls;
+}
+
+class Demonstration {
+ public:
+  Demonstration(Caller& caller, const std::string& address)
+      : caller_(caller), address_(address), last_(address) {}
+
+  bool run() {
+    introduce();
+    echo();
+    store();
+    look_up();
+    clear();
+    count_calls();
+    say(right_ ? "\nEvery answer was right.\n"
+               : "\nNot every answer was right.\n");
+    return right_;
+  }
+
+ private:
+  void introduce() {
+    say("A ring is a circle of numbers. A node stands where the hash of its\n"
+        "address falls, and owns the numbers, and so the keys, between the\n"
+        "node before it and itself. It knows a few others, and most of them\n"
+        "are near. We talk to the node at " +
+        address_ + ", which knows:\n");
+    const Answer table = caller_.ask(address_, {"DHT.TABLE"});
+    check(table.value().type == Value::Type::array, "DHT.TABLE");
+    const Value* begun = nullptr;  // the first of those that are the same node
+    const Value* last = nullptr;
+    for (const Value& row : table.value().elements) {
+      if (row.elements.size() != 4) return check(false, "DHT.TABLE");
+      if (begun && begun->elements[3].text != row.elements[3].text)
+        say(known(*begun, *last)), begun = nullptr;
+      if (!begun) begun = &row;
+      last = &row;
+    }
+    if (begun) say(known(*begun, *last));
+  }
+
+  /// Rows of [rule, start, identifier, address], the last one of the same node.
+  static std::string known(const Value& first, const Value& last) {
+    std::string rules(first.elements[0].text);
+    if (&first != &last) rules += " to " + std::string(last.elements[0].text);
+    return "  " + std::string(first.elements[3].text) + "  " + rules + '\n';
+  }
+
+  void echo() {
+    say("\nECHO: what we send comes back.\n");
+    const std::string text = "Hello, world!";
+    expect({"ECHO", text}, text);
+  }
+
+  void store() {
+    say("\nSET and GET: every key belongs to one node. Another node answers\n"
+        "MOVED and names one that is nearer to the owner, whom we ask next.\n");
+    for (const auto& [key, value] : pairs) expect({"SET", key, value}, "OK");
+    for (const auto& [key, value] : pairs) expect({"GET", key}, value);
+  }
+
+  void look_up() {
+    say("\nLookups: who owns a key? We ask from node to node for the next "
+        "step;\nthe word behind a node is the rule by which the one before it "
+        "chose it.\n");
+    for (const auto& [key, value] : pairs) {
+      const auto steps = program::look_up(caller_, address_, key);
+      say(print_steps(key, steps));
+      check_owner(key, steps);
+      check_path(key, steps);
+    }
+    say("DHT.OWNER names the same owners, and DHT.LOOKUP, for which the node "
+        "asks\nthe others itself, the same ways.\n");
+  }
+
+  void check_owner(const std::string& key, const std::vector<Step>& steps) {
+    const Answer owner = caller_.ask(address_, {"DHT.OWNER", key});
+    const auto& parts = owner.value().elements;
+    check(parts.size() == 2 && parts[0].text == steps.back().id &&
+              parts[1].text == steps.back().address,
+          "DHT.OWNER " + key);
+  }
+
+  void check_path(const std::string& key, const std::vector<Step>& steps) {
+    const Answer path = caller_.ask(address_, {"DHT.LOOKUP", key});
+    const auto same = [](const Value& hop, const Step& step) {
+      return hop.elements.size() == 4 && hop.elements[0].text == step.id &&
+             hop.elements[1].text == step.address &&
+             hop.elements[2].text == step.rule;
+    };
+    check(std::ranges::equal(path.value().elements, steps, same),
+          "DHT.LOOKUP " + key);
+  }
+
+  void clear() {
+    for (const auto& [key, value] : pairs) {
+      const Answer answer = follow({"DEL", key}, address_, false);
+      check(answer.value().type == Value::Type::integer &&
+                answer.value().integer == 1,
+            std::string("DEL ") + key);
+    }
+  }
+
+  // The first INFO is answered before its own send is counted, the second one
+  // after its own receive: together they are one request more.
+  void count_calls() {
+    const Counters before = counters();
+    for (int i = 0; i < echoes; ++i) {
+      const std::string text = std::to_string(i);
+      check(caller_.ask(address_, {"ECHO", text}).text() == text, "ECHO");
+    }
+    const auto calls = calls_per_request(before, counters(), echoes + 1);
+    say("\nSystem calls that the server made for a request, counted over " +
+        std::to_string(echoes) +
+        "\nECHOs, one after the other, and how many this model needs:\n");
+    std::printf("  %-24s %8s %8s\n", "", "counted", "ideal");
+    Calls all;
+    for (const auto& [name, number] : calls) {
+      print_row(name, number);
+      all.counted += number.counted;
+      all.ideal += number.ideal;
+    }
+    print_row("all", all);
+  }
+
+  Counters counters() {
+    const Answer answer = caller_.ask(address_, {"INFO", "syscalls"});
+    Counters numbers = parse_counters(answer.text());
+    check(!numbers.empty(), "INFO syscalls");
+    return numbers;
+  }
+
+  /// Starts where the last command ended, so that commands come to nodes that
+  /// do not own their keys.
+  void expect(const Command& command, std::string_view expected) {
+    say("  " + joined(command) + '\n');
+    const Answer answer = follow(command, last_, true);
+    check(answer.text() == expected, joined(command));
+  }
+
+  /// Asks, and asks again where MOVED says, until there is an answer.
+  Answer follow(const Command& command, std::string address, bool aloud) {
+    for (int i = 0; i < redirections_max; ++i) {
+      Answer answer = caller_.ask(address, command);
+      if (aloud) say("    " + address + "  " + print_formatted(answer.value()));
+      if (!answer.is_error() || !answer.text().starts_with("MOVED ")) {
+        last_ = address;
+        return answer;
+      }
+      address = answer.text().substr(answer.text().rfind(' ') + 1);
+      if (!net::parse_address(address))
+        throw NoAnswer("MOVED to '" + address + "', which is no address");
+    }
+    throw NoAnswer(joined(command) + ": redirected without end");
+  }
+
+  void check(bool right, const std::string& what) {
+    if (right) return;
+    right_ = false;
+    say("  WRONG: " + what + '\n');
+  }
+
+  Caller& caller_;
+  const std::string address_;
+  std::string last_;  // who answered the last command
+  bool right_ = true;
+};
+
+}  // namespace
+
+bool demonstrate(Caller& caller, const std::string& address) {
+  return Demonstration(caller, address).run();
+}
+
+}  // namespace program

@@ -1,0 +1,137 @@
+#include "program/surroundings.hpp"
+
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdint>
+#include <cstdio>
+#include <fstream>
+
+#include "net/counters.hpp"
+
+namespace program {
+namespace {
+
+std::string decimal(std::uint64_t number) { return std::to_string(number); }
+
+std::string operating_system() {
+  utsname name{};
+  ::uname(&name);
+  return std::string(name.sysname) + " " + name.release + " " + name.machine;
+}
+
+/// Pages that are in memory (proc(5), statm).
+std::uint64_t resident_bytes() {
+  std::uint64_t all = 0, resident = 0;
+  std::ifstream("/proc/self/statm") >> all >> resident;
+  return resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+}
+
+std::uint64_t one_total(std::string_view prefix, std::string_view name) {
+  return net::total(net::counter(prefix, name));
+}
+
+/// Names are those of system calls and counters: nothing to escape.
+std::string object(const node::Surroundings::Numbers& numbers) {
+  std::string text = "{";
+  for (const auto& [name, number] : numbers) {
+    if (number == 0) continue;
+    if (text.size() > 1) text += ',';
+    text += '"' + name + "\":" + decimal(number);
+  }
+  return text + '}';
+}
+
+}  // namespace
+
+Surroundings::Surroundings(const net::Model& model, const net::Options& options,
+                           const net::Clients& clients, std::uint16_t port)
+    : model_(model),
+      options_(options),
+      clients_(clients),
+      port_(port),
+      began_(std::chrono::steady_clock::now()) {}
+
+unsigned Surroundings::counter(std::string_view prefix, std::string_view name) {
+  return net::counter(prefix, name);
+}
+
+void Surroundings::count(unsigned counter) { net::count(counter); }
+
+node::Surroundings::Numbers Surroundings::totals(
+    std::string_view prefix) const {
+  return net::totals(prefix);
+}
+
+std::vector<std::pair<std::string, std::string>> Surroundings::fields(
+    std::string_view section) const {
+  if (section == "server") return server();
+  if (section == "clients") return clients();
+  if (section == "memory") return memory();
+  if (section == "stats") return stats();
+  if (section == "syscalls") return ideals();
+  return {};
+}
+
+Surroundings::Fields Surroundings::server() const {
+  const auto up = std::chrono::duration_cast<std::chrono::seconds>(
+                      std::chrono::steady_clock::now() - began_)
+                      .count();
+  return {{"model", model_.name},
+          {"variant", model_.variant},
+          {"os", operating_system()},
+          {"arch_bits", decimal(8 * sizeof(void*))},
+          {"multiplexing_api", model_.name},
+          {"process_id", decimal(static_cast<std::uint64_t>(::getpid()))},
+          {"tcp_port", decimal(port_)},
+          {"threads", decimal(options_.threads)},
+          {"uptime_in_seconds", std::to_string(up)},
+          {"uptime_in_days", std::to_string(up / (24 * 60 * 60))}};
+}
+
+Surroundings::Fields Surroundings::clients() const {
+  return {{"connected_clients", decimal(clients_.now)},
+          {"maxclients", decimal(clients_.max)}};
+}
+
+Surroundings::Fields Surroundings::memory() const {
+  return {{"used_memory_rss", decimal(resident_bytes())}};
+}
+
+Surroundings::Fields Surroundings::stats() const {
+  return {{"total_connections_received",
+           decimal(clients_.accepted + clients_.refused)},
+          {"rejected_connections", decimal(clients_.refused)},
+          {"evicted_clients", decimal(one_total("net.", "evicted"))},
+          {"late_clients", decimal(one_total("net.", "late"))}};
+}
+
+Surroundings::Fields Surroundings::ideals() const {
+  Fields fields;
+  for (const net::Ideal& ideal : model_.ideal) {
+    std::array<char, 32> text;
+    std::snprintf(text.data(), text.size(), "%.2f", ideal.per_request);
+    fields.emplace_back("ideal_" + std::string(ideal.call), text.data());
+  }
+  return fields;
+}
+
+std::string summary(const net::Model& model, const net::Clients& clients) {
+  std::uint64_t requests = 0;
+  for (const auto& [name, number] : net::totals("cmd.")) requests += number;
+  const auto field = [](const char* name, std::uint64_t number) {
+    return ",\"" + std::string(name) + "\":" + decimal(number);
+  };
+  return std::string("{\"model\":\"") + model.name + "\",\"variant\":\"" +
+         model.variant + '"' + field("requests", requests) +
+         field("accepted", clients.accepted) +
+         field("refused", clients.refused) +
+         field("reset", one_total("net.", "reset")) +
+         field("evicted", one_total("net.", "evicted")) +
+         field("late", one_total("net.", "late")) +
+         ",\"calls\":" + object(net::totals("sys.")) +
+         ",\"model_counters\":" + object(net::totals("model.")) + '}';
+}
+
+}  // namespace program

@@ -1,0 +1,148 @@
+#include "protocol/client_session.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cassert>
+#include <cstring>
+
+#include "protocol/decimal.hpp"
+
+namespace protocol {
+namespace {
+
+constexpr std::size_t room_size = 16 << 10;
+
+void append_line(std::string& text, char type, std::size_t number) {
+  std::array<char, 24> line;
+  line[0] = type;
+  char* end = write_decimal(line.data() + 1, number);
+  *end++ = '\r';
+  *end++ = '\n';
+  text.append(line.data(), end);
+}
+
+std::string_view as_text(std::span<const std::byte> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+}  // namespace
+
+void ClientSession::request(std::span<const std::string_view> arguments) {
+  assert(!arguments.empty());
+  // What is lent does not move, and nothing overtakes what already waits.
+  const bool behind = lent_ != 0 || sent_ != 0 || !filling_.empty();
+  std::string& text = behind ? filling_ : sending_;
+  append_line(text, '*', arguments.size());
+  for (const std::string_view argument : arguments) {
+    append_line(text, '$', argument.size());
+    text.append(argument).append("\r\n");
+  }
+  ++owed_;
+}
+
+void ClientSession::request(std::initializer_list<std::string_view> arguments) {
+  request(std::span(arguments.begin(), arguments.size()));
+}
+
+std::span<std::byte> ClientSession::input() {
+  assert(wants_input());
+  if (!input_lent_) make_room(room_size / 2);
+  input_lent_ = true;
+  return std::span(input_).subspan(end_);
+}
+
+void ClientSession::received(std::size_t n) {
+  assert(input_lent_ && n <= input_.size() - end_);
+  input_lent_ = false;
+  end_ += n;
+  scan();
+}
+
+void ClientSession::receive(std::span<const std::byte> bytes) {
+  assert(!input_lent_);
+  if (finished_ || bytes.empty()) return;
+  make_room(bytes.size());
+  std::memcpy(input_.data() + end_, bytes.data(), bytes.size());
+  end_ += bytes.size();
+  scan();
+}
+
+void ClientSession::end_of_input() {
+  if (finished_) return;
+  if (owed_ == 0) {
+    finished_ = true;
+    return;
+  }
+  fail("the peer closed the connection while " + std::to_string(owed_) +
+       (owed_ == 1 ? " reply was owed" : " replies were owed"));
+}
+
+std::span<const std::byte> ClientSession::output() {
+  if (lent_ == 0) lent_ = std::min(sending_.size() - sent_, lent_max);
+  return std::as_bytes(std::span(sending_)).subspan(sent_, lent_);
+}
+
+void ClientSession::sent(std::size_t n) {
+  assert(n <= lent_);
+  lent_ = 0;
+  sent_ += n;
+  if (sent_ < sending_.size()) return;
+  sending_.clear();
+  sending_.swap(filling_);
+  sent_ = 0;
+}
+
+const Value* ClientSession::reply() {
+  if (whole_ == 0) return nullptr;
+  const auto whole = std::span(input_).subspan(begin_, scanned_ - begin_);
+  begin_ += read_reply(as_text(whole), value_);
+  --whole_;
+  return &value_;
+}
+
+void ClientSession::reset() {
+  begin_ = scanned_ = end_ = owed_ = whole_ = sent_ = lent_ = 0;
+  input_lent_ = finished_ = false;
+  scanner_.reset();
+  sending_.clear();
+  filling_.clear();
+  error_.clear();
+}
+
+// Room behind end_ for so many bytes. What was taken makes place first; then
+// the room doubles, by what has come and never by what was announced.
+void ClientSession::make_room(std::size_t bytes) {
+  if (input_.size() - end_ >= bytes) return;
+  if (begin_ != 0) {
+    std::memmove(input_.data(), input_.data() + begin_, end_ - begin_);
+    scanned_ -= begin_;
+    end_ -= begin_;
+    begin_ = 0;
+  }
+  if (input_.size() - end_ < bytes) {
+    input_.resize(std::max({room_size, 2 * input_.size(), end_ + bytes}));
+  }
+}
+
+// Looks for replies that have become whole.
+void ClientSession::scan() {
+  while (!finished_ && scanned_ != end_) {
+    if (owed_ == 0) return fail("protocol error: an answer to nothing");
+    const auto rest = std::span(input_).subspan(scanned_, end_ - scanned_);
+    const auto state = scanner_.scan(as_text(rest));
+    if (state == ReplyScanner::State::incomplete) return;
+    if (state == ReplyScanner::State::error) {
+      return fail("protocol error: " + std::string(scanner_.error()));
+    }
+    scanned_ += scanner_.size();
+    --owed_;
+    ++whole_;
+  }
+}
+
+void ClientSession::fail(std::string why) {
+  finished_ = true;
+  error_ = std::move(why);
+}
+
+}  // namespace protocol

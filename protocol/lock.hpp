@@ -1,0 +1,36 @@
+#pragma once
+// A lock that is handed in. The pure parts name what they need; net supplies
+// one that works between processes too.
+
+#include <mutex>
+
+namespace protocol {
+
+/// Mutual exclusion between threads or, if the holder's memory is shared,
+/// between processes.
+class Lock {
+ public:
+  /// Waits for the lock and takes it. True: its last owner died while holding
+  /// it, so what it guards has to be checked before it is used. The same is
+  /// reported again if the checker dies too.
+  [[nodiscard]] virtual bool lock() = 0;
+  virtual void unlock() noexcept = 0;
+
+ protected:
+  ~Lock() = default;
+};
+
+/// For the threads of one process, which die together.
+class ThreadLock final : public Lock {
+ public:
+  bool lock() override {
+    mutex_.lock();
+    return false;
+  }
+  void unlock() noexcept override { mutex_.unlock(); }
+
+ private:
+  std::mutex mutex_;
+};
+
+}  // namespace protocol

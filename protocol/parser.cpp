@@ -1,0 +1,255 @@
+#include "protocol/parser.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <optional>
+
+#include "protocol/decimal.hpp"
+
+namespace protocol {
+namespace {
+
+using Kind = Parsed::Kind;
+
+constexpr std::string_view inline_long = "too big inline request";
+constexpr std::string_view frame_long = "too big request";
+
+Parsed incomplete(std::size_t needed) {
+  return {.kind = Kind::incomplete, .needed = needed};
+}
+
+Parsed failed(std::string_view error) {
+  return {.kind = Kind::error, .error = error};
+}
+
+// A line's text, from its type byte to its '\r', and what is behind it. As in
+// Redis the byte after '\r' ends the line whatever it is, and so do the two
+// bytes after a bulk: what one of the two accepts, the other does.
+struct Line {
+  enum class State { whole, incomplete, too_long };
+  State state = State::incomplete;
+  std::string_view text = {};
+  std::size_t next = 0;
+};
+
+Line find_line(std::string_view bytes, std::size_t at, std::size_t line_max) {
+  const std::string_view rest = bytes.substr(at, line_max + 1);
+  const std::size_t size = rest.find('\r');
+  if (size == rest.npos) {
+    // Only a window of the limit's size is looked at, so that the verdict does
+    // not depend on how much has come by now.
+    if (rest.size() > line_max) return {.state = Line::State::too_long};
+    return {};
+  }
+  if (at + size + 1 == bytes.size()) return {};
+  return {Line::State::whole, rest.substr(0, size), at + size + 2};
+}
+
+// The line at `at` if it is nothing but a type byte, at most seven digits and
+// its end: all lines that honest peers send. Everything else, errors included,
+// is find_line's.
+bool read_count(std::string_view bytes, std::size_t& at, char type,
+                std::size_t& count) {
+  const char* from = bytes.data() + at;
+  const char* const end = bytes.data() + bytes.size();
+  if (from == end || *from != type) return false;
+  const char* const first = ++from;
+  std::size_t number = 0;
+  while (from != end && *from >= '0' && *from <= '9') {
+    number = number * 10 + static_cast<std::size_t>(*from++ - '0');
+    if (from - first > 7) return false;
+  }
+  if (from == first || end - from < 2 || *from != '\r') return false;
+  if (*first == '0' && from - first > 1) return false;
+  at = static_cast<std::size_t>(from - bytes.data()) + 2;
+  count = number;
+  return true;
+}
+
+// What a line with a number may say, and the words if it does not.
+struct Expected {
+  char type;
+  std::int64_t least;
+  std::string_view too_long;
+  std::string_view invalid;
+};
+constexpr Expected array_size{'*', std::numeric_limits<std::int64_t>::min(),
+                              "too big mbulk count string",
+                              "invalid multibulk length"};
+constexpr Expected bulk_size{'$', 0, "too big bulk count string",
+                             "invalid bulk length"};
+
+// Moves `at` behind the line and sets `count` (0 for a negative number that is
+// allowed), or says what stands in the way.
+std::optional<Parsed> read_line(std::string_view bytes, std::size_t& at,
+                                const Expected& expected, std::size_t line_max,
+                                std::size_t most, std::size_t& count) {
+  if (!read_count(bytes, at, expected.type, count)) {
+    const Line line = find_line(bytes, at, line_max);
+    if (line.state == Line::State::too_long) return failed(expected.too_long);
+    if (line.state == Line::State::incomplete) {
+      return incomplete(bytes.size() + 1);
+    }
+    if (bytes[at] != expected.type) {
+      return Parsed{
+          .kind = Kind::error, .error = "expected '$'", .got = bytes[at]};
+    }
+    const auto number = read_decimal(line.text.substr(1));
+    if (!number || *number < expected.least) return failed(expected.invalid);
+    count = static_cast<std::size_t>(std::max<std::int64_t>(*number, 0));
+    at = line.next;
+  }
+  if (count > most) return failed(expected.invalid);
+  return std::nullopt;
+}
+
+Parsed parse_array(std::string_view bytes, const Limits& limits,
+                   std::vector<std::string_view>& arguments) {
+  std::size_t at = 0;
+  std::size_t count = 0;
+  if (auto obstacle = read_line(bytes, at, array_size, limits.inline_max,
+                                limits.arguments_max, count)) {
+    return *obstacle;
+  }
+  const Kind kind = count == 0 ? Kind::nothing : Kind::request;
+  for (; count != 0; --count) {
+    std::size_t size = 0;
+    if (auto obstacle = read_line(bytes, at, bulk_size, limits.inline_max,
+                                  limits.bulk_max, size)) {
+      return *obstacle;
+    }
+    const std::size_t end = at + size + 2;
+    if (end > limits.frame_max) return failed(frame_long);
+    // The next look is worth its while when the bulk has come, not before: a
+    // megabyte that comes byte by byte is looked at once.
+    if (end > bytes.size()) return incomplete(end);
+    arguments.push_back(bytes.substr(at, size));
+    at = end;
+  }
+  return {.kind = kind, .consumed = at};
+}
+
+bool is_blank(char byte) {
+  return byte == ' ' || (byte >= '\t' && byte <= '\r');
+}
+
+std::optional<int> read_hexadecimal(char digit) {
+  if (digit >= '0' && digit <= '9') return digit - '0';
+  if (digit >= 'a' && digit <= 'f') return digit - 'a' + 10;
+  if (digit >= 'A' && digit <= 'F') return digit - 'A' + 10;
+  return std::nullopt;
+}
+
+// What a backslash in double quotes stands for; `rest` begins behind it and
+// is not empty.
+char read_escape(std::string_view& rest) {
+  const char letter = rest.front();
+  if (letter == 'x' && rest.size() >= 3) {
+    const auto high = read_hexadecimal(rest[1]);
+    const auto low = read_hexadecimal(rest[2]);
+    if (high && low) {
+      rest.remove_prefix(3);
+      return static_cast<char>(*high * 16 + *low);
+    }
+  }
+  rest.remove_prefix(1);
+  constexpr std::string_view letters = "nrtba";
+  const std::size_t which = letters.find(letter);
+  return which == letters.npos ? letter : "\n\r\t\b\a"[which];
+}
+
+// The rest of a word behind its opening quote; false if the quote is not
+// closed, or not where the word ends.
+bool read_quoted(std::string_view& rest, char quote, std::string& word) {
+  while (!rest.empty()) {
+    const char byte = rest.front();
+    rest.remove_prefix(1);
+    if (byte == quote) return rest.empty() || is_blank(rest.front());
+    if (byte != '\\' || rest.empty()) {
+      word += byte;
+    } else if (quote == '"') {
+      word += read_escape(rest);
+    } else if (rest.front() == '\'') {
+      word += '\'';
+      rest.remove_prefix(1);
+    } else {
+      word += byte;
+    }
+  }
+  return false;
+}
+
+// One word, the quotes that it has resolved, as redis-cli's user types it
+// (sdssplitargs in Redis's sds.c).
+bool read_word(std::string_view& rest, std::string& word) {
+  constexpr std::string_view ends = " \n\r\t";  // \v and \f are not among them
+  while (!rest.empty() && ends.find(rest.front()) == ends.npos) {
+    const char byte = rest.front();
+    rest.remove_prefix(1);
+    if (byte == '"' || byte == '\'') return read_quoted(rest, byte, word);
+    word += byte;
+  }
+  return true;
+}
+
+// Splits a line into words, or says what is wrong with it.
+std::string_view split(std::string_view line, const Limits& limits,
+                       Scratch& scratch) {
+  // Resolved words are never longer than the line: the views into `unquoted`
+  // stay valid because it does not grow.
+  scratch.unquoted.clear();
+  scratch.unquoted.reserve(line.size());
+  while (true) {
+    while (!line.empty() && is_blank(line.front())) line.remove_prefix(1);
+    if (line.empty()) return {};
+    if (scratch.arguments.size() == limits.arguments_max) return inline_long;
+    const std::size_t begin = scratch.unquoted.size();
+    if (!read_word(line, scratch.unquoted)) {
+      return "unbalanced quotes in request";
+    }
+    scratch.arguments.push_back(
+        std::string_view(scratch.unquoted).substr(begin));
+  }
+}
+
+Parsed parse_inline(std::string_view bytes, const Limits& limits,
+                    Scratch& scratch) {
+  const std::string_view window = bytes.substr(0, limits.inline_max + 1);
+  const std::size_t size = window.find('\n');
+  if (size == window.npos) {
+    if (window.size() > limits.inline_max) return failed(inline_long);
+    return incomplete(bytes.size() + 1);
+  }
+  if (size + 1 > limits.frame_max) return failed(frame_long);
+  std::string_view line = window.substr(0, size);
+  if (line.ends_with('\r')) line.remove_suffix(1);
+  const std::string_view error = split(line, limits, scratch);
+  if (!error.empty()) return failed(error);
+  return {.kind = scratch.arguments.empty() ? Kind::nothing : Kind::request,
+          .consumed = size + 1};
+}
+
+}  // namespace
+
+Parsed parse_request(std::span<const std::byte> bytes, const Limits& limits,
+                     Scratch& scratch) {
+  scratch.arguments.clear();
+  if (bytes.empty()) return incomplete(1);
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()),
+                              bytes.size());
+  if (text.front() == '*') return parse_array(text, limits, scratch.arguments);
+  return parse_inline(text, limits, scratch);
+}
+
+std::string protocol_error(const Parsed& parsed) {
+  std::string text = "ERR Protocol error: ";
+  text += parsed.error;
+  if (parsed.got) {
+    text += ", got '";
+    text += *parsed.got;
+    text += '\'';
+  }
+  return text;
+}
+
+}  // namespace protocol

@@ -1,0 +1,92 @@
+#include "protocol/pool.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <new>
+#include <utility>
+
+namespace protocol {
+
+Pool::Pool(Budget& budget, std::size_t idle_max, Use use)
+    : budget_(budget), idle_max_(idle_max), use_(use) {}
+
+Pool::~Pool() {
+  for (Block* block : free_) {
+    while (block != nullptr) release(std::exchange(block, block->next));
+  }
+}
+
+std::unique_lock<std::mutex> Pool::lock() const {
+  if (use_ == Use::one_thread) return {};
+  return std::unique_lock(mutex_);
+}
+
+Block* Pool::borrow(std::size_t bytes) {
+  const std::size_t size_class =
+      bytes <= block_min ? 0 : std::bit_width((bytes - 1) / block_min);
+  if (size_class >= classes) throw std::bad_alloc();
+  const auto guard = lock();
+  Block* const block = free_[size_class];
+  if (block == nullptr) return allocate(size_class);
+  free_[size_class] = block->next;
+  idle_ -= block->capacity;
+  block->next = nullptr;
+  block->begin = block->end = 0;
+  return block;
+}
+
+void Pool::give_back(Block* block) noexcept {
+  const auto guard = lock();
+  // Where the process is short, what lies here unused is the first to go.
+  if (idle_ + block->capacity > idle_max_ || budget_.exceeded()) {
+    release(block);
+    return;
+  }
+  idle_ += block->capacity;
+  block->next = std::exchange(free_[block->size_class], block);
+}
+
+Block* Pool::allocate(std::size_t size_class) {
+  const std::size_t capacity = block_min << size_class;
+  Block* const block = new (::operator new(sizeof(Block) + capacity)) Block;
+  block->capacity = static_cast<std::uint32_t>(capacity);
+  block->size_class = static_cast<std::uint32_t>(size_class);
+  budget_.take(capacity);
+  ++allocations_;
+  return block;
+}
+
+void Pool::release(Block* block) noexcept {
+  budget_.give(block->capacity);
+  ::operator delete(block);
+}
+
+std::unique_ptr<Scratch> Pool::scratch() {
+  const auto guard = lock();
+  if (scratches_.empty()) {
+    // Reserved now, so that giving back never allocates; by doubling, since
+    // reserve(n + 1) would move all of them each time.
+    if (scratches_made_ == scratches_.capacity()) {
+      scratches_.reserve(std::max<std::size_t>(4, 2 * scratches_made_));
+    }
+    auto scratch = std::make_unique<Scratch>();
+    ++scratches_made_;
+    ++allocations_;
+    return scratch;
+  }
+  auto scratch = std::move(scratches_.back());
+  scratches_.pop_back();
+  return scratch;
+}
+
+void Pool::give_back(std::unique_ptr<Scratch> scratch) noexcept {
+  const auto guard = lock();
+  scratches_.push_back(std::move(scratch));
+}
+
+std::uint64_t Pool::allocations() const {
+  const auto guard = lock();
+  return allocations_;
+}
+
+}  // namespace protocol

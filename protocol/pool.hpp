@@ -1,0 +1,104 @@
+#pragma once
+// Blocks of memory that sessions borrow while they hold bytes. An idle session
+// holds none, so ten thousand idle peers cost what their sessions cost.
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace protocol {
+
+/// What all pools of the process together have taken from the system, in
+/// bytes, and how much they should. Thread-safe. It never refuses: a pool that
+/// finds it exceeded has its loop close the largest conversation of its own.
+class Budget {
+ public:
+  explicit Budget(std::size_t bytes_max) : bytes_max_(bytes_max) {}
+  void take(std::size_t bytes) {
+    used_.fetch_add(bytes, std::memory_order_relaxed);
+  }
+  void give(std::size_t bytes) {
+    used_.fetch_sub(bytes, std::memory_order_relaxed);
+  }
+  std::size_t used() const { return used_.load(std::memory_order_relaxed); }
+  bool exceeded() const { return used() > bytes_max_; }
+
+ private:
+  std::atomic<std::size_t> used_{0};
+  const std::size_t bytes_max_;
+};
+
+/// A piece of memory of 1 KiB << n bytes, header included in none of them. The
+/// holder uses `next`, `begin` and `end` as it likes: a queue of blocks needs
+/// no memory of its own.
+struct Block {
+  Block* next = nullptr;
+  std::uint32_t begin = 0;  // first byte in use
+  std::uint32_t end = 0;    // behind the last byte in use
+  std::uint32_t capacity = 0;
+  std::uint32_t size_class = 0;
+
+  std::byte* bytes() { return reinterpret_cast<std::byte*>(this + 1); }
+  std::size_t used() const { return end - begin; }
+  std::size_t room() const { return capacity - end; }
+};
+
+/// What taking one request apart needs for its duration.
+struct Scratch {
+  std::vector<std::string_view> arguments;
+  std::string unquoted;  // an inline request's arguments, quotes resolved
+};
+
+/// The free blocks of one loop, last in first out so that the next borrower
+/// finds them in the cache. Belongs to one thread, unless made `shared`: then
+/// every call takes a lock (for models whose sessions change threads).
+class Pool {
+ public:
+  enum class Use { one_thread, shared };
+  static constexpr std::size_t block_min = 1 << 10;
+  static constexpr std::size_t classes = 21;  // 1 KiB to 1 GiB
+
+  /// Keeps at most `idle_max` bytes of free blocks. `budget` outlives it.
+  explicit Pool(Budget& budget, std::size_t idle_max = 1 << 20,
+                Use use = Use::one_thread);
+  ~Pool();
+  Pool(const Pool&) = delete;
+  Pool& operator=(const Pool&) = delete;
+
+  /// An empty block of at least `bytes` (at most 1 GiB), the caller's until
+  /// given back to this pool. Throws std::bad_alloc.
+  Block* borrow(std::size_t bytes);
+  void give_back(Block* block) noexcept;
+
+  /// Scratch for one request; the caller's until given back.
+  std::unique_ptr<Scratch> scratch();
+  void give_back(std::unique_ptr<Scratch> scratch) noexcept;
+
+  /// The process has more in blocks than it should.
+  bool exceeded() const { return budget_.exceeded(); }
+  /// How often memory was asked of the system: constant in the steady state.
+  std::uint64_t allocations() const;
+
+ private:
+  std::unique_lock<std::mutex> lock() const;
+  Block* allocate(std::size_t size_class);
+  void release(Block* block) noexcept;
+
+  Budget& budget_;
+  const std::size_t idle_max_;
+  const Use use_;
+  mutable std::mutex mutex_;
+  Block* free_[classes] = {};
+  std::size_t idle_ = 0;
+  std::uint64_t allocations_ = 0;
+  std::vector<std::unique_ptr<Scratch>> scratches_;
+  std::size_t scratches_made_ = 0;  // room for all is reserved
+};
+
+}  // namespace protocol

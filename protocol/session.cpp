@@ -1,0 +1,217 @@
+#include "protocol/session.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cassert>
+#include <cstring>
+#include <utility>
+
+namespace protocol {
+namespace {
+
+// The room for a peer of whom little is kept: what one call of recv(2) brings
+// at most while a pipeline is short, and no more for each of many peers.
+constexpr std::size_t room_size = 16 << 10;
+
+}  // namespace
+
+Session::Session(Service& service, Pool& pool, ReturnAddress address)
+    : service_(service),
+      limits_(service.limits()),
+      pool_(pool),
+      address_(address),
+      output_(pool) {}
+
+Session::~Session() {
+  if (input_ != nullptr) pool_.give_back(input_);
+}
+
+bool Session::wants_input() const {
+  if (discarding()) return output_ended() && !finished();
+  if (output_.size() > limits_.output_max) return false;
+  return !pending_ || left() < limits_.parked_max;
+}
+
+std::span<std::byte> Session::input() {
+  assert(wants_input());
+  if (!lent_) {
+    // Room grows with what has come, never with what was announced. Doubled,
+    // each byte is moved O(1) times; less will do where the frame ends sooner.
+    const std::size_t wanted = std::max(
+        room_size, std::bit_ceil(std::min(
+                       2 * left(), std::max(needed_, left() + room_size / 2))));
+    if (input_ == nullptr || input_->capacity - input_->begin < wanted) {
+      move_input(wanted);
+    }
+    lent_ = true;
+  }
+  std::size_t room = input_->room();
+  if (pending_) room = std::min(room, limits_.parked_max - left());
+  return {input_->bytes() + input_->end, room};
+}
+
+void Session::received(std::size_t n) {
+  assert(lent_ && n <= input_->room());
+  lent_ = false;
+  if (discarding()) {
+    discarded_ += n;
+  } else {
+    input_->end += static_cast<std::uint32_t>(n);
+  }
+  advance();
+}
+
+void Session::receive(std::span<const std::byte> bytes) {
+  assert(!lent_);
+  if (!discarding() && left() == 0) bytes = bytes.subspan(answer(bytes));
+  if (discarding()) {
+    discarded_ += bytes.size();
+  } else if (!bytes.empty()) {
+    keep(bytes);
+  }
+  advance();
+}
+
+void Session::end_of_input() {
+  ended_ = true;
+  settle();
+}
+
+void Session::drain() {
+  draining_ = true;
+  settle();
+}
+
+void Session::sent(std::size_t n) {
+  output_.sent(n);
+  mark_ += static_cast<std::uint32_t>(n);
+  if (left() != 0) advance();
+}
+
+void Session::deliver(std::string_view answer) {
+  if (!pending_) return;
+  pending_ = false;
+  output_.append(answer);
+  advance();
+}
+
+bool Session::output_ended() const {
+  return closing_ && !pending_ && output_.size() == 0;
+}
+
+bool Session::finished() const {
+  if (dropped_) return true;
+  return output_ended() && (ended_ || discarded_ >= limits_.discard_max);
+}
+
+void Session::abandon() {
+  closing_ = dropped_ = true;
+  pending_ = false;
+  output_.abandon();
+  if (input_ != nullptr && !lent_) release_input();
+}
+
+Wait Session::waits_for() const {
+  if (finished()) return {Wait::For::nothing, mark_};
+  if (output_ended()) return {Wait::For::end, mark_};
+  // Fewer bytes than needed: they were looked at, and a frame has begun. A full
+  // output comes first, since then it is we who do not read.
+  const bool begun = left() != 0 && left() < needed_;
+  if (begun && wants_input()) return {Wait::For::frame, mark_};
+  return {has_output() ? Wait::For::reader : Wait::For::nothing, mark_};
+}
+
+std::size_t Session::held() const {
+  return output_.held() + (input_ == nullptr ? 0 : input_->capacity);
+}
+
+// While one of these holds, what has come is kept as it is.
+bool Session::blocked() const {
+  return closing_ || pending_ || output_.size() > limits_.output_max;
+}
+
+std::span<const std::byte> Session::kept() const {
+  if (input_ == nullptr) return {};
+  return {input_->bytes() + input_->begin, input_->used()};
+}
+
+// Answers the requests at the front of the bytes and says how many bytes are
+// done with.
+std::size_t Session::answer(std::span<const std::byte> bytes) {
+  std::size_t done = 0;
+  if (bytes.size() < needed_ || blocked()) return done;
+  auto scratch = pool_.scratch();
+  while (bytes.size() - done >= needed_ && !blocked()) {
+    const Parsed parsed = parse_request(bytes.subspan(done), limits_, *scratch);
+    if (parsed.kind == Parsed::Kind::incomplete) {
+      needed_ = parsed.needed;
+      break;
+    }
+    needed_ = 1;
+    ++mark_;
+    done += parsed.consumed;
+    if (parsed.kind == Parsed::Kind::request) answer(scratch->arguments);
+    if (parsed.kind == Parsed::Kind::error) refuse(parsed);
+  }
+  pool_.give_back(std::move(scratch));
+  return done;
+}
+
+void Session::answer(std::span<const std::string_view> arguments) {
+  Reply reply(output_, client_, address_);
+  service_.answer(arguments, reply);
+  pending_ = reply.pending();
+  dropped_ = reply.dropping();
+  closing_ = reply.closing() || dropped_;
+}
+
+void Session::refuse(const Parsed& parsed) {
+  Writer(output_, client_.version).error(protocol_error(parsed));
+  service_.protocol_error(parsed.error);
+  closing_ = true;
+}
+
+void Session::advance() {
+  const std::size_t done = answer(kept());
+  if (done != 0) input_->begin += static_cast<std::uint32_t>(done);
+  settle();
+}
+
+// After everything that has happened: ends the conversation when the last whole
+// request is answered, and gives back what need not be held.
+void Session::settle() {
+  // Fewer bytes than needed: whatever is left is not a whole request. A full
+  // output leaves enough of them until sent() goes on.
+  if ((ended_ || draining_) && !pending_ && left() < needed_) closing_ = true;
+  if (input_ == nullptr || lent_) return;
+  if (closing_ || left() == 0) {
+    release_input();
+  } else if (input_->capacity > 4 * left() &&
+             input_->capacity > Pool::block_min) {
+    move_input(left());
+  }
+}
+
+void Session::keep(std::span<const std::byte> bytes) {
+  const std::size_t size = left() + bytes.size();
+  if (input_ == nullptr || input_->room() < bytes.size()) move_input(size);
+  std::memcpy(input_->bytes() + input_->end, bytes.data(), bytes.size());
+  input_->end += static_cast<std::uint32_t>(bytes.size());
+}
+
+// Moves what is left into a block of its own; never while room is lent.
+void Session::move_input(std::size_t capacity) {
+  assert(!lent_);
+  Block* const block = pool_.borrow(capacity);
+  const auto bytes = kept();
+  if (!bytes.empty()) std::memcpy(block->bytes(), bytes.data(), bytes.size());
+  block->end = static_cast<std::uint32_t>(bytes.size());
+  if (input_ != nullptr) pool_.give_back(input_);
+  input_ = block;
+}
+
+void Session::release_input() {
+  pool_.give_back(std::exchange(input_, nullptr));
+}
+
+}  // namespace protocol

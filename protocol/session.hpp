@@ -1,0 +1,157 @@
+#pragma once
+// The server's half of one conversation, as a value: bytes go in, bytes come
+// out, and no call to the kernel is made here. A model's whole duty is to move
+// the bytes.
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "protocol/parser.hpp"
+#include "protocol/service.hpp"
+
+namespace protocol {
+
+/// For what a conversation waits, if it waits for its peer. The mark changes
+/// with every frame begun and every byte sent: same `what` and same mark means
+/// that the peer has made no progress.
+struct Wait {
+  enum class For : std::uint8_t {
+    nothing,  // an idle peer may stay
+    frame,    // the rest of a request
+    reader,   // the peer does not read its answers
+    end       // we have ended, the peer has not
+  };
+  For what = For::nothing;
+  std::uint32_t mark = 0;
+  bool operator==(const Wait&) const = default;
+};
+
+/// The unsent answers: a queue of blocks, of which the first is lent. Bytes
+/// that are lent never move; the rest may, to make one block out of two.
+class Output final : public Sink {
+ public:
+  static constexpr std::size_t lent_max = 64 << 10;  // also a block's most
+
+  explicit Output(Pool& pool) : pool_(pool) {}
+  ~Output();
+  Output(const Output&) = delete;
+  Output& operator=(const Output&) = delete;
+
+  void append(std::string_view bytes) override;
+  char* extend(std::size_t size) override;
+  std::size_t size() const { return size_; }  // unsent bytes
+  std::size_t held() const { return held_; }  // bytes of blocks
+  std::span<const std::byte> lend();
+  void sent(std::size_t n);
+  /// Nothing more will be sent: gives back every block that is not lent.
+  void abandon();
+
+ private:
+  bool lent(const Block* block) const { return lent_ != 0 && block == first_; }
+  char* take(std::size_t size);
+  void grow(std::size_t bytes);
+  void append_block(std::size_t capacity);
+  void replace_last(std::size_t capacity);
+  void drop_first();
+
+  Pool& pool_;
+  Block* first_ = nullptr;
+  Block* last_ = nullptr;
+  std::size_t size_ = 0;
+  std::size_t held_ = 0;
+  std::uint32_t lent_ = 0;  // so many bytes of the first block
+};
+
+/// Used by one thread at a time. Lives where it was made: the kernel may hold
+/// addresses that it has lent.
+class Session {
+ public:
+  /// `address` is where pending answers for this conversation go. Service and
+  /// pool outlive the session.
+  Session(Service& service, Pool& pool, ReturnAddress address);
+  ~Session();
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  // What to arm; lends nothing.
+  bool wants_input() const;
+  bool has_output() const { return output_.size() != 0; }
+
+  /// Room for the peer's bytes, never empty, lent until received(). Only if
+  /// wants_input().
+  std::span<std::byte> input();
+  /// The first n bytes of the room have been filled. 0 gives the room back
+  /// untouched (EAGAIN, an error): it does not mean the end.
+  void received(std::size_t n);
+  /// Bytes that lie elsewhere, for example in a buffer that the kernel chose.
+  /// Takes all of them, wanted or not; they may be reused on return.
+  void receive(std::span<const std::byte> bytes);
+  /// The peer has shut down its side. What has come whole is still answered.
+  void end_of_input();
+  /// We want to end: what has come whole is still answered, what comes from
+  /// now on is thrown away.
+  void drain();
+
+  /// At most 64 KiB for the peer, lent until sent(): they stay where they are,
+  /// whatever is received or answered meanwhile.
+  std::span<const std::byte> output() { return output_.lend(); }
+  /// The first n of the lent bytes were taken, perhaps 0. There may be more
+  /// output afterwards without new input.
+  void sent(std::size_t n);
+
+  /// An answer is awaited: a model that cannot take back a read does not read.
+  bool pending() const { return pending_; }
+  /// The awaited answer; ignored when none is (the Letter came too late).
+  void deliver(std::string_view answer);
+
+  /// All is sent and nothing more will be: shut down writing, once. Then go on
+  /// reading until finished(): a close with unread input resets the peer and
+  /// destroys answers on their way to it (RFC 1122, 4.2.2.13).
+  bool output_ended() const;
+  /// Close now.
+  bool finished() const;
+
+  /// To be closed as soon as the kernel has let go of what it was lent: nothing
+  /// more is answered or sent, and every block that is not lent goes back now.
+  void abandon();
+
+  Wait waits_for() const;
+  /// Bytes of the blocks that it holds.
+  std::size_t held() const;
+  const Client& client() const { return client_; }
+
+ private:
+  bool discarding() const { return closing_ || draining_ || ended_; }
+  bool blocked() const;
+  std::size_t left() const { return input_ == nullptr ? 0 : input_->used(); }
+  std::span<const std::byte> kept() const;
+
+  std::size_t answer(std::span<const std::byte> bytes);
+  void answer(std::span<const std::string_view> arguments);
+  void refuse(const Parsed& parsed);
+  void advance();
+  void settle();
+  void keep(std::span<const std::byte> bytes);
+  void move_input(std::size_t capacity);
+  void release_input();
+
+  Service& service_;
+  const Limits& limits_;
+  Pool& pool_;
+  const ReturnAddress address_;
+  Client client_;
+  Output output_;
+  Block* input_ = nullptr;     // bytes that are not answered yet, and room
+  std::size_t needed_ = 1;     // with fewer bytes no look at them is due
+  std::size_t discarded_ = 0;  // bytes thrown away
+  std::uint32_t mark_ = 0;
+  bool lent_ = false;  // the room behind the input
+  bool pending_ = false;
+  bool closing_ = false;   // no more requests are answered
+  bool dropped_ = false;   // nothing more is sent either
+  bool ended_ = false;     // the peer has ended
+  bool draining_ = false;  // we want to end
+};
+
+}  // namespace protocol

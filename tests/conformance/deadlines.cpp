@@ -1,0 +1,115 @@
+// Who keeps others waiting is closed when his time is up, and nobody else is.
+
+#include <thread>
+
+#include "tests/conformance/crowd.hpp"
+#include "tests/conformance/server.hpp"
+
+namespace conformance {
+namespace {
+
+class Lateness : public ServerTest {
+ protected:
+  /// Asks the server again and again until `over`: each is answered.
+  static void keep_talking(Server& server, const std::function<bool()>& over) {
+    Peer peer = server.connect();
+    std::size_t i = 0;
+    EXPECT_TRUE(eventually([&] {
+      EXPECT_EQ(peer.ask({"ECHO", numbered(++i, 64)}), echo_answer(i, 64));
+      return HasFailure() || over();
+    })) << "nobody was closed";
+  }
+  static double late(Server& server) {
+    EXPECT_EQ(server.stop(), 0);
+    return server.account().at("late");
+  }
+};
+
+// Slow loris: a byte now and then, never a whole request. Each byte is
+// progress for the kernel and none for us: the deadline is the frame's.
+TEST_P(Lateness, AFrameThatIsNotCompletedEndsItsConversation) {
+  REQUIRE_CONCURRENT(6u);
+  Server& server = start({"--frame-time", "300"});
+  Crowd crowd;
+  for (int i = 0; i < 5; ++i)
+    crowd.join(server.address()).outgoing = "*2\r\n$4\r\nECHO\r\n$100000\r\n";
+  // One says nothing at all: an idle peer may stay.
+  Peer idle = server.connect();
+  keep_talking(server, [&] {
+    for (auto& member : crowd.members())
+      if (member->outgoing.empty()) member->outgoing = "x";
+    crowd.run([] { return false; }, Milliseconds(10));
+    return crowd.count([](const Member& m) { return m.open(); }) == 0;
+  });
+  EXPECT_EQ(idle.ask({"PING"}), pong);
+  idle.close();
+  EXPECT_EQ(late(server), 5);
+}
+
+// Frame upon frame, each begun before the last is answered: the conversation
+// is in the middle of a frame for three times the deadline, but never of the
+// same one.
+TEST_P(Lateness, ABusyPipelineOfLargeFramesIsNotLate) {
+  const Milliseconds deadline(size_of(800, 3000));
+  Server& server = start({"--frame-time", std::to_string(deadline.count())});
+  Peer peer = server.connect();
+  const std::size_t size = 200'000;
+  const auto end = std::chrono::steady_clock::now() + 3 * deadline;
+  peer.send(echo_request(0, size).substr(0, 1000));
+  std::size_t i = 0;
+  for (; std::chrono::steady_clock::now() < end; ++i) {
+    peer.send(echo_request(i, size).substr(1000) +
+              echo_request(i + 1, size).substr(0, 1000));
+    ASSERT_TRUE(peer.frame() == echo_answer(i, size)) << i;
+  }
+  peer.send(echo_request(i, size).substr(1000));
+  ASSERT_TRUE(peer.frame() == echo_answer(i, size));
+  peer.close();
+  EXPECT_EQ(late(server), 0);
+}
+
+TEST_P(Lateness, AnswersThatNobodyReadsEndTheirConversation) {
+  REQUIRE_CONCURRENT(4u);
+  Server& server = start({"--reader-time", "300", "--send-buffer", "16384"});
+  EXPECT_EQ(server.ask({"SET", "key", std::string(1 << 20, 'x')}), ok);
+  Crowd crowd;
+  for (int i = 0; i < 3; ++i) {
+    Member& member = crowd.join(server.address(), {.receive = 4096});
+    member.outgoing = request({"GET", "key"}) + request({"GET", "key"});
+    member.reads = false;
+  }
+  keep_talking(server, [&] {
+    crowd.run([] { return false; }, Milliseconds(10));
+    return server.figures().at("connected_clients") == "2";
+  });
+  EXPECT_EQ(late(server), 3);
+}
+
+// A slow reader makes progress with every byte: he may take as long as he
+// likes.
+TEST_P(Lateness, AReaderWhoIsSlowIsNotLate) {
+  const Milliseconds deadline(size_of(500, 3000));
+  Server& server = start({"--reader-time", std::to_string(deadline.count()),
+                          "--send-buffer", "16384"});
+  Peer peer = server.connect({.receive = 4096});
+  const std::string value = numbered(1, 1 << 20);
+  EXPECT_EQ(peer.ask({"SET", "key", value}), ok);
+  peer.send(request({"GET", "key"}));
+  std::string answer;
+  const auto end = std::chrono::steady_clock::now() + 3 * deadline;
+  while (std::chrono::steady_clock::now() < end) {
+    // Enough at a time that the kernel has room for the server's next bytes.
+    answer += peer.receive(8192);
+    std::this_thread::sleep_for(deadline / 40);
+  }
+  answer += peer.receive(bulk(value).size() - answer.size());
+  EXPECT_TRUE(answer == bulk(value));
+  peer.close();
+  EXPECT_EQ(late(server), 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(Servers, Lateness, testing::ValuesIn(servers()),
+                         name_of);
+
+}  // namespace
+}  // namespace conformance

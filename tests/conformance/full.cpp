@@ -1,0 +1,124 @@
+// More peers than places: --max-clients, and a real end of descriptors.
+
+#include <sys/resource.h>
+
+#include "tests/conformance/crowd.hpp"
+#include "tests/conformance/server.hpp"
+
+namespace conformance {
+namespace {
+
+const std::string too_many = "-ERR max number of clients reached\r\n";
+
+class Full : public ServerTest {
+ protected:
+  /// Peers come until one is served: those who left need a moment to be gone.
+  static bool served_again(const Server& server) {
+    return eventually([&] {
+      try {
+        return server.ask({"PING"}) == pong;
+      } catch (const Trouble&) {
+        return false;  // told that there are too many, and reset
+      }
+    });
+  }
+  /// All system calls that the server has counted.
+  static std::size_t calls(Peer& observer) {
+    std::size_t sum = 0;
+    for (const auto& [name, value] : Server::figures(observer))
+      if (name.starts_with("syscall_")) sum += std::stoul(value);
+    return sum;
+  }
+};
+
+TEST_P(Full, AboveMaxClientsPeersAreToldOrWait) {
+  REQUIRE_CONCURRENT(10u);
+  Server& server = start({"--max-clients", "10"});
+  std::vector<Peer> inside;
+  for (int i = 0; i < 10; ++i) {
+    inside.push_back(server.connect());
+    ASSERT_EQ(inside.back().ask({"PING"}), pong);
+  }
+  std::vector<Peer> outside;
+  for (int i = 0; i < 20; ++i) outside.push_back(server.connect());
+  const bool told = traits()["full"] == "tell";
+  if (told) {
+    for (Peer& peer : outside) EXPECT_EQ(peer.rest(), too_many);
+  }
+  for (Peer& peer : inside) EXPECT_EQ(peer.ask({"PING"}), pong);
+  inside.clear();
+  if (told) outside.clear();
+  // Who was left in the queue is served now.
+  for (Peer& peer : outside) {
+    EXPECT_EQ(peer.ask({"PING"}), pong);
+    peer.close();
+  }
+  EXPECT_TRUE(served_again(server));
+  outside.clear();
+  server.stop();
+  const Account account = server.account();
+  EXPECT_GE(account.at("refused"), told ? 20 : 0);
+}
+
+/// What every one of a crowd has got.
+bool all_know(const Crowd& crowd) {
+  return crowd.count([](const Member& member) {
+    return member.incoming.empty() && member.open();
+  }) == 0;
+}
+
+/// Lowers the limit of a running process to what it has open and a bit more.
+void limit_descriptors(Process& process, std::size_t more) {
+  const rlim_t limit = process.descriptors() + more;
+  const rlimit both{limit, limit};
+  if (::prlimit(process.pid(), RLIMIT_NOFILE, &both, nullptr) != 0)
+    throw Trouble("prlimit failed");
+}
+
+// accept takes a descriptor before it looks for a peer, so at the limit it
+// fails at once and for ever: a server that asks again at once spins.
+TEST_P(Full, WithoutDescriptorsItNeitherSpinsNorDies) {
+  REQUIRE_CONCURRENT(30u);
+  Server& server = start();
+  Peer observer = server.connect();
+  EXPECT_EQ(observer.ask({"PING"}), pong);
+  limit_descriptors(server.process(), 20);
+  Crowd crowd;
+  for (int i = 0; i < 200; ++i)
+    crowd.join(server.address()).outgoing = request({"PING"});
+  const bool told = traits()["full"] == "tell";
+  EXPECT_TRUE(crowd.run([&] {
+    return told ? all_know(crowd) : crowd.count([](const Member& m) {
+      return m.incoming == pong;
+    }) >= 15;
+  })) << crowd.state();
+  for (const auto& member : crowd.members())
+    EXPECT_TRUE(member->incoming == pong || member->incoming == too_many ||
+                (member->incoming.empty() && !told))
+        << printable(member->incoming);
+  EXPECT_GE(crowd.count([](const Member& m) { return m.incoming == pong; }),
+            10u);
+
+  // More come and wait: nothing is to be done for them but to tell them.
+  std::vector<Peer> waiting;
+  for (int i = 0; i < 20; ++i) waiting.push_back(server.connect());
+  const auto calls_before = calls(observer);
+  EXPECT_LE(server.cpu_time_in(Milliseconds(500)), Milliseconds(100));
+  EXPECT_LE(calls(observer) - calls_before, 1000u);
+  EXPECT_EQ(observer.ask({"PING"}), pong);
+
+  waiting.clear();
+  crowd.members().clear();
+  EXPECT_TRUE(served_again(server));
+  observer.close();
+  server.stop();
+  // 200 peers and some who tried again: a spinning server makes millions.
+  const Account account = server.account();
+  const auto accepts = account.find("calls.accept4");
+  EXPECT_LE(accepts == account.end() ? 0 : accepts->second, 5000);
+}
+
+INSTANTIATE_TEST_SUITE_P(Servers, Full, testing::ValuesIn(servers()), name_of);
+
+}  // namespace
+}  // namespace conformance

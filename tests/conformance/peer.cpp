@@ -1,0 +1,231 @@
+#include "tests/conformance/peer.hpp"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <utility>
+
+namespace conformance {
+
+namespace {
+
+/// A socket address of any of the three kinds.
+struct Address {
+  sockaddr_storage storage{};
+  socklen_t size = 0;
+
+  sockaddr* generic() { return reinterpret_cast<sockaddr*>(&storage); }
+  int family() const { return storage.ss_family; }
+};
+
+Address unix_address(const std::string& path) {
+  Address address;
+  sockaddr_un name{};
+  name.sun_family = AF_UNIX;
+  path.copy(name.sun_path, sizeof name.sun_path - 1);
+  std::memcpy(&address.storage, &name, sizeof name);
+  address.size = sizeof name;
+  return address;
+}
+
+Address internet_address(std::string host, int port) {
+  Address address;
+  if (host.starts_with('[')) host = host.substr(1, host.size() - 2);
+  if (host.find(':') != std::string::npos) {
+    sockaddr_in6 name{};
+    name.sin6_family = AF_INET6;
+    name.sin6_port = htons(static_cast<std::uint16_t>(port));
+    if (::inet_pton(AF_INET6, host.c_str(), &name.sin6_addr) != 1)
+      throw Trouble("no address: " + host);
+    std::memcpy(&address.storage, &name, address.size = sizeof name);
+    return address;
+  }
+  sockaddr_in name{};
+  name.sin_family = AF_INET;
+  name.sin_port = htons(static_cast<std::uint16_t>(port));
+  if (::inet_pton(AF_INET, host.c_str(), &name.sin_addr) != 1)
+    throw Trouble("no address: " + host);
+  std::memcpy(&address.storage, &name, address.size = sizeof name);
+  return address;
+}
+
+Address parse(const std::string& text) {
+  if (text.starts_with('/')) return unix_address(text);
+  const auto colon = text.rfind(':');
+  if (colon == std::string::npos) throw Trouble("no address: " + text);
+  return internet_address(text.substr(0, colon),
+                          std::stoi(text.substr(colon + 1)));
+}
+
+void set(const Descriptor& socket, int level, int option, int value) {
+  ::setsockopt(socket.get(), level, option, &value, sizeof value);
+}
+
+bool ready(int descriptor, short events, Milliseconds bound) {
+  pollfd entry{descriptor, events, 0};
+  int n = 0;
+  do n = ::poll(&entry, 1, static_cast<int>(bound.count()));
+  while (n < 0 && errno == EINTR);
+  return n > 0;
+}
+
+[[noreturn]] void fail(const std::string& what) {
+  throw Trouble(what + ": " + std::strerror(errno));
+}
+
+}  // namespace
+
+Descriptor connect_to(const std::string& address, Buffers buffers) {
+  Address to = parse(address);
+  Descriptor socket(::socket(to.family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (socket.get() < 0) fail("socket");
+  if (buffers.send) set(socket, SOL_SOCKET, SO_SNDBUF, buffers.send);
+  if (buffers.receive) set(socket, SOL_SOCKET, SO_RCVBUF, buffers.receive);
+  if (to.family() != AF_UNIX) set(socket, IPPROTO_TCP, TCP_NODELAY, 1);
+  if (::connect(socket.get(), to.generic(), to.size) != 0)
+    fail("connecting to " + address);
+  return socket;
+}
+
+Descriptor bind_socket(const std::string& address) {
+  Address to = internet_address(address, 0);
+  Descriptor socket(::socket(to.family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (socket.get() < 0) fail("socket");
+  if (::bind(socket.get(), to.generic(), to.size) != 0) fail("bind");
+  return socket;
+}
+
+std::string address_of(const Descriptor& socket) {
+  Address own;
+  own.size = sizeof own.storage;
+  if (::getsockname(socket.get(), own.generic(), &own.size) != 0)
+    fail("getsockname");
+  sockaddr_in name{};
+  std::memcpy(&name, &own.storage, sizeof name);
+  char host[INET_ADDRSTRLEN];
+  ::inet_ntop(AF_INET, &name.sin_addr, host, sizeof host);
+  return std::string(host) + ":" + std::to_string(ntohs(name.sin_port));
+}
+
+void reset_on_close(const Descriptor& socket) {
+  const linger at_once{1, 0};
+  ::setsockopt(socket.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+}
+
+Peer::Peer(Descriptor socket) : socket_(std::move(socket)) {}
+
+std::size_t Peer::send_some(std::string_view bytes) {
+  const auto n = ::send(socket_.get(), bytes.data(), bytes.size(),
+                        MSG_DONTWAIT | MSG_NOSIGNAL);
+  if (n >= 0) return static_cast<std::size_t>(n);
+  if (errno != EAGAIN && errno != EINTR) fail("send");
+  return 0;
+}
+
+bool Peer::writable(Milliseconds bound) {
+  return ready(socket_.get(), POLLOUT, bound);
+}
+
+void Peer::send(std::string_view bytes) {
+  while (!bytes.empty()) {
+    if (!writable(patience())) throw Trouble("the server does not read");
+    bytes.remove_prefix(send_some(bytes));
+  }
+}
+
+bool Peer::receive_more() {
+  if (!ready(socket_.get(), POLLIN, patience()))
+    throw Trouble("no answer; so far: " + printable(unread_));
+  char room[1 << 16];
+  const auto n = ::recv(socket_.get(), room, sizeof room, 0);
+  if (n < 0) fail("recv, after " + printable(unread_));
+  unread_.append(room, static_cast<std::size_t>(n));
+  return n > 0;
+}
+
+std::string Peer::receive(std::size_t n) {
+  while (unread_.size() < n)
+    if (!receive_more())
+      throw Trouble("the server has ended early, after " + printable(unread_));
+  std::string bytes = unread_.substr(0, n);
+  unread_.erase(0, n);
+  return bytes;
+}
+
+std::string Peer::frame() {
+  for (;;) {
+    if (const auto size = frame_size(unread_)) return receive(*size);
+    if (!receive_more())
+      throw Trouble("the server has ended, after " + printable(unread_));
+  }
+}
+
+std::string Peer::rest() {
+  while (receive_more()) {
+  }
+  return std::exchange(unread_, "");
+}
+
+bool Peer::at_end(Milliseconds bound) {
+  char byte;
+  return unread_.empty() && ready(socket_.get(), POLLIN, bound) &&
+         ::recv(socket_.get(), &byte, 1, MSG_PEEK) == 0;
+}
+
+void Peer::await_close() {
+  char room[1 << 16];
+  do {
+    if (!ready(socket_.get(), POLLIN, patience()))
+      throw Trouble("the server does not close the connection");
+  } while (::recv(socket_.get(), room, sizeof room, 0) > 0);
+}
+
+std::string Peer::ask(const std::vector<std::string>& arguments) {
+  send(request(arguments));
+  return frame();
+}
+
+void Peer::finish() { ::shutdown(socket_.get(), SHUT_WR); }
+
+void Peer::reset() {
+  reset_on_close(socket_);
+  socket_.close();
+}
+
+void send_echoes(Peer& peer, std::size_t first, std::size_t count,
+                 std::size_t size, std::size_t skipped) {
+  for (std::size_t i = first; i < first + count; ++i) {
+    const std::string bytes = echo_request(i, size);
+    peer.send(std::string_view(bytes).substr(i == first ? skipped : 0));
+  }
+}
+
+void receive_echoes(Peer& peer, std::size_t count, std::size_t size) {
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::string expected = echo_answer(i, size);
+    if (peer.receive(expected.size()) != expected)
+      throw Trouble("answer " + std::to_string(i) + " differs");
+  }
+}
+
+std::string printable(std::string_view bytes) {
+  constexpr std::size_t shown = 300;
+  std::string text = std::to_string(bytes.size()) + " bytes \"";
+  for (const char byte : bytes.substr(0, shown)) {
+    char code[8];
+    const bool plain = byte >= ' ' && byte <= '~';
+    std::snprintf(code, sizeof code, plain ? "%c" : "\\x%02x",
+                  static_cast<unsigned char>(byte));
+    text += code;
+  }
+  return text + (bytes.size() > shown ? "\"..." : "\"");
+}
+
+}  // namespace conformance

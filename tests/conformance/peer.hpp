@@ -1,0 +1,87 @@
+#pragma once
+// A peer of the servers under test: one socket, bounded waits, every byte in
+// the test's own hands.
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tests/conformance/process.hpp"
+#include "tests/conformance/resp.hpp"
+
+namespace conformance {
+
+/// Sizes of the peer's socket buffers; 0 leaves them to the kernel.
+struct Buffers {
+  int send = 0, receive = 0;
+};
+
+/// A connected blocking socket to "127.0.0.1:7000", "[::1]:7000" or "/path".
+/// Throws Trouble if nobody listens there.
+Descriptor connect_to(const std::string& address, Buffers buffers = {});
+
+/// A socket bound to a free port of 127.0.0.1 (or to `address`, port 0), not
+/// listening yet; and "host:port" of a bound socket.
+Descriptor bind_socket(const std::string& address = "127.0.0.1");
+std::string address_of(const Descriptor& socket);
+
+/// The next close of this socket resets the connection.
+void reset_on_close(const Descriptor& socket);
+
+/// One thread at a time, except that one may send while another receives.
+/// Every call waits at most patience() and throws Trouble beyond it, and when
+/// the connection is reset.
+class Peer {
+ public:
+  explicit Peer(const std::string& address, Buffers buffers = {})
+      : Peer(connect_to(address, buffers)) {}
+  explicit Peer(Descriptor socket);
+
+  /// All of the bytes.
+  void send(std::string_view bytes);
+  /// As many as the kernel takes at once, perhaps none.
+  std::size_t send_some(std::string_view bytes);
+  /// Becomes ready to send within `bound`.
+  bool writable(Milliseconds bound);
+
+  /// Exactly n bytes; throws if the other side ends before.
+  std::string receive(std::size_t n);
+  /// The bytes of one frame, unread by receive() so far.
+  std::string frame();
+  Reply reply() { return decode(frame()); }
+  /// Everything until the other side ends.
+  std::string rest();
+  /// The other side has ended and everything has been received, within
+  /// `bound`.
+  bool at_end(Milliseconds bound);
+  /// The connection ends or is reset; what still comes is thrown away.
+  void await_close();
+
+  /// send() and frame().
+  std::string ask(const std::vector<std::string>& arguments);
+
+  void finish();  // FIN: nothing more will be sent
+  void close() { socket_.close(); }
+  void reset();  // RST
+
+  int descriptor() const { return socket_.get(); }
+
+ private:
+  bool receive_more();  // false at the end
+
+  Descriptor socket_;
+  std::string unread_;
+};
+
+/// Sends `count` ECHOs of `size` bytes, from request `first` on, of which
+/// `skipped` bytes have been sent already.
+void send_echoes(Peer& peer, std::size_t first, std::size_t count,
+                 std::size_t size, std::size_t skipped = 0);
+/// Receives the answers of `count` ECHOs and compares every byte; throws
+/// Trouble at the first that differs.
+void receive_echoes(Peer& peer, std::size_t count, std::size_t size);
+
+/// Bytes as a message prints them: the first few hundred, quoted.
+std::string printable(std::string_view bytes);
+
+}  // namespace conformance

@@ -1,0 +1,319 @@
+#include "tests/conformance/process.hpp"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <thread>
+#include <utility>
+
+namespace conformance {
+
+namespace {
+
+bool is_set(const char* name) {
+  const char* value = std::getenv(name);
+  return value && *value && std::strcmp(value, "0") != 0;
+}
+
+Descriptor memory_file(const std::string& content) {
+  Descriptor file(::memfd_create("conformance", MFD_CLOEXEC));
+  if (file.get() < 0) throw Trouble("memfd_create failed");
+  std::size_t written = 0;
+  while (written < content.size()) {
+    const auto n =
+        ::pwrite(file.get(), content.data() + written, content.size() - written,
+                 static_cast<off_t>(written));
+    if (n <= 0) throw Trouble("writing a memory file failed");
+    written += static_cast<std::size_t>(n);
+  }
+  return file;
+}
+
+std::string content_of(const Descriptor& file) {
+  struct stat status{};
+  ::fstat(file.get(), &status);
+  std::string content(static_cast<std::size_t>(status.st_size), '\0');
+  const auto n = ::pread(file.get(), content.data(), content.size(), 0);
+  content.resize(n > 0 ? static_cast<std::size_t>(n) : 0);
+  return content;
+}
+
+/// Between fork and exec: only what is safe after a fork of a process that has
+/// threads.
+[[noreturn]] void become(char** command, const int (&standard)[3],
+                         int inherited, pid_t parent) {
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (::getppid() != parent) ::_exit(127);
+  for (int i = 0; i < 3; ++i) ::dup2(standard[i], i);
+  if (inherited >= 0) ::fcntl(inherited, F_SETFD, 0);
+  sigset_t none;
+  sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  ::execv(command[0], command);
+  ::_exit(127);
+}
+
+std::string slurp(const std::string& path) {
+  std::ifstream file(path);
+  if (!file) throw Trouble("cannot read " + path);
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+std::string proc(pid_t pid, const char* name) {
+  return "/proc/" + std::to_string(pid) + "/" + name;
+}
+
+std::size_t entries_of(const std::string& directory) {
+  std::size_t count = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(directory))
+    count += !entry.path().empty();
+  return count;
+}
+
+/// The number behind "Name:" in a file of /proc.
+std::size_t number_in(const std::string& path, const std::string& name) {
+  const auto fields = fields_of(slurp(path), ':');
+  const auto field = fields.find(name);
+  if (field == fields.end()) throw Trouble("no " + name + " in " + path);
+  return std::strtoull(field->second.c_str(), nullptr, 10);
+}
+
+}  // namespace
+
+bool sampled() {
+  static const bool set = is_set("SAMPLED");
+  return set;
+}
+
+bool everything() {
+  static const bool set = is_set("EVERYTHING");
+  return set;
+}
+
+std::size_t size_of(std::size_t full, std::size_t less) {
+  return sampled() ? less : full;
+}
+
+Milliseconds patience() { return Milliseconds(sampled() ? 60'000 : 20'000); }
+
+bool eventually(const std::function<bool()>& condition, Milliseconds bound) {
+  const auto end = std::chrono::steady_clock::now() + bound;
+  while (!condition()) {
+    if (std::chrono::steady_clock::now() > end) return false;
+    std::this_thread::sleep_for(Milliseconds(1));
+  }
+  return true;
+}
+
+Descriptor& Descriptor::operator=(Descriptor&& other) noexcept {
+  Descriptor old(std::exchange(number_, other.release()));
+  return *this;
+}
+
+int Descriptor::release() { return std::exchange(number_, -1); }
+
+void Descriptor::close() {
+  if (number_ >= 0) ::close(release());
+}
+
+Process::Process(const Arguments& command, Descriptor inherited,
+                 const std::string& input)
+    : output_(memory_file("")), errors_(memory_file("")) {
+  const Descriptor standard_input = memory_file(input);
+  std::vector<char*> words;
+  for (const auto& word : command) words.push_back(strdup(word.c_str()));
+  words.push_back(nullptr);
+  const int standard[3] = {standard_input.get(), output_.get(), errors_.get()};
+  const pid_t parent = ::getpid();
+  pid_ = ::fork();
+  if (pid_ == 0) become(words.data(), standard, inherited.get(), parent);
+  for (char* word : words) std::free(word);
+  if (pid_ < 0) throw Trouble("fork failed");
+}
+
+Process::~Process() {
+  if (ended()) return;
+  ::kill(pid_, SIGKILL);
+  ::waitpid(pid_, nullptr, 0);
+}
+
+std::string Process::output() const { return content_of(output_); }
+std::string Process::errors() const { return content_of(errors_); }
+
+void Process::signal(int number) const {
+  if (!code_) ::kill(pid_, number);
+}
+
+std::optional<int> Process::ended() {
+  int status = 0;
+  if (!code_ && ::waitpid(pid_, &status, WNOHANG) == pid_)
+    code_ = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  return code_;
+}
+
+int Process::wait(Milliseconds bound) {
+  if (!eventually([this] { return ended().has_value(); }, bound))
+    throw Trouble("process " + std::to_string(pid_) +
+                  " does not end; it has said: " + output() + errors());
+  return *code_;
+}
+
+std::size_t Process::descriptors() const {
+  return entries_of(proc(pid_, "fd"));
+}
+
+std::size_t Process::threads() const { return entries_of(proc(pid_, "task")); }
+
+std::size_t Process::anonymous() const {
+  return 1024 * number_in(proc(pid_, "smaps_rollup"), "Anonymous");
+}
+
+Milliseconds Process::cpu_time() const {
+  // Field 2 is the name in parentheses and may hold spaces; utime and stime
+  // are fields 14 and 15 (proc(5)).
+  const std::string line = slurp(proc(pid_, "stat"));
+  std::istringstream rest(line.substr(line.rfind(')') + 2));
+  std::string skipped;
+  for (int field = 3; field < 14; ++field) rest >> skipped;
+  long user = 0, system = 0;
+  rest >> user >> system;
+  return Milliseconds((user + system) * 1000 / ::sysconf(_SC_CLK_TCK));
+}
+
+bool Process::traced() const {
+  for (const auto& task :
+       std::filesystem::directory_iterator(proc(pid_, "task")))
+    if (number_in(task.path().string() + "/status", "TracerPid") == 0)
+      return false;
+  return true;
+}
+
+bool Process::asleep() const {
+  for (const auto& task :
+       std::filesystem::directory_iterator(proc(pid_, "task"))) {
+    const std::string line = slurp(task.path().string() + "/stat");
+    if (line[line.rfind(')') + 2] != 'S') return false;
+  }
+  return true;
+}
+
+Finished run(const Arguments& command, const std::string& input,
+             Milliseconds bound) {
+  Process process(command, {}, input);
+  const int code = process.wait(bound);
+  return {code, process.output(), process.errors()};
+}
+
+std::string find_tool(const std::string& name) {
+  const char* path = std::getenv("PATH");
+  std::istringstream directories(path ? path : "/usr/bin:/bin");
+  for (std::string directory; std::getline(directories, directory, ':');) {
+    const std::string candidate = directory + "/" + name;
+    if (::access(candidate.c_str(), X_OK) == 0) return candidate;
+  }
+  return "";
+}
+
+std::vector<std::string> lines_of(const std::string& text) {
+  std::vector<std::string> lines;
+  std::istringstream stream(text);
+  for (std::string line; std::getline(stream, line);) {
+    if (line.ends_with('\r')) line.pop_back();
+    lines.push_back(line);
+  }
+  return lines;
+}
+
+std::map<std::string, std::string> fields_of(const std::string& text,
+                                             char separator) {
+  std::map<std::string, std::string> fields;
+  for (const auto& line : lines_of(text)) {
+    const auto at = line.find(separator);
+    if (at == std::string::npos) continue;
+    const auto value = line.find_first_not_of(" \t", at + 1);
+    fields[line.substr(0, at)] =
+        value == std::string::npos ? "" : line.substr(value);
+  }
+  return fields;
+}
+
+namespace {
+
+/// Reads one JSON object of objects, numbers and strings without escapes: all
+/// that a server's last line holds.
+class Json {
+ public:
+  explicit Json(const std::string& text) : text_(text) {}
+
+  std::map<std::string, double> read() {
+    object("");
+    if (skip() != '\0') fail();
+    return numbers_;
+  }
+
+ private:
+  void object(const std::string& path) {
+    take('{');
+    if (skip() != '}') {
+      member(path);
+      for (; skip() == ','; member(path)) take(',');
+    }
+    take('}');
+  }
+  void member(const std::string& path) {
+    const std::string name = path + string();
+    take(':');
+    if (skip() == '{') return object(name + ".");
+    if (skip() == '"') return static_cast<void>(string());
+    std::size_t length = 0;
+    try {
+      numbers_[name] = std::stod(text_.substr(at_), &length);
+    } catch (const std::logic_error&) {
+      fail();
+    }
+    at_ += length;
+  }
+  std::string string() {
+    take('"');
+    const auto end = text_.find('"', at_);
+    if (end == std::string::npos) fail();
+    const auto begin = std::exchange(at_, end + 1);
+    return text_.substr(begin, end - begin);
+  }
+  char skip() {
+    at_ = std::min(text_.find_first_not_of(" \r\n\t", at_), text_.size());
+    return at_ < text_.size() ? text_[at_] : '\0';
+  }
+  void take(char expected) {
+    if (skip() != expected) fail();
+    ++at_;
+  }
+  [[noreturn]] void fail() const {
+    throw Trouble("not JSON at byte " + std::to_string(at_) + ": " + text_);
+  }
+
+  const std::string& text_;
+  std::size_t at_ = 0;
+  std::map<std::string, double> numbers_;
+};
+
+}  // namespace
+
+std::map<std::string, double> numbers_of(const std::string& json) {
+  return Json(json).read();
+}
+
+}  // namespace conformance

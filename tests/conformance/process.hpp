@@ -1,0 +1,115 @@
+#pragma once
+// Programs under test, from outside: started, watched through /proc, signalled
+// and waited for, always within bounds and always ended by their pid.
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <functional>
+#include <map>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace conformance {
+
+using Milliseconds = std::chrono::milliseconds;
+using Arguments = std::vector<std::string>;
+
+/// What the harness throws: a bound was exceeded or a call failed. GoogleTest
+/// reports it as the failure of the test that is running.
+struct Trouble : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+/// SAMPLED=1: the build is slow (asan, tsan), so sizes are smaller and bounds
+/// on memory and time wider. EVERYTHING=1: nothing is left out.
+bool sampled();
+bool everything();
+/// `full`, or `less` where SAMPLED=1.
+std::size_t size_of(std::size_t full, std::size_t less);
+
+/// The bound of every wait: a healthy program needs a thousandth of it.
+Milliseconds patience();
+/// Looks at `condition` every millisecond; false if it never came true.
+bool eventually(const std::function<bool()>& condition,
+                Milliseconds bound = patience());
+
+/// An open descriptor, closed once by whoever holds it.
+class Descriptor {
+ public:
+  Descriptor() = default;
+  explicit Descriptor(int number) : number_(number) {}
+  Descriptor(Descriptor&& other) noexcept : number_(other.release()) {}
+  Descriptor& operator=(Descriptor&& other) noexcept;
+  ~Descriptor() { close(); }
+
+  int get() const { return number_; }
+  int release();
+  void close();
+
+ private:
+  int number_ = -1;
+};
+
+/// A child with its output in memory, so that it can never wait for a reader.
+/// Started by the main thread only: it is killed when that thread ends.
+class Process {
+ public:
+  /// `command[0]` is a path. `inherited` stays open in the child under the
+  /// same number and is closed here. `input` is its standard input.
+  explicit Process(const Arguments& command, Descriptor inherited = {},
+                   const std::string& input = "");
+  ~Process();
+  Process(const Process&) = delete;
+  Process& operator=(const Process&) = delete;
+
+  pid_t pid() const { return pid_; }
+  /// All that has been written so far.
+  std::string output() const;
+  std::string errors() const;
+
+  void signal(int number) const;
+  /// The exit code, or 128 and the signal; nothing if it still runs.
+  std::optional<int> ended();
+  /// Waits for the end. Throws Trouble if the bound is exceeded.
+  int wait(Milliseconds bound = patience());
+
+  // From /proc, as it is now. Throws Trouble if the process is gone.
+  std::size_t descriptors() const;
+  std::size_t threads() const;
+  std::size_t anonymous() const;  // bytes of memory of its own
+  Milliseconds cpu_time() const;  // user and system, ended threads included
+  bool traced() const;            // every thread, by strace
+  bool asleep() const;            // every thread, in a call that waits
+
+ private:
+  pid_t pid_ = -1;
+  Descriptor output_, errors_;
+  std::optional<int> code_;
+};
+
+/// Runs a program to its end and returns it.
+struct Finished {
+  int code;
+  std::string output, errors;
+};
+Finished run(const Arguments& command, const std::string& input = "",
+             Milliseconds bound = patience());
+
+/// A tool's path, or "" if PATH does not have it.
+std::string find_tool(const std::string& name);
+
+/// The lines of a text, without their ends (\n or \r\n).
+std::vector<std::string> lines_of(const std::string& text);
+
+/// "name:value" or "name=value" lines as a map; other lines are passed over.
+std::map<std::string, std::string> fields_of(const std::string& text,
+                                             char separator);
+
+/// The numbers of a JSON object by their paths ("calls.recv"). Throws Trouble
+/// if the text is not one object whose leaves are numbers and strings.
+std::map<std::string, double> numbers_of(const std::string& json);
+
+}  // namespace conformance

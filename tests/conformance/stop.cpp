@@ -1,0 +1,165 @@
+// SIGTERM: whatever is going on, nobody's answer is cut in the middle, and the
+// process ends with 0 before two seconds are over.
+
+#include <signal.h>
+
+#include "tests/conformance/crowd.hpp"
+#include "tests/conformance/server.hpp"
+
+namespace conformance {
+namespace {
+
+class Stop : public ServerTest {
+ protected:
+  /// Sanitizers look for leaks at the end, which is not the server's time.
+  static constexpr auto bound = [] {
+    return Milliseconds(size_of(2'000, 20'000));
+  };
+};
+
+TEST_P(Stop, AnIdleServerEndsAtOnceAndLeavesItsAccount) {
+  Server& server = start();
+  EXPECT_EQ(server.ask({"ECHO", "hello"}), bulk("hello"));
+  server.process().signal(SIGTERM);
+  EXPECT_EQ(server.process().wait(bound()), 0);
+  EXPECT_EQ(lines_of(server.process().output()).size(), 1u);
+  const Account account = server.account();
+  EXPECT_EQ(account.at("requests"), 1);
+  EXPECT_EQ(account.at("accepted"), 1);
+  EXPECT_EQ(account.at("refused"), 0);
+  EXPECT_EQ(account.at("reset"), 0);
+  EXPECT_EQ(account.at("evicted"), 0);
+  EXPECT_EQ(account.at("late"), 0);
+}
+
+TEST_P(Stop, InterruptDoesTheSame) {
+  Server& server = start();
+  server.process().signal(SIGINT);
+  EXPECT_EQ(server.process().wait(bound()), 0);
+  EXPECT_THROW(server.connect(), Trouble);
+}
+
+// Idle peers are told by a FIN, not by a reset.
+TEST_P(Stop, IdlePeersSeeTheEnd) {
+  REQUIRE_CONCURRENT(20u);
+  Server& server = start();
+  std::vector<Peer> peers;
+  for (int i = 0; i < 20; ++i) {
+    peers.push_back(server.connect());
+    EXPECT_EQ(peers.back().ask({"PING"}), pong);
+  }
+  server.process().signal(SIGTERM);
+  for (Peer& peer : peers) EXPECT_EQ(peer.rest(), "");
+  peers.clear();
+  EXPECT_EQ(server.process().wait(bound()), 0);
+  EXPECT_EQ(server.account().at("reset"), 0);
+}
+
+/// Peers who always have up to 64 requests on their way, until the server's
+/// FIN. Only then do they fall silent, as clients do.
+class Load {
+ public:
+  Load(const Server& server, std::size_t peers) : sent_(peers) {
+    for (std::size_t i = 0; i < peers; ++i) crowd_.join(server.address());
+  }
+
+  bool run(const std::function<bool()>& done) {
+    return crowd_.run([&] {
+      for (std::size_t i = 0; i < sent_.size(); ++i) top_up(i);
+      return done();
+    });
+  }
+  std::size_t received() const {
+    std::size_t bytes = 0;
+    for (const auto& member : members()) bytes += member->incoming.size();
+    return bytes;
+  }
+  bool all_ended() const {
+    return crowd_.count([](const Member& m) { return m.open(); }) == 0;
+  }
+  /// What the i-th would have got for all that it has sent.
+  std::string expected(std::size_t i) const {
+    std::string answers;
+    for (std::size_t n = 0; n < sent_[i]; ++n)
+      answers += echo_answer(i << 32 | n, size_);
+    return answers;
+  }
+  std::vector<std::unique_ptr<Member>>& members() { return crowd_.members(); }
+  const std::vector<std::unique_ptr<Member>>& members() const {
+    return const_cast<Load*>(this)->crowd_.members();
+  }
+
+ private:
+  void top_up(std::size_t i) {
+    Member& member = *crowd_.members()[i];
+    const std::size_t answered = member.incoming.size() / bulk_size();
+    if (member.ended) member.socket.close();  // it has fallen silent
+    while (member.open() && sent_[i] < answered + 64)
+      member.outgoing += echo_request(i << 32 | sent_[i]++, size_);
+  }
+  std::size_t bulk_size() const { return echo_answer(0, size_).size(); }
+
+  Crowd crowd_;
+  std::vector<std::size_t> sent_;
+  const std::size_t size_ = 300;
+};
+
+TEST_P(Stop, UnderLoadEveryAnswerIsWholeAndCounted) {
+  const std::size_t peers = std::min<std::size_t>(50, traits().concurrent());
+  Server& server = start();
+  Load load(server, peers);
+  ASSERT_TRUE(load.run([&] { return load.received() > 3'000'000; }));
+  server.process().signal(SIGTERM);
+  ASSERT_TRUE(load.run([&] { return load.all_ended(); }));
+  std::size_t answered = 0;
+  for (std::size_t i = 0; i < peers; ++i) {
+    const Member& member = *load.members()[i];
+    EXPECT_TRUE(member.ended && !member.reset) << i;
+    EXPECT_TRUE(load.expected(i).starts_with(member.incoming)) << i;
+    const Frames frames = frames_of(member.incoming);
+    EXPECT_TRUE(frames.exact) << i << " ends inside a frame";
+    answered += frames.count;
+  }
+  EXPECT_EQ(server.process().wait(bound()), 0);
+  const Account account = server.account();
+  EXPECT_EQ(account.at("requests"), static_cast<double>(answered));
+  EXPECT_EQ(account.at("reset"), 0);
+}
+
+// Who does not even read is left behind when the time is up, and counted.
+TEST_P(Stop, APeerWhoDoesNotReadIsResetInTime) {
+  Server& server = start({"--send-buffer", "16384"});
+  EXPECT_EQ(server.ask({"SET", "key", std::string(1 << 20, 'x')}), ok);
+  Peer peer = server.connect({.receive = 4096});
+  for (int i = 0; i < 4; ++i) peer.send(request({"GET", "key"}));
+  EXPECT_EQ(peer.receive(10), "$1048576\r\n");
+  server.process().signal(SIGTERM);
+  EXPECT_EQ(server.process().wait(bound()), 0);
+  EXPECT_EQ(server.account().at("reset"), 1);
+}
+
+TEST_P(Stop, ASecondInterruptEndsAtOnce) {
+  Server server(GetParam(), {"--send-buffer", "16384"});
+  server.await_ready();
+  EXPECT_EQ(server.ask({"SET", "key", std::string(1 << 20, 'x')}), ok);
+  Peer peer = server.connect({.receive = 4096});
+  for (int i = 0; i < 4; ++i) peer.send(request({"GET", "key"}));
+  EXPECT_EQ(peer.receive(10), "$1048576\r\n");
+  server.process().signal(SIGINT);
+  // The first has arrived when nobody can connect any more.
+  EXPECT_TRUE(eventually([&] {
+    try {
+      server.connect();
+      return false;
+    } catch (const Trouble&) {
+      return true;
+    }
+  }));
+  server.process().signal(SIGINT);
+  EXPECT_EQ(server.process().wait(bound()), 130);
+}
+
+INSTANTIATE_TEST_SUITE_P(Servers, Stop, testing::ValuesIn(servers()), name_of);
+
+}  // namespace
+}  // namespace conformance

@@ -1,0 +1,163 @@
+#pragma once
+// A model's server loop in a thread of the test's own, over a service that
+// answers later when it is asked to.
+
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <signal.h>
+
+#include <cstdlib>
+#include <deque>
+#include <future>
+#include <mutex>
+#include <string>
+#include <thread>
+
+#include "net/address.hpp"
+#include "net/counters.hpp"
+#include "net/listener.hpp"
+#include "net/mailbox.hpp"
+#include "net/model.hpp"
+
+namespace tests {
+
+/// ECHO text: at once. LATER text: whoever calls take() has to post it.
+class LaterService final : public protocol::Service {
+ public:
+  void answer(std::span<const std::string_view> arguments,
+              protocol::Reply& reply) override {
+    const std::string text(arguments.size() > 1 ? arguments[1] : "");
+    if (arguments[0] != "LATER") return reply.bulk(text);
+    const std::scoped_lock lock(mutex_);
+    asked_.push_back({reply.later(), text});
+    come_.notify_all();
+  }
+
+  struct Asked {
+    protocol::ReturnAddress to;
+    std::string text;
+    void post() const {
+      to.postbox->post({to.conversation, "+" + text + "\r\n"});
+    }
+  };
+  /// Sleeps until somebody has asked.
+  Asked take() {
+    std::unique_lock lock(mutex_);
+    come_.wait(lock, [this] { return !asked_.empty(); });
+    Asked asked = asked_.front();
+    asked_.pop_front();
+    return asked;
+  }
+
+  const protocol::Limits& limits() const override { return limits_; }
+  protocol::Budget& budget() override { return budget_; }
+
+  protocol::Limits limits_;
+
+ private:
+  protocol::Budget budget_{256 << 20};
+  std::mutex mutex_;
+  std::condition_variable come_;
+  std::deque<Asked> asked_;
+};
+
+/// One loop of model::server from construction to destruction.
+class Loop {
+ public:
+  explicit Loop(protocol::Service& service,
+                std::map<std::string, std::uint64_t> own = {}) {
+    for (const net::Row& row : model::server.rows)
+      options_.own[row.name] = row.value;
+    for (const auto& [name, value] : own) options_.own[name] = value;
+    options_.port = 0;
+    std::promise<std::string> opened;
+    auto url = opened.get_future();
+    thread_ = std::thread([this, &service, opened = std::move(opened)] mutable {
+      block_signals();
+      net::Listener listener(
+          options_, clients_,
+          [&opened](const std::string& at) { opened.set_value(at); });
+      model::serve(listener, service, mailbox, options_);
+    });
+    address = url.get().substr(std::string("tcp://").size());
+  }
+  ~Loop() { stop(); }
+
+  void stop() {
+    mailbox.stop();
+    if (thread_.joinable()) thread_.join();
+  }
+  std::uint64_t clients() const { return clients_.now; }
+
+  /// As program/ does before the first thread.
+  static void block_signals() {
+    sigset_t all;
+    ::sigfillset(&all);
+    ::pthread_sigmask(SIG_BLOCK, &all, nullptr);
+  }
+
+  net::Mailbox mailbox;
+  std::string address;
+
+ private:
+  net::Options options_;
+  net::Clients clients_;
+  std::thread thread_;
+};
+
+/// A peer that waits for everything, at most 20 s.
+class Visitor {
+ public:
+  explicit Visitor(const std::string& address) {
+    const auto to = net::parse_address(address);
+    socket_ = net::open_socket(*to, 0);
+    const timeval limit{.tv_sec = 20, .tv_usec = 0};
+    ::setsockopt(fd(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    EXPECT_EQ(::connect(fd(), to->get(), to->length), 0);
+  }
+  int fd() const { return socket_.get(); }
+
+  void write(const std::string& bytes) {
+    EXPECT_EQ(::send(fd(), bytes.data(), bytes.size(), MSG_NOSIGNAL),
+              static_cast<ssize_t>(bytes.size()));
+  }
+  /// So many bytes, fewer at the end or when the time is up.
+  std::string read(std::size_t size) {
+    std::string bytes(size, '\0');
+    std::size_t have = 0;
+    while (have < size) {
+      const ssize_t n = ::recv(fd(), bytes.data() + have, size - have, 0);
+      if (n < 0 && errno == EINTR) continue;
+      if (n <= 0) break;
+      have += static_cast<std::size_t>(n);
+    }
+    bytes.resize(have);
+    return bytes;
+  }
+  void leave() { socket_ = net::Fd(); }
+  void reset() {
+    net::reset_on_close(fd());
+    leave();
+  }
+
+ private:
+  net::Fd socket_;
+};
+
+/// Waits for a condition that another thread brings about, at most 20 s.
+template <class Condition>
+bool soon(Condition condition) {
+  for (int i = 0; i < 20'000; ++i) {
+    if (condition()) return true;
+    ::poll(nullptr, 0, 1);
+  }
+  return condition();
+}
+
+/// The whole of it with EVERYTHING=1 (make test-all).
+inline int sized(int usual, int everything) {
+  const char* value = std::getenv("EVERYTHING");
+  return value && *value && *value != '0' ? everything : usual;
+}
+
+}  // namespace tests

@@ -1,0 +1,342 @@
+#include "net/deadlines.hpp"
+
+#include <gtest/gtest.h>
+#include <poll.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "net/clock.hpp"
+#include "net/counters.hpp"
+
+namespace {
+
+using std::chrono::milliseconds;
+
+/// Answers every request with what was said last.
+class Echo final : public protocol::Service {
+ public:
+  explicit Echo(const protocol::Limits& limits)
+      : limits_(limits), budget_(limits.buffers_max) {}
+  void answer(std::span<const std::string_view> arguments,
+              protocol::Reply& reply) override {
+    reply.bulk(arguments.back());
+  }
+  const protocol::Limits& limits() const override { return limits_; }
+  protocol::Budget& budget() override { return budget_; }
+
+ private:
+  const protocol::Limits limits_;
+  protocol::Budget budget_;
+};
+
+struct Conversation {
+  Conversation(Echo& echo, protocol::Pool& pool, std::uint64_t id)
+      : session(echo, pool, {nullptr, id}), deadline(id) {}
+  void hear(std::string_view bytes) {
+    session.receive(std::as_bytes(std::span(bytes)));
+  }
+  protocol::Session session;
+  net::Deadlines::Entry deadline;
+};
+
+protocol::Limits limits_of(milliseconds frame, milliseconds reader,
+                           milliseconds drain = milliseconds(60'000)) {
+  protocol::Limits limits;
+  limits.frame_time = frame;
+  limits.reader_time = reader;
+  limits.drain_time = drain;
+  return limits;
+}
+
+constexpr milliseconds soon{20}, later{60'000};
+
+class DeadlinesTest : public testing::Test {
+ protected:
+  void begin(const protocol::Limits& limits) {
+    echo_.emplace(limits);
+    pool_.emplace(echo_->budget(), 0);
+    deadlines_.emplace(echo_->limits(), *pool_);
+  }
+  Conversation& add() {
+    const auto id = conversations_.size() + 1;
+    conversations_.push_back(
+        std::make_unique<Conversation>(*echo_, *pool_, id));
+    return *conversations_.back();
+  }
+  void watch(Conversation& c) { deadlines_->watch(c.deadline, c.session); }
+  /// Closes who is late by now, and says who that was.
+  std::vector<std::uint64_t> expire() {
+    std::vector<std::uint64_t> closed;
+    deadlines_->expire([&](std::uint64_t id) {
+      closed.push_back(id);
+      conversations_[id - 1].reset();
+    });
+    return closed;
+  }
+  /// Sleeps as a loop does, until somebody is late.
+  std::vector<std::uint64_t> wait() {
+    for (;;) {
+      const auto closed = expire();
+      if (!closed.empty() || deadlines_->idle()) return closed;
+      ::poll(nullptr, 0, deadlines_->left_ms());
+    }
+  }
+
+  std::optional<Echo> echo_;
+  std::optional<protocol::Pool> pool_;
+  std::optional<net::Deadlines> deadlines_;
+  std::deque<std::unique_ptr<Conversation>> conversations_;
+};
+
+TEST_F(DeadlinesTest, AreIdleWhileNobodyWaits) {
+  begin(limits_of(soon, soon));
+  Conversation& c = add();
+  watch(c);
+  EXPECT_TRUE(deadlines_->idle());
+  EXPECT_EQ(deadlines_->left_ns(), -1);
+  EXPECT_EQ(deadlines_->left_ms(), -1);
+  timespec room;
+  EXPECT_EQ(deadlines_->left(room), nullptr);
+  EXPECT_TRUE(expire().empty());
+}
+
+TEST_F(DeadlinesTest, NameWhoDoesNotCompleteAFrame) {
+  begin(limits_of(soon, later));
+  const auto late = net::counter("net.", "late");
+  const auto before = net::total(late);
+  Conversation& c = add();
+  c.hear("*1\r\n");
+  const auto began = net::now();
+  watch(c);
+  EXPECT_FALSE(deadlines_->idle());
+  EXPECT_EQ(wait(), std::vector<std::uint64_t>{1});
+  EXPECT_GE(net::now() - began, 10'000'000);
+  EXPECT_TRUE(deadlines_->idle());
+  EXPECT_EQ(net::total(late), before + 1);
+}
+
+TEST_F(DeadlinesTest, NameWhoDoesNotRead) {
+  begin(limits_of(later, soon));
+  Conversation& c = add();
+  c.hear("*1\r\n$4\r\nPING\r\n");
+  watch(c);
+  EXPECT_EQ(wait(), std::vector<std::uint64_t>{1});
+}
+
+TEST_F(DeadlinesTest, NameWhoDoesNotEnd) {
+  begin(limits_of(later, later, soon));
+  Conversation& c = add();
+  c.session.drain();
+  ASSERT_EQ(c.session.waits_for().what, protocol::Wait::For::end);
+  watch(c);
+  EXPECT_EQ(wait(), std::vector<std::uint64_t>{1});
+}
+
+TEST_F(DeadlinesTest, ForgetWhoWaitsNoMore) {
+  begin(limits_of(soon, later));
+  Conversation& c = add();
+  c.hear("*1\r\n");
+  watch(c);
+  c.hear("$4\r\nPING\r\n");
+  c.session.sent(c.session.output().size());
+  watch(c);
+  EXPECT_TRUE(deadlines_->idle());
+}
+
+TEST_F(DeadlinesTest, ForgetWhoIsDestroyed) {
+  begin(limits_of(soon, later));
+  for (int i = 0; i < 3; ++i) {
+    Conversation& c = add();
+    c.hear("*1\r\n");
+    watch(c);
+  }
+  conversations_[1].reset();
+  conversations_[0].reset();
+  EXPECT_EQ(wait(), std::vector<std::uint64_t>{3});
+}
+
+TEST_F(DeadlinesTest, AreInTheOrderOfTime) {
+  begin(limits_of(soon, later));
+  for (int i = 0; i < 3; ++i) add().hear("*1\r\n");
+  for (const int i : {1, 2, 0})
+    watch(*conversations_[static_cast<std::size_t>(i)]);
+  std::vector<std::uint64_t> order;
+  while (!deadlines_->idle()) {
+    const auto closed = wait();
+    order.insert(order.end(), closed.begin(), closed.end());
+  }
+  EXPECT_EQ(order, (std::vector<std::uint64_t>{2, 3, 1}));
+}
+
+// Bytes of the same frame are no progress: their time is not renewed.
+TEST_F(DeadlinesTest, AreNotPutOffByAByte) {
+  begin(limits_of(milliseconds(300), later));
+  Conversation& c = add();
+  c.hear("*1\r\n$100000\r\n");
+  watch(c);
+  const auto began = net::now();
+  while (expire().empty()) {
+    ASSERT_LT(net::now() - began, 10'000'000'000);
+    c.hear("x");
+    watch(c);
+    ::poll(nullptr, 0, 1);
+  }
+  EXPECT_GE(net::now() - began, 250'000'000);
+}
+
+// A new frame is: somebody who is always in the middle of one is not late.
+TEST_F(DeadlinesTest, BeginAnewWithAFrame) {
+  begin(limits_of(milliseconds(200), later));
+  Conversation& busy = add();
+  Conversation& slow = add();
+  busy.hear("*1\r\n");
+  slow.hear("*1\r\n");
+  watch(slow);
+  watch(busy);
+  std::vector<std::uint64_t> closed;
+  while (closed.empty()) {
+    busy.hear("$4\r\nPING\r\n*1\r\n");
+    watch(busy);
+    busy.session.sent(busy.session.output().size());
+    watch(busy);
+    ::poll(nullptr, 0, 1);
+    closed = expire();
+  }
+  EXPECT_EQ(closed, std::vector<std::uint64_t>{2});
+}
+
+TEST_F(DeadlinesTest, CutTheSleepShort) {
+  begin(limits_of(milliseconds(1000), milliseconds(500)));
+  Conversation& frame = add();
+  frame.hear("*1\r\n");
+  watch(frame);
+  EXPECT_LE(deadlines_->left_ms(), 1100);
+  EXPECT_GT(deadlines_->left_ms(), 500);
+  Conversation& reader = add();
+  reader.hear("*1\r\n$4\r\nPING\r\n");
+  watch(reader);
+  EXPECT_LE(deadlines_->left_ms(), 600);
+  timespec room;
+  ASSERT_EQ(deadlines_->left(room), &room);
+  EXPECT_EQ(room.tv_sec, 0);
+  EXPECT_GT(room.tv_nsec, 0);
+  const auto left = deadlines_->left_ns();
+  EXPECT_GE(left, 0);
+  EXPECT_LE(left, 600'000'000);
+}
+
+// The sleep is over when somebody is late, and not a little before.
+TEST_F(DeadlinesTest, AreNotAskedAgainAndAgain) {
+  begin(limits_of(milliseconds(30), later));
+  for (int i = 0; i < 10; ++i) {
+    Conversation& c = add();
+    c.hear("*1\r\n");
+    watch(c);
+    int sleeps = 0;
+    for (; expire().empty(); ++sleeps)
+      ::poll(nullptr, 0, deadlines_->left_ms());
+    EXPECT_LE(sleeps, 2);
+  }
+}
+
+TEST_F(DeadlinesTest, NameNobodyTwice) {
+  begin(limits_of(milliseconds(1), later));
+  Conversation& c = add();
+  c.hear("*1\r\n");
+  watch(c);
+  int named = 0;
+  const auto name = [&](std::uint64_t) { ++named; };
+  while (named == 0) deadlines_->expire(name);
+  // The kernel still holds its buffers, so it is watched and not yet destroyed.
+  watch(c);
+  EXPECT_TRUE(deadlines_->idle());
+  deadlines_->expire(name);
+  EXPECT_EQ(named, 1);
+}
+
+/// Eight peers who do not read; the third one holds most.
+class EvictionTest : public DeadlinesTest {
+ protected:
+  static constexpr std::size_t answer = 60'000;
+
+  void begin_with(std::size_t buffers_max) {
+    protocol::Limits limits = limits_of(later, later);
+    limits.buffers_max = buffers_max;
+    begin(limits);
+    for (int i = 1; i <= 8; ++i) {
+      Conversation& c = add();
+      const std::string text(i == 3 ? 4 * answer : answer, 'x');
+      c.hear("*2\r\n$4\r\nECHO\r\n$" + std::to_string(text.size()) + "\r\n" +
+             text + "\r\n");
+      ASSERT_GT(c.session.held(), 0u);
+      watch(c);
+    }
+  }
+};
+
+TEST_F(EvictionTest, TakesTheLargestUntilItIsEnough) {
+  begin_with(9 * 64 << 10);
+  const auto evicted = net::counter("net.", "evicted");
+  const auto before = net::total(evicted);
+  ASSERT_TRUE(echo_->budget().exceeded());
+  const auto closed = expire();
+  ASSERT_FALSE(closed.empty());
+  EXPECT_EQ(closed.front(), 3u);
+  EXPECT_LT(closed.size(), 8u);
+  EXPECT_FALSE(echo_->budget().exceeded());
+  EXPECT_EQ(net::total(evicted), before + closed.size());
+  EXPECT_TRUE(expire().empty());
+}
+
+TEST_F(EvictionTest, TakesNobodyWhileThereIsRoom) {
+  begin_with(64 << 20);
+  EXPECT_TRUE(expire().empty());
+}
+
+// Who is closed may stay until the kernel lets go of it, and has given back all
+// that was not lent: the others must not pay for that.
+TEST_F(EvictionTest, CountsWhatIsAbandonedAsGone) {
+  begin_with(9 * 64 << 10);
+  std::set<std::uint64_t> named;
+  deadlines_->expire([&](std::uint64_t id) {
+    named.insert(id);
+    conversations_[id - 1]->session.abandon();
+  });
+  EXPECT_TRUE(named.contains(3));
+  EXPECT_LT(named.size(), 8u);
+  EXPECT_FALSE(echo_->budget().exceeded());
+}
+
+TEST_F(EvictionTest, SparesWhoHoldsNextToNothing) {
+  begin_with(1);
+  Conversation& small = add();
+  small.hear("*1\r\n");
+  watch(small);
+  const auto closed = expire();
+  EXPECT_EQ(closed.size(), 8u);
+}
+
+TEST_F(DeadlinesTest, EndTheDrainAfterItsTime) {
+  begin(limits_of(later, later));
+  EXPECT_FALSE(deadlines_->drained());
+  const auto began = net::now();
+  deadlines_->drain();
+  EXPECT_FALSE(deadlines_->idle());
+  EXPECT_LE(deadlines_->left_ms(), 1600);
+  EXPECT_FALSE(deadlines_->drained());
+  while (!deadlines_->drained()) ::poll(nullptr, 0, deadlines_->left_ms());
+  EXPECT_GE(net::now() - began, 1'400'000'000);
+  EXPECT_EQ(deadlines_->left_ns(), 0);
+}
+
+}  // namespace

@@ -1,0 +1,529 @@
+#include "net/listener.hpp"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+#include <memory>
+#include <string>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+#include "net/address.hpp"
+#include "net/clock.hpp"
+#include "net/counters.hpp"
+
+namespace {
+
+const std::string too_many = "-ERR max number of clients reached\r\n";
+
+net::Options options_for(const std::string& bind) {
+  net::Options options;
+  options.bind = bind;
+  options.port = 0;
+  return options;
+}
+
+int option_of(int fd, int level, int name) {
+  int value = 0;
+  socklen_t size = sizeof value;
+  EXPECT_EQ(::getsockopt(fd, level, name, &value, &size), 0);
+  return value;
+}
+
+/// A peer; waits until it is connected.
+net::Fd connect_to(const std::string& address) {
+  const auto to = net::parse_address(address);
+  net::Fd socket = net::open_socket(*to, 0);
+  if (::connect(socket.get(), to->get(), to->length) != 0) return {};
+  return socket;
+}
+
+/// What a peer gets until the end; "reset" behind it if it ended by one.
+std::string read_all(const net::Fd& socket) {
+  std::string text;
+  std::array<char, 256> room;
+  for (;;) {
+    const ssize_t n = ::recv(socket.get(), room.data(), room.size(), 0);
+    if (n < 0 && errno == ECONNRESET) return text + "reset";
+    if (n <= 0) return text;
+    text.append(room.data(), static_cast<std::size_t>(n));
+  }
+}
+
+int accept_from(const net::Listener& listener) {
+  pollfd waiting{listener.fd(), POLLIN, 0};
+  ::poll(&waiting, 1, 10'000);
+  return ::accept4(listener.fd(), nullptr, nullptr, SOCK_CLOEXEC);
+}
+
+std::uint64_t accepts() { return net::total(net::counter("sys.", "accept4")); }
+
+class ListenerTest : public testing::Test {
+ protected:
+  net::Listener& open(net::Options options, int flags = SOCK_NONBLOCK) {
+    options_ = options;
+    listener_ = std::make_unique<net::Listener>(
+        options_, clients_, [this](const std::string& url) { url_ = url; });
+    listener_->open(flags);
+    return *listener_;
+  }
+  std::string address() const { return net::address_of(listener_->fd()); }
+
+  net::Options options_;
+  net::Clients clients_;
+  std::unique_ptr<net::Listener> listener_;
+  std::string url_;
+};
+
+TEST_F(ListenerTest, SaysWhereItIs) {
+  open(options_for("127.0.0.1"));
+  EXPECT_EQ(url_, "tcp://" + address());
+  EXPECT_NE(address(), "127.0.0.1:0");
+  EXPECT_TRUE(connect_to(address()));
+}
+
+TEST_F(ListenerTest, TakesIPv6) {
+  for (const char* bind : {"::1", "[::1]"}) {
+    try {
+      open(options_for(bind));
+    } catch (const std::system_error& error) {
+      if (error.code().value() != EADDRNOTAVAIL &&
+          error.code().value() != EAFNOSUPPORT)
+        throw;
+      GTEST_SKIP() << "no IPv6 here: " << error.what();
+    }
+    EXPECT_TRUE(url_.starts_with("tcp://[::1]:")) << url_;
+    EXPECT_TRUE(connect_to(address()));
+  }
+}
+
+TEST_F(ListenerTest, TakesAName) {
+  open(options_for("localhost"));
+  EXPECT_TRUE(connect_to(address()));
+  EXPECT_THROW(net::bind_socket("no such name", 0), std::runtime_error);
+}
+
+TEST_F(ListenerTest, HandsItsOptionsDownToThePeers) {
+  net::Options options = options_for("127.0.0.1");
+  options.send_buffer = 5000;
+  open(options);
+  const net::Fd peer = connect_to(address());
+  const auto guest = listener_->admit(accept_from(*listener_), 0);
+  ASSERT_TRUE(guest);
+  EXPECT_EQ(option_of(guest.socket.get(), IPPROTO_TCP, TCP_NODELAY), 1);
+  // The kernel doubles it (socket(7)).
+  EXPECT_EQ(option_of(guest.socket.get(), SOL_SOCKET, SO_SNDBUF), 10'000);
+}
+
+TEST_F(ListenerTest, BlocksOrNotAsTheModelWants) {
+  open(options_for("127.0.0.1"), SOCK_NONBLOCK);
+  EXPECT_TRUE(::fcntl(listener_->fd(), F_GETFL) & O_NONBLOCK);
+  open(options_for("127.0.0.1"), 0);
+  EXPECT_FALSE(::fcntl(listener_->fd(), F_GETFL) & O_NONBLOCK);
+}
+
+TEST_F(ListenerTest, NamesTheCallThatFailed) {
+  open(options_for("127.0.0.1"));
+  net::Options same = options_;
+  same.port = static_cast<std::uint16_t>(
+      std::stoi(address().substr(address().rfind(':') + 1)));
+  net::Listener other(same, clients_, {});
+  try {
+    other.open(0);
+    FAIL() << "two listeners at one port";
+  } catch (const std::system_error& error) {
+    EXPECT_EQ(error.code().value(), EADDRINUSE);
+    EXPECT_TRUE(std::string(error.what()).starts_with("bind 127.0.0.1 port "))
+        << error.what();
+  }
+}
+
+TEST_F(ListenerTest, LetsGoOfItsPortWhenItCloses) {
+  open(options_for("127.0.0.1"));
+  const std::string was = address();
+  listener_->close();
+  EXPECT_FALSE(connect_to(was));
+  EXPECT_EQ(errno, ECONNREFUSED);
+}
+
+TEST_F(ListenerTest, GivesSeatsAndTakesThemBack) {
+  clients_.max = 2;
+  open(options_for("127.0.0.1"));
+  std::vector<net::Fd> peers;
+  std::vector<net::Guest> guests;
+  for (int i = 0; i < 2; ++i) {
+    peers.push_back(connect_to(address()));
+    guests.push_back(listener_->admit(accept_from(*listener_), 0));
+    EXPECT_TRUE(guests.back());
+  }
+  EXPECT_EQ(clients_.now, 2u);
+  guests.erase(guests.begin());
+  EXPECT_EQ(clients_.now, 1u);
+  peers.push_back(connect_to(address()));
+  EXPECT_TRUE(listener_->admit(accept_from(*listener_), 0));
+  EXPECT_EQ(clients_.now, 1u);  // the guest was not kept
+  EXPECT_EQ(clients_.accepted, 3u);
+  EXPECT_EQ(clients_.refused, 0u);
+}
+
+// Who has said something already must not lose the answer to a reset.
+TEST_F(ListenerTest, TellsWhoIsTooMany) {
+  clients_.max = 0;
+  open(options_for("127.0.0.1"));
+  for (const std::string& said : {std::string(), std::string(20'000, 'x')}) {
+    const net::Fd peer = connect_to(address());
+    ASSERT_EQ(::send(peer.get(), said.data(), said.size(), 0),
+              static_cast<ssize_t>(said.size()));
+    EXPECT_FALSE(listener_->admit(accept_from(*listener_), 0));
+    EXPECT_EQ(read_all(peer), too_many);
+  }
+  EXPECT_EQ(clients_.refused, 2u);
+  EXPECT_EQ(clients_.now, 0u);
+}
+
+TEST_F(ListenerTest, MakesNoGuestOfAFailure) {
+  open(options_for("127.0.0.1"));
+  const auto before = accepts();
+  for (const int error : {EAGAIN, EINTR, ECONNABORTED, EPROTO, EINVAL})
+    EXPECT_FALSE(listener_->admit(-1, error));
+  EXPECT_FALSE(listener_->admit(-EMFILE, EMFILE));  // and nobody waits
+  EXPECT_EQ(accepts(), before);
+  EXPECT_EQ(clients_.refused, 0u);
+}
+
+/// Lowers the limit of descriptors to those that are open.
+class NoDescriptors {
+ public:
+  NoDescriptors() {
+    ::getrlimit(RLIMIT_NOFILE, &old_);
+    const net::Fd next(::open("/", O_PATH | O_CLOEXEC));
+    rlimit low = old_;
+    low.rlim_cur = static_cast<rlim_t>(next.get());
+    ::setrlimit(RLIMIT_NOFILE, &low);
+  }
+  ~NoDescriptors() { ::setrlimit(RLIMIT_NOFILE, &old_); }
+  NoDescriptors(const NoDescriptors&) = delete;
+  NoDescriptors& operator=(const NoDescriptors&) = delete;
+
+ private:
+  rlimit old_{};
+};
+
+class ExhaustedTest : public ListenerTest {
+ protected:
+  void connect(int count) {
+    for (int i = 0; i < count; ++i) {
+      peers_.push_back(connect_to(address()));
+      ASSERT_TRUE(peers_.back());
+    }
+  }
+  /// As a model does: accept, and hand over what came of it.
+  net::Guest accept() {
+    const int fd = ::accept4(listener_->fd(), nullptr, nullptr,
+                             SOCK_NONBLOCK | SOCK_CLOEXEC);
+    error_ = errno;
+    return listener_->admit(fd, error_);
+  }
+  int error_ = 0;
+  std::vector<net::Fd> peers_;
+};
+
+TEST_F(ExhaustedTest, TellsEverybodyWhoWaits) {
+  open(options_for("127.0.0.1"));
+  connect(5);
+  {
+    const NoDescriptors none;
+    EXPECT_FALSE(accept());
+    EXPECT_EQ(error_, EMFILE);
+    EXPECT_EQ(clients_.refused, 5u);
+    for (const net::Fd& peer : peers_) EXPECT_EQ(read_all(peer), too_many);
+    // And again: the reserve is there.
+    EXPECT_FALSE(accept());
+    EXPECT_EQ(clients_.refused, 5u);
+  }
+  connect(1);
+  EXPECT_TRUE(accept());
+}
+
+TEST_F(ExhaustedTest, LooksBeforeItAccepts) {
+  open(options_for("127.0.0.1"));
+  const NoDescriptors none;
+  const auto before = accepts();
+  for (int i = 0; i < 100; ++i) EXPECT_FALSE(accept());
+  EXPECT_EQ(accepts(), before);
+}
+
+// Between the failed accept and this call somebody else may have closed one.
+TEST_F(ExhaustedTest, ServesAPeerIfDescriptorsHaveComeFree) {
+  open(options_for("127.0.0.1"));
+  connect(2);
+  EXPECT_TRUE(listener_->admit(-1, EMFILE));
+  EXPECT_TRUE(listener_->admit(-1, ENFILE));
+  EXPECT_EQ(clients_.accepted, 2u);
+  EXPECT_EQ(clients_.refused, 0u);
+}
+
+TEST_F(ExhaustedTest, SleepsWithABlockingListener) {
+  open(options_for("127.0.0.1"), 0);
+  const auto before = accepts();
+  const auto began = net::now();
+  EXPECT_FALSE(listener_->admit(-1, EMFILE));
+  EXPECT_GE(net::now() - began, 90'000'000);
+  EXPECT_EQ(accepts(), before);
+  connect(1);
+  EXPECT_TRUE(listener_->admit(-1, EMFILE));
+}
+
+TEST_F(ExhaustedTest, DoesNotAcceptFromAListenerThatWasShutDown) {
+  open(options_for("127.0.0.1"), 0);
+  ::shutdown(listener_->fd(), SHUT_RDWR);
+  const auto before = accepts();
+  EXPECT_FALSE(listener_->admit(-1, EMFILE));
+  EXPECT_EQ(accepts(), before);
+}
+
+TEST_F(ExhaustedTest, PausesWithoutItsReserve) {
+  {
+    const NoDescriptors none;
+    options_ = options_for("127.0.0.1");
+    listener_ = std::make_unique<net::Listener>(
+        options_, clients_, [this](const std::string& url) { url_ = url; });
+  }
+  listener_->open(SOCK_NONBLOCK);
+  connect(1);
+  {
+    const NoDescriptors none;
+    const auto before = accepts();
+    const auto began = net::now();
+    for (int i = 0; i < 3; ++i) EXPECT_FALSE(accept());
+    EXPECT_GE(net::now() - began, 30'000'000);
+    EXPECT_EQ(accepts(), before);
+  }
+  // It waits, and is served when there is room again.
+  EXPECT_EQ(clients_.refused, 0u);
+  EXPECT_TRUE(accept());
+}
+
+TEST_F(ExhaustedTest, PausesWithoutMemory) {
+  open(options_for("127.0.0.1"));
+  const auto began = net::now();
+  EXPECT_FALSE(listener_->admit(-1, ENOMEM));
+  EXPECT_FALSE(listener_->admit(-1, ENOBUFS));
+  EXPECT_GE(net::now() - began, 20'000'000);
+}
+
+TEST_F(ExhaustedTest, ComplainsOnceASecond) {
+  open(options_for("127.0.0.1"));
+  testing::internal::CaptureStderr();
+  const auto began = net::now();
+  for (int i = 0; i < 30; ++i) listener_->admit(-1, ENOMEM);
+  const auto took = net::now() - began;
+  const std::string said = testing::internal::GetCapturedStderr();
+  EXPECT_TRUE(said.starts_with("accept: Cannot allocate memory")) << said;
+  EXPECT_LE(std::ranges::count(said, '\n'), 1 + took / 1'000'000'000);
+}
+
+/// Several loops of one process.
+class LoopsTest : public testing::Test {
+ protected:
+  static constexpr unsigned loops = 3;
+
+  void open(net::Options options) {
+    options_ = options;
+    options_.threads = loops;
+    endpoint_ = std::make_unique<net::Endpoint>(options_, loops);
+    address_ = endpoint_->address();
+    for (unsigned i = 0; i < loops; ++i) {
+      listeners_.push_back(std::make_unique<net::Listener>(
+          options_, clients_,
+          [this](const std::string& url) { urls_.push_back(url); },
+          endpoint_.get()));
+      listeners_.back()->open(SOCK_NONBLOCK);
+    }
+  }
+  /// How many of so many peers each loop got.
+  std::vector<int> accept(int count) {
+    std::vector<net::Fd> peers;
+    for (int i = 0; i < count; ++i) peers.push_back(connect_to(address_));
+    std::vector<int> got(loops);
+    for (unsigned i = 0; i < loops; ++i)
+      while (net::Guest guest = listeners_[i]->admit(
+                 ::accept4(listeners_[i]->fd(), nullptr, nullptr, SOCK_CLOEXEC),
+                 errno))
+        ++got[i];
+    return got;
+  }
+  static int sum(const std::vector<int>& numbers) {
+    int sum = 0;
+    for (const int number : numbers) sum += number;
+    return sum;
+  }
+  /// Nobody takes peers any more once all have closed.
+  void expect_end() {
+    for (const auto& listener : listeners_) listener->close();
+    EXPECT_FALSE(connect_to(address_));
+    EXPECT_EQ(errno, ECONNREFUSED);
+  }
+
+  net::Options options_;
+  net::Clients clients_;
+  std::unique_ptr<net::Endpoint> endpoint_;
+  std::string address_;
+  std::vector<std::unique_ptr<net::Listener>> listeners_;
+  std::vector<std::string> urls_;
+};
+
+TEST_F(LoopsTest, ShareAPort) {
+  open(options_for("127.0.0.1"));
+  EXPECT_EQ(urls_, std::vector<std::string>(loops, "tcp://" + address_));
+  const auto got = accept(120);
+  EXPECT_EQ(sum(got), 120);
+  for (const int peers : got) EXPECT_GT(peers, 0);
+  expect_end();
+}
+
+// One who would share it as well: the kernel would give it a part of our peers.
+TEST_F(LoopsTest, ClaimAPortThatIsFreeOfEverybody) {
+  const net::Fd other = net::bind_socket("127.0.0.1", 0, true);
+  ASSERT_EQ(::listen(other.get(), 1), 0);
+  const std::string taken = net::address_of(other.get());
+  net::Options options = options_for("127.0.0.1");
+  options.port =
+      static_cast<std::uint16_t>(std::stoi(taken.substr(taken.rfind(':') + 1)));
+  net::Endpoint endpoint(options, loops);
+  EXPECT_THROW(endpoint.bound(), std::system_error);
+}
+
+TEST_F(LoopsTest, ShareAnInheritedSocket) {
+  net::Options options = options_for("");
+  const int fd =
+      ::fcntl(net::bind_socket("127.0.0.1", 0).get(), F_DUPFD_CLOEXEC, 0);
+  options.listen_fd = fd;
+  open(options);
+  EXPECT_EQ(sum(accept(30)), 30);
+  expect_end();
+}
+
+class PathTest : public ListenerTest {
+ protected:
+  void SetUp() override {
+    ASSERT_NE(::mkdtemp(directory_.data()), nullptr);
+    path_ = directory_ + "/socket";
+  }
+  void TearDown() override {
+    listener_.reset();
+    ::unlink(path_.c_str());
+    ::rmdir(directory_.c_str());
+  }
+  bool exists() const {
+    struct stat file;
+    return ::lstat(path_.c_str(), &file) == 0;
+  }
+  std::string directory_ = "/tmp/listener_XXXXXX";
+  std::string path_;
+};
+
+TEST_F(PathTest, IsListenedOnAndRemoved) {
+  open(options_for(path_));
+  EXPECT_EQ(url_, "unix:" + path_);
+  const net::Fd peer = connect_to(path_);
+  EXPECT_TRUE(peer);
+  EXPECT_TRUE(listener_->admit(accept_from(*listener_), 0));
+  listener_.reset();
+  EXPECT_FALSE(exists());
+}
+
+TEST_F(PathTest, IsTakenFromWhoHasDied) {
+  {
+    const net::Fd dead = net::bind_socket(path_, 0);
+  }
+  ASSERT_TRUE(exists());
+  open(options_for(path_));
+  EXPECT_TRUE(connect_to(path_));
+}
+
+TEST_F(PathTest, IsNotTakenFromWhoLives) {
+  const net::Fd alive = net::bind_socket(path_, 0);
+  net::Options options = options_for(path_);
+  try {
+    net::Endpoint(options).bound();
+    FAIL() << "taken from who lives";
+  } catch (const std::system_error& error) {
+    EXPECT_EQ(error.code().value(), EADDRINUSE);
+  }
+  EXPECT_TRUE(connect_to(path_));
+}
+
+TEST_F(PathTest, IsNotTakenFromAFile) {
+  std::ofstream(path_) << "precious";
+  EXPECT_THROW(open(options_for(path_)), std::system_error);
+  std::string text;
+  std::ifstream(path_) >> text;
+  EXPECT_EQ(text, "precious");
+}
+
+TEST_F(PathTest, IsLeftToWhoHasTakenItSince) {
+  open(options_for(path_));
+  ::unlink(path_.c_str());
+  const net::Fd other = net::bind_socket(path_, 0);
+  listener_.reset();
+  EXPECT_TRUE(connect_to(path_));
+}
+
+TEST_F(PathTest, IsTooLongToBeSilentAbout) {
+  EXPECT_THROW(net::bind_socket("/" + std::string(200, 'a'), 0),
+               std::system_error);
+  EXPECT_THROW(net::bind_socket("/no/such/directory/socket", 0),
+               std::system_error);
+}
+
+// Of many who start at once over a stale file one gets it, and keeps it.
+TEST_F(PathTest, HasOneOwner) {
+  for (int round = 0; round < 20; ++round) {
+    {
+      const net::Fd dead = net::bind_socket(path_, 0);
+    }
+    std::array<net::Fd, 4> owners;
+    {
+      std::vector<std::jthread> starting;
+      for (net::Fd& owner : owners)
+        starting.emplace_back([&] {
+          try {
+            owner = net::bind_socket(path_, 0);
+          } catch (const std::system_error&) {
+          }
+        });
+    }
+    EXPECT_EQ(
+        std::ranges::count_if(owners, [](const net::Fd& o) { return bool(o); }),
+        1);
+    EXPECT_TRUE(connect_to(path_));
+  }
+}
+
+TEST_F(ListenerTest, ResetsWhoIsLeft) {
+  open(options_for("127.0.0.1"));
+  const auto before = net::total(net::counter("net.", "reset"));
+  const net::Fd peer = connect_to(address());
+  {
+    const auto guest = listener_->admit(accept_from(*listener_), 0);
+    net::reset_on_close(guest.socket.get());
+  }
+  EXPECT_EQ(read_all(peer), "reset");
+  EXPECT_EQ(net::total(net::counter("net.", "reset")), before + 1);
+}
+
+}  // namespace

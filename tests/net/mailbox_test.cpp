@@ -1,0 +1,179 @@
+#include "net/mailbox.hpp"
+
+#include <gtest/gtest.h>
+#include <poll.h>
+
+#include <algorithm>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "net/counters.hpp"
+
+namespace {
+
+bool rings(const net::Mailbox& mailbox) {
+  pollfd bell{mailbox.fd(), POLLIN, 0};
+  return ::poll(&bell, 1, 0) == 1;
+}
+
+protocol::Letter letter(std::uint64_t conversation) {
+  return {conversation, std::to_string(conversation)};
+}
+
+TEST(Mailbox, BringsLettersInTheirOrder) {
+  net::Mailbox mailbox;
+  EXPECT_FALSE(rings(mailbox));
+  mailbox.post(letter(1));
+  mailbox.post(letter(2));
+  ASSERT_TRUE(rings(mailbox));
+  mailbox.silence();
+  const auto& letters = mailbox.collect();
+  ASSERT_EQ(letters.size(), 2u);
+  EXPECT_EQ(letters[0].conversation, 1u);
+  EXPECT_EQ(letters[1].answer, "2");
+  EXPECT_TRUE(mailbox.collect().empty());
+  EXPECT_FALSE(rings(mailbox));
+}
+
+TEST(Mailbox, WritesItsBellOnceForManyRings) {
+  net::Mailbox mailbox;
+  const unsigned writes = net::counter("sys.", "write");
+  const auto before = net::total(writes);
+  for (int i = 0; i < 100; ++i) mailbox.ring();
+  for (int i = 0; i < 100; ++i) mailbox.post(letter(1));
+  EXPECT_EQ(net::total(writes), before + 1);
+  mailbox.silence();
+  EXPECT_EQ(mailbox.collect().size(), 100u);
+  mailbox.ring();
+  EXPECT_EQ(net::total(writes), before + 2);
+  EXPECT_TRUE(rings(mailbox));
+}
+
+// A ring between the reading of the bell and collect() is answered by this
+// collect(), one behind it by the next.
+TEST(Mailbox, LosesNoRingBeforeOrAfterCollecting) {
+  net::Mailbox mailbox;
+  mailbox.post(letter(1));
+  mailbox.silence();
+  mailbox.post(letter(2));
+  EXPECT_EQ(mailbox.collect().size(), 2u);
+  mailbox.post(letter(3));
+  EXPECT_TRUE(rings(mailbox));
+}
+
+TEST(Mailbox, StopsForGood) {
+  net::Mailbox mailbox;
+  EXPECT_FALSE(mailbox.stopping());
+  mailbox.stop();
+  EXPECT_TRUE(mailbox.stopping());
+  EXPECT_TRUE(rings(mailbox));
+  mailbox.silence();
+  mailbox.collect();
+  EXPECT_TRUE(mailbox.stopping());
+}
+
+TEST(Mailbox, WakesInAnotherWayIfAsked) {
+  net::Mailbox mailbox;
+  int wakes = 0;
+  mailbox.on_ring([&] { ++wakes; });
+  mailbox.ring();
+  mailbox.ring();
+  EXPECT_EQ(wakes, 2);
+  EXPECT_FALSE(rings(mailbox));
+  mailbox.on_ring({});
+  mailbox.ring();
+  EXPECT_EQ(wakes, 2);
+  EXPECT_TRUE(rings(mailbox));
+}
+
+/// Posts `each` letters from each of four threads.
+class Posters {
+ public:
+  static constexpr int threads = 4, each = 5000, all = threads * each;
+
+  explicit Posters(net::Mailbox& mailbox) {
+    for (int t = 0; t < threads; ++t)
+      threads_.emplace_back([&mailbox, t] {
+        for (int i = 0; i < each; ++i)
+          mailbox.post(letter(static_cast<std::uint64_t>(t * each + i)));
+      });
+  }
+
+ private:
+  std::vector<std::jthread> threads_;
+};
+
+class Received {
+ public:
+  void take(const std::vector<protocol::Letter>& letters) {
+    for (const auto& letter : letters) {
+      ++times_.at(letter.conversation);
+      EXPECT_EQ(letter.answer, std::to_string(letter.conversation));
+    }
+    count_ += letters.size();
+  }
+  bool complete() const { return count_ >= Posters::all; }
+  bool each_once() const {
+    return std::ranges::all_of(times_, [](int times) { return times == 1; });
+  }
+
+ private:
+  std::vector<int> times_ = std::vector<int>(Posters::all);
+  std::size_t count_ = 0;
+};
+
+TEST(Mailbox, BringsEveryLetterOnceByTheBell) {
+  net::Mailbox mailbox;
+  Received received;
+  const Posters posters(mailbox);
+  while (!received.complete()) {
+    mailbox.silence();
+    received.take(mailbox.collect());
+  }
+  EXPECT_TRUE(received.each_once());
+}
+
+TEST(Mailbox, BringsEveryLetterOnceByACondition) {
+  net::Mailbox mailbox;
+  std::mutex mutex;
+  std::condition_variable condition;
+  bool rung = false;
+  mailbox.on_ring([&] {
+    const std::scoped_lock lock(mutex);
+    rung = true;
+    condition.notify_one();
+  });
+  Received received;
+  {
+    const Posters posters(mailbox);
+    while (!received.complete()) {
+      {
+        std::unique_lock lock(mutex);
+        condition.wait(lock, [&] { return rung; });
+        rung = false;
+      }
+      received.take(mailbox.collect());
+    }
+  }
+  mailbox.on_ring({});
+  EXPECT_TRUE(received.each_once());
+}
+
+// Once on_ring({}) has returned nobody is in the old function, so what it uses
+// may go.
+TEST(Mailbox, TakesTheWakingBackSafely) {
+  for (int i = 0; i < 200; ++i) {
+    net::Mailbox mailbox;
+    auto alive = std::make_unique<int>(0);
+    mailbox.on_ring([&] { ++*alive; });
+    const std::jthread ringer([&] { mailbox.ring(); });
+    mailbox.on_ring({});
+    alive.reset();
+  }
+}
+
+}  // namespace

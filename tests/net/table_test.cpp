@@ -1,0 +1,91 @@
+#include "net/table.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <memory>
+#include <set>
+#include <vector>
+
+namespace {
+
+using Table = net::Table<std::unique_ptr<int>>;
+
+TEST(Table, FindsWhatItHolds) {
+  Table table;
+  const auto id = table.next_id();
+  table.emplace(std::make_unique<int>(7));
+  ASSERT_NE(table.find(id), nullptr);
+  EXPECT_EQ(**table.find(id), 7);
+  EXPECT_EQ(table.size(), 1u);
+}
+
+TEST(Table, ForgetsAnIdForEver) {
+  Table table;
+  std::set<std::uint64_t> seen;
+  for (int i = 0; i < 1000; ++i) {
+    const auto id = table.next_id();
+    EXPECT_TRUE(seen.insert(id).second);
+    table.emplace(std::make_unique<int>(i));
+    table.erase(id);
+    EXPECT_EQ(table.find(id), nullptr);
+    table.erase(id);
+    EXPECT_EQ(table.size(), 0u);
+  }
+}
+
+TEST(Table, KnowsNoIdThatItNeverGave) {
+  Table table;
+  for (const std::uint64_t id : {0ull, 1ull, 1ull << 32, ~0ull})
+    EXPECT_EQ(table.find(id), nullptr);
+  table.emplace(nullptr);
+  for (const std::uint64_t id : {0ull, 1ull, 2ull << 32, ~0ull})
+    EXPECT_EQ(table.find(id), nullptr);
+}
+
+TEST(Table, DoesNotMoveItsValues) {
+  net::Table<int> table;
+  const auto id = table.next_id();
+  const int* first = &table.emplace(1);
+  for (int i = 0; i < 1000; ++i) table.emplace(i);
+  EXPECT_EQ(table.find(id), first);
+}
+
+TEST(Table, VisitsAllAndTheyMayGo) {
+  net::Table<int> table;
+  for (int i = 0; i < 200; ++i) table.emplace(i);
+  int sum = 0;
+  table.each([&](std::uint64_t id, int value) {
+    sum += value;
+    if (value % 2) table.erase(id);
+  });
+  EXPECT_EQ(sum, 199 * 200 / 2);
+  EXPECT_EQ(table.size(), 100u);
+  table.each([](std::uint64_t, int value) { EXPECT_EQ(value % 2, 0); });
+}
+
+TEST(Table, GivesNeitherZeroNorMoreThan56Bits) {
+  net::Table<int> table;
+  std::uint64_t most = 0;
+  for (std::uint64_t i = 0; i < (1u << 24) + 2; ++i) {
+    const auto id = table.next_id();
+    ASSERT_NE(id, 0u);
+    most = id > most ? id : most;
+    table.emplace(0);
+    table.erase(id);
+  }
+  EXPECT_LT(most, 1ull << 56);
+  EXPECT_GT(most, 1ull << 55);
+}
+
+TEST(Table, DestroysItsValues) {
+  const auto counted = std::make_shared<int>();
+  {
+    net::Table<std::shared_ptr<int>> table;
+    for (int i = 0; i < 100; ++i) table.emplace(counted);
+    EXPECT_EQ(counted.use_count(), 101);
+  }
+  EXPECT_EQ(counted.use_count(), 1);
+}
+
+}  // namespace

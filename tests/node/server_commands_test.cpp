@@ -1,0 +1,130 @@
+// INFO and CONFIG GET.
+
+#include <gtest/gtest.h>
+
+#include "tests/node/asker.hpp"
+
+namespace node {
+namespace {
+
+struct ServerCommands : testing::Test, Conversation {
+  std::string info(std::initializer_list<std::string_view> sections = {}) {
+    std::vector<std::string_view> words = {"info"};
+    words.insert(words.end(), sections);
+    const auto answer = asker.ask(words);
+    const Decoded value(answer);
+    EXPECT_TRUE(value.all());
+    return std::string(value->text);
+  }
+};
+
+TEST_F(ServerCommands, InfoHasAllSectionsInTheirOrder) {
+  ask({"set", "key", "value"});
+  const auto text = info();
+  std::size_t place = 0;
+  for (const auto* title :
+       {"# Server\r\n", "\r\n# Clients\r\n", "\r\n# Memory\r\n",
+        "\r\n# Stats\r\n", "\r\n# Commandstats\r\n", "\r\n# Syscalls\r\n",
+        "\r\n# Model\r\n", "\r\n# Cluster\r\n", "\r\n# Keyspace\r\n"}) {
+    const auto found = text.find(title);
+    ASSERT_NE(found, text.npos) << title;
+    EXPECT_TRUE(found > place || found == 0);
+    place = found;
+  }
+  for (const auto* word : {"all", "EVERYTHING", "default"})
+    EXPECT_NE(info({word}).find("# Keyspace"), text.npos);
+}
+
+TEST_F(ServerCommands, InfoOfSectionsHasThemOnly) {
+  EXPECT_EQ(info({"CLUSTER", "nosuch"}), "# Cluster\r\ncluster_enabled:0\r\n");
+  EXPECT_EQ(info({"nosuch"}), "");
+  EXPECT_EQ(info({"keyspace", "cluster"}),
+            "# Cluster\r\ncluster_enabled:0\r\n\r\n# Keyspace\r\n");
+}
+
+TEST_F(ServerCommands, InfoIsVerbatimTextInTheThirdVersion) {
+  EXPECT_EQ(ask({"info", "keyspace"}), "$12\r\n# Keyspace\r\n\r\n");
+  ask({"hello", "3"});
+  EXPECT_EQ(ask({"info", "keyspace"}), "=16\r\ntxt:# Keyspace\r\n\r\n");
+}
+
+TEST_F(ServerCommands, TheStoreIsInMemoryAndKeyspace) {
+  ask({"set", "key", "value"});
+  EXPECT_EQ(info({"keyspace"}),
+            "# Keyspace\r\ndb0:keys=1,expires=0,avg_ttl=0\r\n");
+  surroundings.sections["memory"] = {{"used_memory_rss", "5"}};
+  const auto memory = info({"memory"});
+  EXPECT_NE(memory.find("\r\nused_memory:" +
+                        std::to_string(store.bytes_used()) + "\r\n"),
+            memory.npos);
+  EXPECT_NE(memory.find("\r\nmaxmemory:1048576\r\n"), memory.npos);
+  EXPECT_NE(memory.find("\r\nbuffers_max:268435456\r\n"), memory.npos);
+  EXPECT_NE(memory.find("\r\nused_memory_rss:5\r\n"), memory.npos);
+}
+
+TEST_F(ServerCommands, TheProcessTellsTheRest) {
+  surroundings.sections["server"] = {{"process_id", "42"}};
+  surroundings.sections["clients"] = {{"connected_clients", "3"}};
+  surroundings.sections["stats"] = {{"rejected_connections", "7"}};
+  surroundings.sections["syscalls"] = {{"ideal_recv", "1.00"}};
+  surroundings.sections["model"] = {{"depth", "9"}};
+  surroundings.count(surroundings.counter("sys.", "recv"));
+  surroundings.count(surroundings.counter("model.", "enobufs"));
+  surroundings.counter("sys.", "never");
+  const auto text = info();
+  for (const auto* line :
+       {"process_id:42", "connected_clients:3", "rejected_connections:7",
+        "ideal_recv:1.00", "depth:9", "syscall_recv:1", "enobufs:1",
+        "overlay:alone", "redis_mode:standalone",
+        "node_address:127.0.0.1:7000"})
+    EXPECT_NE(text.find("\r\n" + std::string(line) + "\r\n"), text.npos)
+        << line;
+  EXPECT_EQ(text.find("never"), text.npos);
+}
+
+TEST_F(ServerCommands, CommandsAndErrorsAreCounted) {
+  ask({"ping"});
+  ask({"ping"});
+  ask({"client", "id"});
+  Asker(node).say("*x\r\n");
+  EXPECT_EQ(info({"commandstats"}),
+            "# Commandstats\r\ncmdstat_ping:calls=2\r\n"
+            "cmdstat_client|id:calls=1\r\ncmdstat_info:calls=1\r\n");
+  const auto stats = info({"stats"});
+  EXPECT_NE(stats.find("\r\ntotal_commands_processed:5\r\n"), stats.npos);
+  EXPECT_NE(stats.find("\r\ntotal_protocol_errors:1\r\n"), stats.npos);
+  EXPECT_NE(stats.find("\r\nprotocol_error_invalid_multibulk_length:1\r\n"),
+            stats.npos);
+  EXPECT_EQ(stats.find("lookups"), stats.npos);
+}
+
+TEST_F(ServerCommands, ConfigGetAnswersWhatRedisBenchmarkAsks) {
+  EXPECT_EQ(ask({"config", "get", "save"}), "*2\r\n$4\r\nsave\r\n$0\r\n\r\n");
+  EXPECT_EQ(ask({"CONFIG", "GET", "appendonly"}),
+            "*2\r\n$10\r\nappendonly\r\n$2\r\nno\r\n");
+  EXPECT_EQ(ask({"config", "get", "nosuch"}), "*0\r\n");
+  ask({"hello", "3"});
+  EXPECT_EQ(ask({"config", "get", "SAVE", "s*"}),
+            "%1\r\n$4\r\nsave\r\n$0\r\n\r\n");
+}
+
+TEST_F(ServerCommands, ConfigGetKnowsTheLimits) {
+  surroundings.sections["server"] = {{"tcp_port", "7000"}};
+  surroundings.sections["clients"] = {{"connected_clients", "3"},
+                                      {"maxclients", "100"}};
+  EXPECT_EQ(ask({"config", "get", "max*", "port"}),
+            "*8\r\n$10\r\nmaxclients\r\n$3\r\n100\r\n"
+            "$9\r\nmaxmemory\r\n$7\r\n1048576\r\n"
+            "$16\r\nmaxmemory-policy\r\n$10\r\nnoeviction\r\n"
+            "$4\r\nport\r\n$4\r\n7000\r\n");
+  EXPECT_EQ(ask({"config", "get", "proto-max-bulk-len"}),
+            "*2\r\n$18\r\nproto-max-bulk-len\r\n$7\r\n1048576\r\n");
+}
+
+TEST_F(ServerCommands, ConfigGetDoesWithoutWhatTheProcessDoesNotTell) {
+  EXPECT_EQ(ask({"config", "get", "maxclients"}),
+            "*2\r\n$10\r\nmaxclients\r\n$1\r\n0\r\n");
+}
+
+}  // namespace
+}  // namespace node

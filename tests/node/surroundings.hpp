@@ -1,0 +1,51 @@
+#pragma once
+// What a node is told by its process, as a table in memory.
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "node/node.hpp"
+
+namespace node {
+
+class TestSurroundings final : public Surroundings {
+ public:
+  using Fields = std::vector<std::pair<std::string, std::string>>;
+
+  unsigned counter(std::string_view prefix, std::string_view name) override {
+    const auto full = std::string(prefix) + std::string(name);
+    for (unsigned i = 0; i < counts_.size(); ++i)
+      if (counts_[i].first == full) return i;
+    counts_.emplace_back(full, 0);
+    return static_cast<unsigned>(counts_.size() - 1);
+  }
+  void count(unsigned counter) override { ++counts_.at(counter).second; }
+  Numbers totals(std::string_view prefix) const override {
+    Numbers result;
+    for (const auto& [name, number] : counts_)
+      if (name.starts_with(prefix))
+        result.emplace_back(name.substr(prefix.size()), number);
+    return result;
+  }
+  Fields fields(std::string_view section) const override {
+    const auto found = sections.find(section);
+    return found == sections.end() ? Fields{} : found->second;
+  }
+
+  /// The sum of one counter, by its whole name: "cmd.get".
+  std::uint64_t total(std::string_view name) const {
+    for (const auto& [known, number] : counts_)
+      if (known == name) return number;
+    return 0;
+  }
+
+  std::map<std::string, Fields, std::less<>> sections;
+
+ private:
+  Numbers counts_;
+};
+
+}  // namespace node

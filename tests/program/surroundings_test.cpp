@@ -1,0 +1,102 @@
+#include "program/surroundings.hpp"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <map>
+#include <string>
+
+#include "net/counters.hpp"
+
+namespace {
+
+constexpr net::Ideal ideal[] = {{"wait", 1}, {"recv", 0.5}};
+
+const net::Model& model() {
+  static const net::Model made{.name = "some",
+                               .variant = "kind",
+                               .rows = {},
+                               .traits = {},
+                               .ideal = ideal,
+                               .probe = nullptr};
+  return made;
+}
+
+class SurroundingsTest : public testing::Test {
+ protected:
+  std::map<std::string, std::string> fields(const char* section) {
+    std::map<std::string, std::string> fields;
+    for (const auto& [name, value] : surroundings_.fields(section))
+      EXPECT_TRUE(fields.emplace(name, value).second) << name << " twice";
+    return fields;
+  }
+  net::Options options_;
+  net::Clients clients_;
+  program::Surroundings surroundings_{model(), options_, clients_, 7007};
+};
+
+TEST_F(SurroundingsTest, KnowTheProcess) {
+  auto server = fields("server");
+  EXPECT_EQ(server["model"], "some");
+  EXPECT_EQ(server["variant"], "kind");
+  EXPECT_EQ(server["process_id"], std::to_string(::getpid()));
+  EXPECT_EQ(server["tcp_port"], "7007");
+  EXPECT_EQ(server["threads"], "1");
+  EXPECT_TRUE(server.contains("uptime_in_seconds"));
+  EXPECT_TRUE(server["os"].starts_with("Linux ")) << server["os"];
+}
+
+TEST_F(SurroundingsTest, CountTheClients) {
+  clients_.max = 10;
+  clients_.now = 3;
+  clients_.accepted = 5;
+  clients_.refused = 2;
+  auto clients = fields("clients");
+  EXPECT_EQ(clients["connected_clients"], "3");
+  EXPECT_EQ(clients["maxclients"], "10");
+  auto stats = fields("stats");
+  EXPECT_EQ(stats["total_connections_received"], "7");
+  EXPECT_EQ(stats["rejected_connections"], "2");
+}
+
+TEST_F(SurroundingsTest, MeasureTheMemory) {
+  EXPECT_GT(std::stoull(fields("memory")["used_memory_rss"]), 100'000u);
+}
+
+TEST_F(SurroundingsTest, TellTheIdeals) {
+  auto ideals = fields("syscalls");
+  EXPECT_EQ(ideals["ideal_wait"], "1.00");
+  EXPECT_EQ(ideals["ideal_recv"], "0.50");
+  EXPECT_TRUE(fields("no such section").empty());
+}
+
+TEST_F(SurroundingsTest, AreTheCountersOfTheProcess) {
+  const unsigned index = surroundings_.counter("surroundings.", "a");
+  surroundings_.count(index);
+  surroundings_.count(index);
+  EXPECT_EQ(index, net::counter("surroundings.", "a"));
+  const auto totals = surroundings_.totals("surroundings.");
+  ASSERT_EQ(totals.size(), 1u);
+  EXPECT_EQ(totals[0].first, "a");
+  EXPECT_EQ(totals[0].second, 2u);
+}
+
+TEST_F(SurroundingsTest, AreSummedUpInALine) {
+  net::count(net::counter("cmd.", "get"), 3);
+  net::count(net::counter("cmd.", "set"), 4);
+  net::count(net::counter("sys.", "some_call"), 5);
+  net::count(net::counter("sys.", "never_called"), 0);
+  net::count(net::counter("model.", "some_event"), 6);
+  net::count(net::counter("net.", "late"), 7);
+  net::count(net::counter("net.", "evicted"), 8);
+  net::count(net::counter("net.", "reset"), 9);
+  clients_.accepted = 10;
+  clients_.refused = 11;
+  EXPECT_EQ(program::summary(model(), clients_),
+            "{\"model\":\"some\",\"variant\":\"kind\",\"requests\":7,"
+            "\"accepted\":10,\"refused\":11,\"reset\":9,\"evicted\":8,"
+            "\"late\":7,\"calls\":{\"some_call\":5},"
+            "\"model_counters\":{\"some_event\":6}}");
+}
+
+}  // namespace

@@ -1,0 +1,152 @@
+#include "protocol/pool.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <new>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace {
+
+using protocol::Block;
+using protocol::Budget;
+using protocol::Pool;
+
+constexpr std::size_t kibibyte = 1 << 10;
+
+TEST(Pool, rounds_up_to_the_next_power_of_two) {
+  Budget budget(64 << 20);
+  Pool pool(budget, 0);
+  const std::pair<std::size_t, std::size_t> sizes[] = {
+      {0, 1},       {1, 1},          {1024, 1},       {1025, 2},
+      {2048, 2},    {2049, 4},       {4096, 4},       {65536, 64},
+      {65537, 128}, {1 << 20, 1024}, {4 << 20, 4096}, {(4 << 20) + 1, 8192}};
+  for (const auto& [asked, got] : sizes) {
+    Block* const block = pool.borrow(asked);
+    EXPECT_EQ(block->capacity, got * kibibyte) << asked;
+    EXPECT_EQ(block->used(), 0u);
+    EXPECT_EQ(block->room(), got * kibibyte);
+    EXPECT_EQ(block->next, nullptr);
+    EXPECT_EQ(budget.used(), got * kibibyte);
+    std::memset(block->bytes(), 1, block->capacity);
+    pool.give_back(block);
+    EXPECT_EQ(budget.used(), 0u);
+  }
+}
+
+TEST(Pool, has_no_blocks_above_a_gibibyte) {
+  Budget budget(1);
+  Pool pool(budget);
+  EXPECT_THROW(pool.borrow((std::size_t{1} << 30) + 1), std::bad_alloc);
+  EXPECT_EQ(budget.used(), 0u);
+}
+
+TEST(Pool, hands_out_first_what_came_back_last) {
+  Budget budget(64 << 20);
+  Pool pool(budget);
+  Block* const first = pool.borrow(1);
+  Block* const second = pool.borrow(1);
+  Block* const large = pool.borrow(5000);
+  first->begin = 3;
+  first->end = 7;
+  pool.give_back(second);
+  pool.give_back(large);
+  pool.give_back(first);
+  EXPECT_EQ(pool.borrow(700), first);
+  EXPECT_EQ(first->used(), 0u);
+  EXPECT_EQ(first->room(), kibibyte);
+  EXPECT_EQ(pool.borrow(1024), second);
+  EXPECT_EQ(pool.borrow(8000), large);
+  EXPECT_EQ(pool.allocations(), 3u);
+  for (Block* block : {first, second, large}) pool.give_back(block);
+}
+
+TEST(Pool, keeps_no_more_than_it_may) {
+  Budget budget(64 << 20);
+  Pool pool(budget, 4 * kibibyte);
+  std::vector<Block*> blocks;
+  for (int i = 0; i < 6; ++i) blocks.push_back(pool.borrow(1));
+  EXPECT_EQ(budget.used(), 6 * kibibyte);
+  for (Block* block : blocks) pool.give_back(block);
+  EXPECT_EQ(budget.used(), 4 * kibibyte);
+  // What is borrowed no longer counts as idle.
+  blocks = {pool.borrow(1), pool.borrow(1)};
+  EXPECT_EQ(budget.used(), 4 * kibibyte);
+  for (Block* block : blocks) pool.give_back(block);
+  EXPECT_EQ(budget.used(), 4 * kibibyte);
+}
+
+TEST(Pool, keeps_nothing_while_the_process_is_short) {
+  Budget budget(2 * kibibyte);
+  Pool pool(budget);
+  Block* const first = pool.borrow(1);
+  Block* const second = pool.borrow(1);
+  EXPECT_FALSE(pool.exceeded());
+  Block* const third = pool.borrow(1);
+  EXPECT_TRUE(pool.exceeded());
+  pool.give_back(third);
+  EXPECT_FALSE(pool.exceeded());
+  EXPECT_EQ(budget.used(), 2 * kibibyte);
+  pool.give_back(second);
+  pool.give_back(first);
+  EXPECT_EQ(budget.used(), 2 * kibibyte);
+}
+
+TEST(Pool, returns_everything_when_it_ends) {
+  Budget budget(64 << 20);
+  {
+    Pool pool(budget);
+    Block* const small = pool.borrow(1);
+    Block* const other = pool.borrow(1);
+    Block* const large = pool.borrow(100'000);
+    for (Block* block : {small, other, large}) pool.give_back(block);
+    EXPECT_NE(budget.used(), 0u);
+  }
+  EXPECT_EQ(budget.used(), 0u);
+}
+
+TEST(Pool, lends_scratch_and_keeps_its_memory) {
+  Budget budget(64 << 20);
+  Pool pool(budget);
+  std::vector<std::unique_ptr<protocol::Scratch>> lent;
+  for (int i = 0; i < 10; ++i) lent.push_back(pool.scratch());
+  EXPECT_EQ(pool.allocations(), 10u);
+  lent.back()->arguments.resize(100);
+  protocol::Scratch* const last = lent.back().get();
+  for (auto& scratch : lent) pool.give_back(std::move(scratch));
+  auto again = pool.scratch();
+  EXPECT_EQ(again.get(), last);
+  EXPECT_GE(again->arguments.capacity(), 100u);
+  EXPECT_EQ(pool.allocations(), 10u);
+}
+
+TEST(Pool, shared_by_threads_loses_nothing) {
+  Budget budget(64 << 20);
+  Pool pool(budget, 1 << 20, Pool::Use::shared);
+  const auto borrow_and_return = [&pool](std::uint32_t mine) {
+    for (int i = 0; i < 10'000; ++i) {
+      Block* const block = pool.borrow(1);
+      Block* const other = pool.borrow(3000);
+      auto scratch = pool.scratch();
+      block->begin = block->end = other->end = mine;
+      scratch->unquoted.assign(1, static_cast<char>(mine));
+      ASSERT_EQ(block->end, mine);
+      ASSERT_EQ(scratch->unquoted[0], static_cast<char>(mine));
+      pool.give_back(other);
+      pool.give_back(std::move(scratch));
+      pool.give_back(block);
+    }
+  };
+  std::vector<std::thread> threads;
+  for (std::uint32_t mine = 1; mine <= 4; ++mine) {
+    threads.emplace_back(borrow_and_return, mine);
+  }
+  for (std::thread& thread : threads) thread.join();
+  // Never more than one of each at a time for each thread.
+  EXPECT_LE(pool.allocations(), 12u);
+  EXPECT_LE(budget.used(), 4 * (1 + 4) * kibibyte);
+}
+
+}  // namespace
