@@ -81,15 +81,20 @@ MISSING := $(call absent,$(RUN_PACKAGES)) \
   $(if $(BENCHES),$(call absent,$(BENCH_PACKAGES)))
 
 # Who wants to run or test gets what is missing: make makes the makefiles that
-# it includes before anything else, and then reads all of them anew.
-ifneq ($(and $(RUNS),$(strip $(MISSING)),$(if $(MAKE_RESTARTS),,first)),)
+# it includes before anything else, and then reads all of them anew. What could
+# not be installed is tried again only if nothing goes without it.
+MISSING := $(strip $(MISSING))
+STOPS := $(filter g++ libcli11-dev libssl-dev \
+  $(if $(TESTS),libgtest-dev),$(MISSING))
+TRIED := $(or $(MAKE_RESTARTS),$(if $(STOPS),,$(filter \
+  $(subst $() ,_,NOT_THERE := $(MISSING)),$(subst $() ,_,$(file \
+  <build/installed)))))
+ifneq ($(and $(RUNS),$(MISSING),$(if $(TRIED),,now)),)
 include build/installed
 build/installed: FORCE
 	@tests/tools/install.sh $(MISSING)
-	@mkdir -p $(@D) && touch $@
+	@mkdir -p $(@D) && echo "NOT_THERE := $(MISSING)" >$@
 else ifneq ($(BUILDS),)
-STOPS := $(filter g++ libcli11-dev libssl-dev \
-  $(if $(TESTS),libgtest-dev),$(MISSING))
 $(if $(STOPS),$(error missing: $(STOPS); type: \
   sudo apt-get install -y $(STOPS)))
 TOLD := yes
@@ -108,7 +113,7 @@ MODELS := $(filter-out $(LEFT_OUT),$(MODELS))
 SERVERS := $(filter-out $(LEFT_OUT:%=%:%),$(SERVERS))
 CLIENTS := $(filter-out $(LEFT_OUT:%=%:%),$(CLIENTS))
 $(if $(TOLD),$(foreach m,$(LEFT_OUT),$(info SKIP $m: $(NEED_$m) is \
-  missing; type: sudo apt-get install -y $(NEED_$m))))
+  missing (make deps))))
 
 SERVER_NAMES := $(call names,$(SERVERS))
 CLIENT_NAMES := $(call names,$(CLIENTS))

@@ -52,11 +52,11 @@ TEST(Epoll, APeerThatResetsWhileNothingIsArmedIsClosed) {
   LaterService service;
   Loop loop(service);
   Visitor peer(loop.address);
-  const std::string parked(service.limits().parked_max, '\n');
-  peer.write("LATER x\r\n" + parked);
-  const LaterService::Asked asked = service.take();
+  peer.write("ECHO a\r\n");
+  ASSERT_EQ(peer.read(7), "$1\r\na\r\n");
   const std::uint64_t armed = net::total(changes);
-  peer.write(parked);
+  peer.write("LATER x\r\n" + std::string(service.limits().parked_max, '\n'));
+  const LaterService::Asked asked = service.take();
   ASSERT_TRUE(soon([&] { return net::total(changes) > armed; }));
   const std::uint64_t before = net::total(waits);
   peer.reset();

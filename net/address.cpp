@@ -96,9 +96,15 @@ Address resolve_host(std::string_view host, std::uint16_t port) {
   if (error) throw std::runtime_error(name + ": " + ::gai_strerror(error));
   const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owner(
       found, ::freeaddrinfo);
+  // A name has one meaning, whoever asks: the first IPv4 address, if any. For a
+  // server and its client must not take different ones of localhost's two.
+  const addrinfo* chosen = found;
+  for (const addrinfo* next = found; next; next = next->ai_next)
+    if (next->ai_family == AF_INET && chosen->ai_family != AF_INET)
+      chosen = next;
   Address address;
-  std::memcpy(&address.storage, found->ai_addr, found->ai_addrlen);
-  address.length = found->ai_addrlen;
+  std::memcpy(&address.storage, chosen->ai_addr, chosen->ai_addrlen);
+  address.length = chosen->ai_addrlen;
   return address;
 }
 

@@ -117,7 +117,7 @@ Deadlines::Entry* Deadlines::largest() {
   Entry* found = nullptr;
   for (Entry* list : {&frames_, &readers_, &ends_})
     for (Entry* entry = list->next_; entry != list; entry = entry->next_)
-      if (!found || entry->held_ > found->held_) found = entry;
+      if (entry->held_ > (found ? found->held_ : held_least)) found = entry;
   return found;
 }
 

@@ -94,7 +94,7 @@ class Deadlines {
   void rearm(Entry& entry, protocol::Wait wait, std::size_t held);
   std::uint64_t take_late();
   std::uint64_t take(Entry& entry, unsigned counter);
-  Entry* largest();
+  Entry* largest();  // null: nobody holds enough to be worth it
 
   const protocol::Limits& limits_;
   const protocol::Pool& pool_;

@@ -203,7 +203,8 @@ Listener::Listener(const Options& options, Clients& clients,
       endpoint_(endpoint ? *endpoint : own_.emplace(options)),
       reserve_(open_reserve()) {}
 
-void Listener::open(int flags) {
+void Listener::open(int flags, int peer_flags) {
+  peer_flags_ = peer_flags | SOCK_CLOEXEC;
   socket_ = endpoint_.bound();
   const int fd = socket_.get();
   // O_NONBLOCK is of the open file, which an inherited socket shares with
@@ -272,8 +273,7 @@ Guest Listener::exhausted(int error) {
 // beside a peer, there is room again, and that peer is not refused.
 Guest Listener::take_turns() {
   for (int turn = 0; turn < turns_max && waiting(0); ++turn) {
-    Fd peer(sys::accept4(socket_.get(), nullptr, nullptr,
-                         (blocking_ ? 0 : SOCK_NONBLOCK) | SOCK_CLOEXEC));
+    Fd peer(sys::accept4(socket_.get(), nullptr, nullptr, peer_flags_));
     if (!peer) return {};  // another thread was faster, or the peer has gone
     reserve_ = open_reserve();
     if (reserve_) return seat(std::move(peer));

@@ -98,10 +98,12 @@ class Listener {
   Listener(const Listener&) = delete;
   Listener& operator=(const Listener&) = delete;
 
-  /// socket, bind, listen. `flags` is SOCK_NONBLOCK or 0. What every accepted
-  /// socket inherits (TCP_NODELAY, --send-buffer) is set here, once. Throws
-  /// std::system_error naming the call.
-  void open(int flags);
+  /// socket, bind, listen. `flags` is SOCK_NONBLOCK or 0; so is `peer_flags`,
+  /// for the sockets that are accepted in the model's stead (see admit()). What
+  /// every accepted socket inherits (TCP_NODELAY, --send-buffer) is set here,
+  /// once. Throws std::system_error naming the call.
+  void open(int flags, int peer_flags);
+  void open(int flags) { open(flags, flags); }
   int fd() const { return socket_.get(); }
   /// No more peers.
   void close();
@@ -136,6 +138,7 @@ class Listener {
   Fd reserve_;
   Fd socket_;
   bool blocking_ = false;
+  int peer_flags_ = 0;
   std::int64_t complained_ns_ = 0;  // 0: never
 };
 

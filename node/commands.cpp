@@ -123,13 +123,15 @@ constexpr std::array table = std::to_array<Command>({
 });
 // clang-format on
 
-// FNV-1a over the bytes in lower case. The names are few and known, so what a
-// peer sends can hit at most one chain of them.
+// Of the length and three letters, whatever their case: enough to tell known
+// names apart, and what a peer sends can hit at most one chain of them.
 constexpr std::size_t hash(std::string_view name) {
-  std::uint32_t value = 2166136261;
-  for (const char letter : name)
-    value = (value ^ static_cast<unsigned char>(lower(letter))) * 16777619;
-  return value;
+  if (name.empty()) return 0;
+  const auto letter = [name](std::size_t at) {
+    return static_cast<std::size_t>(static_cast<unsigned char>(name[at]) | 32);
+  };
+  return name.size() + 7 * letter(0) + 31 * letter(name.size() / 2) +
+         101 * letter(name.size() - 1);
 }
 
 // Places in the table, by hash; what is taken moves on to the next place.

@@ -46,6 +46,7 @@ std::vector<Shard> shards(const dht::Overlay& overlay) {
     add(shard.slots, range);
   }
   std::vector<Shard> result;
+  result.reserve(by_id.size());
   for (auto& [_, shard] : by_id)
     result.push_back({shard.node, merge(std::move(shard.slots))});
   return result;

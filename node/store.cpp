@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <cstring>
 #include <new>
 
 namespace node {
@@ -14,7 +13,7 @@ namespace {
 // most a quarter of an entry is lost by it.
 constexpr std::size_t room_min = 40;  // the smallest size: 5 steps of 8
 constexpr std::size_t room_max = std::size_t{1} << 32;
-constexpr std::size_t sizes = 4 * (32 - 5);
+constexpr std::size_t sizes = 4 * std::size_t{32 - 5};  // 2^5 to 2^32
 
 struct Size {
   std::size_t room;

@@ -162,7 +162,7 @@ class Server {
   const pthread_t main_ = ::pthread_self();
   const sigset_t awaited_ = awaited_signals();
   std::deque<std::thread> threads_;
-  std::atomic<unsigned> running_{0};
+  std::atomic<unsigned> ended_{0};  // threads
   std::atomic<unsigned> opened_{0};
   std::atomic<bool> failed_{false};
 };
@@ -209,8 +209,9 @@ int Server::run() {
       model::serve(listeners_[0], node_, mailboxes_[0], options_.net);
     });
   } else {
-    start();
-    wait_for_stop();
+    // If not all threads can be had, those that run are stopped.
+    guard("start", [this] { start(); });
+    if (!failed_) wait_for_stop();
     stop();
     wait_for_threads();
   }
@@ -234,11 +235,10 @@ void Server::start() {
 }
 
 void Server::begin(const std::string& name, std::function<void()> body) {
-  ++running_;
   threads_.emplace_back([this, name, body = std::move(body)] {
     ::pthread_setname_np(::pthread_self(), name.c_str());
     guard(name, body);
-    --running_;
+    ++ended_;
     ::pthread_kill(main_, ended_signal);
   });
 }
@@ -262,11 +262,10 @@ void Server::opened(const std::string& url) {
 
 // A thread that has ended before it was told to has failed.
 void Server::wait_for_stop() {
-  const auto started = static_cast<unsigned>(threads_.size());
   int signal = 0;
   do {
     ::sigwait(&awaited_, &signal);
-  } while (signal == ended_signal && running_ == started);
+  } while (signal == ended_signal && ended_ == 0);
 }
 
 // Lookups first: their answers still find the loops.
@@ -280,7 +279,7 @@ void Server::stop() {
 // does where a loop has not ended in time.
 void Server::wait_for_threads() {
   const protocol::Nanoseconds due = net::now() + stop_ns;
-  while (running_ > 0) {
+  while (ended_ < threads_.size()) {
     const protocol::Nanoseconds left = due - net::now();
     if (left <= 0) {
       std::fprintf(stderr, "a thread has not ended within 2 s\n");

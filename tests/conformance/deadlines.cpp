@@ -15,7 +15,8 @@ class Lateness : public ServerTest {
     Peer peer = server.connect();
     std::size_t i = 0;
     EXPECT_TRUE(eventually([&] {
-      EXPECT_EQ(peer.ask({"ECHO", numbered(++i, 64)}), echo_answer(i, 64));
+      ++i;
+      EXPECT_EQ(peer.ask({"ECHO", numbered(i, 64)}), echo_answer(i, 64));
       return HasFailure() || over();
     })) << "nobody was closed";
   }

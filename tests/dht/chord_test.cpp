@@ -205,14 +205,13 @@ TEST(ChordPaper, C11TheSmallRingOfSigcomm) {
   EXPECT_EQ(ring.owner(6), 0U);
 }
 
-// Every ring there is in a space of three bits, and in one of four.
+// Every ring there is in a space of up to three bits.
 TEST(ChordExhaustive, SmallRingsRouteEveryKeyFromEveryNode) {
-  for (unsigned bits : {1U, 2U, 3U, 4U})
+  for (unsigned bits : {1U, 2U, 3U})
     for (unsigned set = 1; set < 1U << (1U << bits); ++set) {
       Numbers numbers;
       for (unsigned n = 0; n < 1U << bits; ++n)
         if ((set >> n & 1) != 0) numbers.push_back(n);
-      if (bits == 4 && numbers.size() > 3) continue;
       for (Routing routing : {Routing::fingers, Routing::successors}) {
         const Ring ring(bits, numbers, routing);
         for (unsigned key = 0; key < 1U << bits; ++key) {

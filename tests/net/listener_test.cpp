@@ -276,6 +276,19 @@ TEST_F(ExhaustedTest, ServesAPeerIfDescriptorsHaveComeFree) {
   EXPECT_EQ(clients_.refused, 0u);
 }
 
+TEST_F(ExhaustedTest, AcceptsAsTheModelDoes) {
+  for (const int flags : {0, SOCK_NONBLOCK}) {
+    options_ = options_for("127.0.0.1");
+    listener_ = std::make_unique<net::Listener>(options_, clients_, nullptr);
+    listener_->open(SOCK_NONBLOCK, flags);
+    connect(1);
+    const auto guest = listener_->admit(-1, EMFILE);
+    ASSERT_TRUE(guest);
+    EXPECT_EQ(::fcntl(guest.socket.get(), F_GETFL) & O_NONBLOCK, flags);
+    EXPECT_TRUE(::fcntl(guest.socket.get(), F_GETFD) & FD_CLOEXEC);
+  }
+}
+
 TEST_F(ExhaustedTest, SleepsWithABlockingListener) {
   open(options_for("127.0.0.1"), 0);
   const auto before = accepts();

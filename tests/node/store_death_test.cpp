@@ -289,11 +289,12 @@ long length() {
 TEST(StoreDeath, AtAnyInstructionLeavesTheOldOrTheNew) {
   const long count = length();
   if (count == 0) GTEST_SKIP() << "ptrace(2) is refused here";
-  // Each death costs as many stops as there are instructions before it: so many
-  // deaths that 60 000 stops are enough, evenly spread.
-  const long distance = std::max(1l, count * count / 120'000) | 1;
+  // Each death costs as many stops as there are instructions before it: as
+  // many deaths as 60 000 stops are enough for, evenly spread, at least 12.
+  const long distance =
+      std::min(count / 12, std::max(1l, count * count / 120'000)) | 1;
   bool seen[3] = {};
-  for (long at = 1; at < count; at += distance) {
+  for (long at = count - 1; at > 0; at -= distance) {
     Overwriting shared;
     const pid_t child = shared.start();
     ASSERT_TRUE(step(child, at));

@@ -207,6 +207,47 @@ TEST_F(EndTest, a_dropped_conversation_ends_at_once) {
   EXPECT_EQ(service.answered, 2u);
 }
 
+// ---- the model ends it
+
+TEST_F(EndTest, abandoned_it_gives_back_everything) {
+  peer.say("BIG 200000\r\n" + later + ping);
+  EXPECT_TRUE(session.pending());
+  session.abandon();
+  expect_finished();
+  EXPECT_FALSE(session.has_output());
+  session.deliver(":1\r\n");
+  EXPECT_EQ(peer.ask(ping), "");
+  expect_finished();
+}
+
+TEST_F(EndTest, abandoned_it_keeps_what_is_lent_until_it_comes_back) {
+  peer.say("BIG 200000\r\n" + half);
+  const auto room = session.input();
+  const auto lent = session.output();
+  const std::string before(fixture::as_text(lent));
+  session.abandon();
+  EXPECT_TRUE(session.finished());
+  EXPECT_FALSE(session.pending());
+  EXPECT_EQ(session.held(), (64u << 10) + (16u << 10));
+  EXPECT_EQ(fixture::as_text(session.output()), before);
+  std::memcpy(room.data(), ping.data(), ping.size());
+  session.received(ping.size());
+  EXPECT_EQ(session.held(), 64u << 10);
+  session.sent(lent.size());
+  EXPECT_EQ(service.answered, 1u);
+  EXPECT_FALSE(session.has_output());
+  expect_finished();
+}
+
+TEST_F(EndTest, abandoned_with_one_small_answer_lent) {
+  peer.say(ping);
+  session.output();
+  session.abandon();
+  EXPECT_EQ(session.held(), 1u << 10);
+  session.sent(pong.size());
+  expect_finished();
+}
+
 // ---- an error ends
 
 TEST_F(EndTest, an_error_is_said_and_what_follows_is_discarded) {

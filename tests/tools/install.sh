@@ -29,6 +29,6 @@ if command -v apt-get >/dev/null && $as_root true 2>/dev/null; then
   apt update
   install "$@" && exit 0
   [ $# -gt 1 ] && each "$@" && exit 0
-  grep '^E:' "$log" | tail -n 1 >&2
 fi
-echo "missing: ${failed:-$*}; type: sudo apt-get install -y ${failed:-$*}" >&2
+set -- ${failed:-$*}
+echo "missing: $*; type: sudo apt-get install -y $*" >&2
