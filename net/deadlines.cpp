@@ -11,7 +11,12 @@ namespace {
 
 using protocol::Wait;
 
-constexpr std::uint32_t evicted_min = 16 << 10;
+// To close somebody who holds as little as this would help nobody.
+constexpr std::uint32_t spared_max = (16 << 10) - 1;
+
+// Who holds no more than what one read may bring is not closed for it: else a
+// loop would close all of its own for what another loop's peers hold.
+constexpr std::uint32_t held_least = 16 << 10;
 
 const unsigned late_counter = counter("net.", "late");
 const unsigned evicted_counter = counter("net.", "evicted");
@@ -100,10 +105,8 @@ std::uint64_t Deadlines::take_late() {
     if (!list->alone() && list->next_->due_ns_ <= now)
       return take(*list->next_, late_counter);
   if (!pool_.exceeded()) return 0;
-  // To close somebody who holds next to nothing would help nobody.
   Entry* entry = largest();
-  const bool helps = entry && entry->held_ >= evicted_min;
-  return helps ? take(*entry, evicted_counter) : 0;
+  return entry ? take(*entry, evicted_counter) : 0;
 }
 
 std::uint64_t Deadlines::take(Entry& entry, unsigned counter) {
@@ -117,7 +120,7 @@ Deadlines::Entry* Deadlines::largest() {
   Entry* found = nullptr;
   for (Entry* list : {&frames_, &readers_, &ends_})
     for (Entry* entry = list->next_; entry != list; entry = entry->next_)
-      if (entry->held_ > (found ? found->held_ : held_least)) found = entry;
+      if (entry->held_ > (found ? found->held_ : spared_max)) found = entry;
   return found;
 }
 

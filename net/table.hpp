@@ -11,11 +11,15 @@
 
 namespace net {
 
-/// Values under ids that are never given twice: an id is a slot and the
+/// Values under ids that are not given again: an id is a slot and the
 /// generation of its holder, so an event that comes late for a conversation
 /// that has gone finds nothing, whoever has the slot and the descriptor by now.
 /// Ids are below 2^56; 0 is never one. Values do not move. One thread.
-template <class T>
+///
+/// (An id comes again when its slot has been used `generations` times more: at
+/// a million conversations a second in one slot, after 16 s, when nothing of
+/// the first is in flight any more.)
+template <class T, std::uint32_t generations = (1u << 24) - 1>
 class Table {
  public:
   Table() = default;
@@ -57,7 +61,7 @@ class Table {
     const auto index = static_cast<std::uint32_t>(id);
     value->~T();
     Slot& slot = at(index);
-    slot.generation = slot.generation % generation_max + 1;
+    slot.generation = slot.generation % generations + 1;
     slot.next = free_;
     free_ = index;
     --size_;
@@ -78,7 +82,7 @@ class Table {
  private:
   static constexpr std::uint32_t chunk_size = 64;
   static constexpr std::uint32_t none = ~0u, taken = ~0u - 1;
-  static constexpr std::uint32_t generation_max = (1u << 24) - 1;
+  static_assert(generations > 0 && generations < 1u << 24);
 
   struct Slot {
     alignas(T) std::byte bytes[sizeof(T)];

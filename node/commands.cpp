@@ -172,10 +172,15 @@ constexpr auto counts = [] {
   return result;
 }();
 
+// Names in the table are in lower case already.
+bool is_named(const Command& command, std::string_view name) {
+  return std::ranges::equal(name, command.name, {}, lower);
+}
+
 const Command* find_row(std::string_view name) {
   for (std::size_t place = hash(name) % places; index[place] != empty;
        place = (place + 1) % places)
-    if (same_word(name, table[index[place]].name)) return &table[index[place]];
+    if (is_named(table[index[place]], name)) return &table[index[place]];
   return nullptr;
 }
 

@@ -302,6 +302,14 @@ std::expected<T, Ending> parse(CLI::App& app, Arguments arguments, T& options,
   }
 }
 
+void check_wish(const ClientOptions& options) {
+  if (!options.command.empty() && options.command.front().starts_with('-'))
+    throw CLI::ValidationError(options.command.front(), "no such option");
+  if (options.command.empty() + options.lookup.empty() + !options.demo != 2)
+    throw CLI::ValidationError(
+        "Wanted is one of: a command, --lookup KEY..., --demo");
+}
+
 }  // namespace
 
 std::expected<ServerOptions, Ending> parse_server(const Arguments& arguments,
@@ -349,12 +357,8 @@ std::expected<ClientOptions, Ending> parse_client(const Arguments& arguments,
   app.footer("COMMAND ARG...: what follows the address is sent.");
   return parse(app, arguments, options, [&] {
     options.command = app.remaining();
-    if (!options.command.empty() && options.command.front().starts_with('-'))
-      throw CLI::ValidationError(options.command.front(), "no such option");
     if (raw || formatted) options.raw = raw;
-    if (options.command.empty() + options.lookup.empty() + !options.demo != 2)
-      throw CLI::ValidationError(
-          "Wanted is one of: a command, --lookup KEY..., --demo");
+    check_wish(options);
   });
 }
 

@@ -78,7 +78,7 @@ void ClientSession::end_of_input() {
 }
 
 std::span<const std::byte> ClientSession::output() {
-  if (lent_ == 0) lent_ = std::min(sending_.size() - sent_, lent_max);
+  lent_ = std::min(sending_.size() - sent_, lent_max);
   return std::as_bytes(std::span(sending_)).subspan(sent_, lent_);
 }
 

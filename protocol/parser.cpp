@@ -15,11 +15,23 @@ constexpr std::string_view inline_long = "too big inline request";
 constexpr std::string_view frame_long = "too big request";
 
 Parsed incomplete(std::size_t needed) {
-  return {.kind = Kind::incomplete, .needed = needed};
+  Parsed parsed;
+  parsed.needed = needed;
+  return parsed;
 }
 
 Parsed failed(std::string_view error) {
-  return {.kind = Kind::error, .error = error};
+  Parsed parsed;
+  parsed.kind = Kind::error;
+  parsed.error = error;
+  return parsed;
+}
+
+Parsed taken(bool request, std::size_t consumed) {
+  Parsed parsed;
+  parsed.kind = request ? Kind::request : Kind::nothing;
+  parsed.consumed = consumed;
+  return parsed;
 }
 
 // A line's text, from its type byte to its '\r', and what is behind it. As in
@@ -28,7 +40,7 @@ Parsed failed(std::string_view error) {
 struct Line {
   enum class State { whole, incomplete, too_long };
   State state = State::incomplete;
-  std::string_view text = {};
+  std::string_view text;
   std::size_t next = 0;
 };
 
@@ -38,24 +50,24 @@ Line find_line(std::string_view bytes, std::size_t at, std::size_t line_max) {
   if (size == rest.npos) {
     // Only a window of the limit's size is looked at, so that the verdict does
     // not depend on how much has come by now.
-    if (rest.size() > line_max) return {.state = Line::State::too_long};
+    if (rest.size() > line_max) return {Line::State::too_long, {}, 0};
     return {};
   }
   if (at + size + 1 == bytes.size()) return {};
   return {Line::State::whole, rest.substr(0, size), at + size + 2};
 }
 
-// The line at `at` if it is nothing but a type byte, at most seven digits and
+// The line at `at` if it is nothing but its type byte, at most seven digits and
 // its end: all lines that honest peers send. For everything else, errors
 // included, nothing is moved, and read_line looks anew.
 // Inlined: there are as many of these lines as arguments.
 [[gnu::always_inline]] inline bool read_count(std::string_view bytes,
-                                              std::size_t& at, char type,
+                                              std::size_t& at,
                                               std::size_t& count) {
   const char* from = bytes.data() + at;
   const char* const end = bytes.data() + bytes.size();
   // The shortest whole line is a digit long; what is shorter is not looked at.
-  if (end - from < 4 || *from != type) return false;
+  if (end - from < 4) return false;
   const char* const first = ++from;
   std::size_t number = 0;
   const char* const last = std::min(end, first + 8);
@@ -97,8 +109,9 @@ std::optional<Parsed> read_line(std::string_view bytes, std::size_t& at,
     return incomplete(bytes.size() + 1);
   }
   if (bytes[at] != expected.type) {
-    return Parsed{
-        .kind = Kind::error, .error = "expected '$'", .got = bytes[at]};
+    Parsed parsed = failed("expected '$'");
+    parsed.got = bytes[at];
+    return parsed;
   }
   const auto number = read_decimal(line.text.substr(1));
   if (!number || *number < expected.least) return failed(expected.invalid);
@@ -111,16 +124,16 @@ Parsed parse_array(std::string_view bytes, const Limits& limits,
                    std::vector<std::string_view>& arguments) {
   std::size_t at = 0;
   std::size_t count = 0;
-  if (!read_count(bytes, at, '*', count)) {
+  if (!read_count(bytes, at, count)) {
     const auto obstacle =
         read_line(bytes, at, array_size, limits.inline_max, count);
     if (obstacle) return *obstacle;
   }
   if (count > limits.arguments_max) return failed(array_size.invalid);
-  const Kind kind = count == 0 ? Kind::nothing : Kind::request;
+  const bool request = count != 0;
   for (; count != 0; --count) {
     std::size_t size = 0;
-    if (!read_count(bytes, at, '$', size)) {
+    if (!bytes.substr(at).starts_with('$') || !read_count(bytes, at, size)) {
       const auto obstacle =
           read_line(bytes, at, bulk_size, limits.inline_max, size);
       if (obstacle) return *obstacle;
@@ -134,7 +147,7 @@ Parsed parse_array(std::string_view bytes, const Limits& limits,
     arguments.push_back(bytes.substr(at, size));
     at = end;
   }
-  return {.kind = kind, .consumed = at};
+  return taken(request, at);
 }
 
 bool is_blank(char byte) {
@@ -173,11 +186,10 @@ bool read_quoted(std::string_view& rest, char quote, std::string& word) {
     const char byte = rest.front();
     rest.remove_prefix(1);
     if (byte == quote) return rest.empty() || is_blank(rest.front());
-    if (byte != '\\' || rest.empty()) {
-      word += byte;
-    } else if (quote == '"') {
+    const bool escapes = byte == '\\' && !rest.empty();
+    if (escapes && quote == '"') {
       word += read_escape(rest);
-    } else if (rest.front() == '\'') {
+    } else if (escapes && rest.front() == '\'') {
       word += '\'';
       rest.remove_prefix(1);
     } else {
@@ -233,8 +245,7 @@ Parsed parse_inline(std::string_view bytes, const Limits& limits,
   if (line.ends_with('\r')) line.remove_suffix(1);
   const std::string_view error = split(line, limits, scratch);
   if (!error.empty()) return failed(error);
-  return {.kind = scratch.arguments.empty() ? Kind::nothing : Kind::request,
-          .consumed = size + 1};
+  return taken(!scratch.arguments.empty(), size + 1);
 }
 
 }  // namespace

@@ -28,9 +28,9 @@ struct Parsed {
   /// string", "too big inline request", "unbalanced quotes in request"; for a
   /// frame above frame_max, which Redis does not limit, "too big request". The
   /// conversation cannot go on: nobody knows where the next request begins.
-  std::string_view error = {};
+  std::string_view error;
   /// error "expected '$'": the byte that stands there.
-  std::optional<char> got = std::nullopt;
+  std::optional<char> got;
 };
 
 /// Looks at one request. Stateless: an incomplete one is looked at again from

@@ -15,11 +15,11 @@ using Type = Value::Type;
 // One element without those that it holds.
 struct Element {
   Type type = Type::null;
-  std::string_view text = {};
+  std::string_view text;
   std::int64_t integer = 0;
   std::size_t elements = 0;  // that follow and belong to it
   std::size_t end = 0;       // behind it, without them
-  std::string_view error = {};
+  std::string_view error;
 };
 
 // What a type's line says, and for bulks the bytes behind it, from element.end
@@ -43,9 +43,10 @@ void read_integer(Element& element, std::string_view line, std::string_view) {
 
 void read_real(Element& element, std::string_view line, std::string_view) {
   double number = 0;
-  const char* const end = line.data() + line.size();
+  const char* const begin = line.data();
+  const char* const end = begin + line.size();
   // Out of a double's range is still a number, and kept as it came.
-  const bool whole = std::from_chars(line.data(), end, number).ptr == end;
+  const bool whole = std::from_chars(begin, end, number).ptr == end;
   if (line.empty() || !whole) element.error = wrong_number;
   element.text = line;
 }
@@ -172,10 +173,7 @@ ReplyScanner::State ReplyScanner::scan(std::string_view bytes) {
     const Element element = read_element(bytes, at_, line_end);
     if (!element.error.empty()) return fail(element.error);
     if (element.end > reply_max_) return fail("too large a reply");
-    if (element.end > bytes.size()) {
-      searched_ = line_end;
-      return State::incomplete;
-    }
+    if (element.end > bytes.size()) return State::incomplete;
     at_ = searched_ = element.end;
     if (element.elements != 0) {
       if (open(element.elements) == State::error) return State::error;

@@ -182,7 +182,7 @@ void Session::advance() {
 void Session::settle() {
   // Fewer bytes than needed: whatever is left is not a whole request. A full
   // output leaves enough of them until sent() goes on.
-  if ((ended_ || draining_) && !pending_ && left() < needed_) closing_ = true;
+  if ((ended_ || draining_) && left() < needed_) closing_ = true;
   if (input_ == nullptr || lent_) return;
   if (closing_ || left() == 0) {
     release_input();

@@ -27,7 +27,7 @@ void talk(Peer& peer, std::size_t count) {
 TEST_P(Calls, PerRequestAreTheIdeal) {
   Server& server = start();
   Peer peer = server.connect();
-  const std::size_t count = 2000;
+  const std::size_t count = 1000;
   talk(peer, 10);
   const auto before = numbers(peer, "syscall_");
   talk(peer, count - 1);

@@ -51,7 +51,7 @@ TEST_P(Lateness, AFrameThatIsNotCompletedEndsItsConversation) {
 // is in the middle of a frame for three times the deadline, but never of the
 // same one.
 TEST_P(Lateness, ABusyPipelineOfLargeFramesIsNotLate) {
-  const Milliseconds deadline(size_of(800, 3000));
+  const Milliseconds deadline(size_of(800, 1200));
   Server& server = start({"--frame-time", std::to_string(deadline.count())});
   Peer peer = server.connect();
   const std::size_t size = 200'000;
@@ -89,7 +89,7 @@ TEST_P(Lateness, AnswersThatNobodyReadsEndTheirConversation) {
 // A slow reader makes progress with every byte: he may take as long as he
 // likes.
 TEST_P(Lateness, AReaderWhoIsSlowIsNotLate) {
-  const Milliseconds deadline(size_of(500, 3000));
+  const Milliseconds deadline(size_of(500, 1000));
   Server& server = start({"--reader-time", std::to_string(deadline.count()),
                           "--send-buffer", "16384"});
   Peer peer = server.connect({.receive = 4096});

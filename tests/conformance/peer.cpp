@@ -199,22 +199,6 @@ void Peer::reset() {
   socket_.close();
 }
 
-void send_echoes(Peer& peer, std::size_t first, std::size_t count,
-                 std::size_t size, std::size_t skipped) {
-  for (std::size_t i = first; i < first + count; ++i) {
-    const std::string bytes = echo_request(i, size);
-    peer.send(std::string_view(bytes).substr(i == first ? skipped : 0));
-  }
-}
-
-void receive_echoes(Peer& peer, std::size_t count, std::size_t size) {
-  for (std::size_t i = 0; i < count; ++i) {
-    const std::string expected = echo_answer(i, size);
-    if (peer.receive(expected.size()) != expected)
-      throw Trouble("answer " + std::to_string(i) + " differs");
-  }
-}
-
 std::string printable(std::string_view bytes) {
   constexpr std::size_t shown = 300;
   std::string text = std::to_string(bytes.size()) + " bytes \"";

@@ -73,14 +73,6 @@ class Peer {
   std::string unread_;
 };
 
-/// Sends `count` ECHOs of `size` bytes, from request `first` on, of which
-/// `skipped` bytes have been sent already.
-void send_echoes(Peer& peer, std::size_t first, std::size_t count,
-                 std::size_t size, std::size_t skipped = 0);
-/// Receives the answers of `count` ECHOs and compares every byte; throws
-/// Trouble at the first that differs.
-void receive_echoes(Peer& peer, std::size_t count, std::size_t size);
-
 /// Bytes as a message prints them: the first few hundred, quoted.
 std::string printable(std::string_view bytes);
 

@@ -18,9 +18,8 @@ class Walk {
   bool frame(Reply* reply) {
     const auto line = take_line();
     if (!line) return false;
-    if (line->empty()) throw Trouble("an empty line where a frame begins");
-    const char type = line->front();
-    const auto rest = line->substr(1);
+    const char type = line->empty() ? ' ' : line->front();
+    const auto rest = line->substr(line->empty() ? 0 : 1);
     if (reply) reply->type = type;
     switch (type) {
       case '+':

@@ -136,7 +136,7 @@ TEST_P(Startup, ATimelineIsWritten) {
 // A peer may be quicker than anybody: it connects the moment `ready` stands
 // there, and is served.
 TEST_P(Startup, WhoComesAtOnceIsServed) {
-  for (int i = 0; i < 20; ++i) {
+  for (int i = 0; i < 10; ++i) {
     Server server(GetParam(), {});
     server.await_ready();
     EXPECT_EQ(server.ask({"PING"}), pong);

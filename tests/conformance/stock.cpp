@@ -94,17 +94,17 @@ TEST_P(Stock, RedisCliPipesMassInsertions) {
 
 TEST_P(Stock, RedisBenchmarkOneByOneAndPipelined) {
   Server& server = start();
-  const std::string n = std::to_string(size_of(10'000, 2'000));
-  const Arguments tests{"-n", n, "--csv", "-t", "set,get,ping_mbulk"};
-  const auto with = [&](Arguments more) {
-    more.insert(more.end(), tests.begin(), tests.end());
-    expect_clean(benchmark(server, more), {"SET", "GET", "PING_MBULK"});
+  const auto with = [&](std::size_t count, Arguments options) {
+    options.insert(options.end(), {"-n", std::to_string(count), "--csv", "-t",
+                                   "set,get,ping_mbulk"});
+    expect_clean(benchmark(server, options), {"SET", "GET", "PING_MBULK"});
   };
-  with({});
-  with({"-P", "16", "-d", "1024", "-r", "1000"});
-  with({"-c", "200", "--threads", "2", "-P", "4"});
-  with({"-3", "-c", "1"});
-  EXPECT_GE(std::stoul(decode(server.ask({"DBSIZE"})).text), 900u);
+  const std::size_t many = size_of(10'000, 2'000);
+  with(many, {});
+  with(many, {"-P", "16", "-d", "1024", "-r", "1000"});
+  with(many, {"-c", "200", "--threads", "2", "-P", "4"});
+  with(many / 10, {"-3", "-c", "1"});
+  EXPECT_GE(std::stoul(decode(server.ask({"DBSIZE"})).text), size_of(900, 500));
 }
 
 // -k 0: a new connection for every request.

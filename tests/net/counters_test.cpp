@@ -165,10 +165,16 @@ TEST_F(TraceDeathTest, KeepsTheLastEventsOfEachThread) {
         std::_Exit(net::trace::write() ? 0 : 1);
       },
       testing::ExitedWithCode(0), "");
-  const std::string text = contents(file_);
-  EXPECT_EQ(times(text, "\"early\""), 10u);
-  EXPECT_EQ(times(text, "\"late\""), net::trace::events_max - 10);
-  EXPECT_LT(text.rfind("\"early\""), text.find("\"late\""));
+  std::size_t early = 0, late = 0;
+  std::ifstream file(file_);
+  for (std::string line; std::getline(file, line);) {
+    if (line.starts_with("{\"name\":\"late\"")) ++late;
+    if (!line.starts_with("{\"name\":\"early\"")) continue;
+    ++early;
+    EXPECT_EQ(late, 0u);
+  }
+  EXPECT_EQ(early, 10u);
+  EXPECT_EQ(late, net::trace::events_max - 10);
 }
 
 TEST_F(TraceDeathTest, IsNotWrittenWhereItCannotBe) {

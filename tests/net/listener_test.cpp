@@ -222,127 +222,149 @@ class NoDescriptors {
   rlimit old_{};
 };
 
-class ExhaustedTest : public ListenerTest {
- protected:
+/// A listener, its peers, and what a model does with it. No test's member:
+/// UndefinedBehaviorSanitizer needs descriptors to look at the virtual table of
+/// a test that is used for the first time.
+class Host {
+ public:
+  explicit Host(int flags = SOCK_NONBLOCK) : Host(flags, flags) {}
+  Host(int flags, int peer_flags) : flags_(flags), peer_flags_(peer_flags) {
+    open();
+  }
+
+  /// Anew.
+  void open() {
+    prepare();
+    start();
+  }
+  void prepare() {
+    listener_ = std::make_unique<net::Listener>(options_, clients, nullptr);
+  }
+  void start() { listener_->open(flags_, peer_flags_); }
+
   void connect(int count) {
     for (int i = 0; i < count; ++i) {
-      peers_.push_back(connect_to(address()));
-      ASSERT_TRUE(peers_.back());
+      peers.push_back(connect_to(net::address_of(listener().fd())));
+      ASSERT_TRUE(peers.back());
     }
   }
   /// As a model does: accept, and hand over what came of it.
   net::Guest accept() {
-    const int fd = ::accept4(listener_->fd(), nullptr, nullptr,
-                             SOCK_NONBLOCK | SOCK_CLOEXEC);
-    error_ = errno;
-    return listener_->admit(fd, error_);
+    const int fd = ::accept4(listener().fd(), nullptr, nullptr, SOCK_CLOEXEC);
+    error = errno;
+    return listener().admit(fd, error);
   }
-  int error_ = 0;
-  std::vector<net::Fd> peers_;
+  net::Listener& listener() { return *listener_; }
+
+  net::Clients clients;
+  std::vector<net::Fd> peers;
+  int error = 0;
+
+ private:
+  const int flags_, peer_flags_;
+  const net::Options options_ = options_for("127.0.0.1");
+  std::unique_ptr<net::Listener> listener_;
 };
 
-TEST_F(ExhaustedTest, TellsEverybodyWhoWaits) {
-  open(options_for("127.0.0.1"));
-  connect(5);
+TEST(Exhausted, TellsEverybodyWhoWaits) {
+  Host host;
+  host.connect(5);
   {
     const NoDescriptors none;
-    EXPECT_FALSE(accept());
-    EXPECT_EQ(error_, EMFILE);
-    EXPECT_EQ(clients_.refused, 5u);
-    for (const net::Fd& peer : peers_) EXPECT_EQ(read_all(peer), too_many);
+    EXPECT_FALSE(host.accept());
+    EXPECT_EQ(host.error, EMFILE);
+    EXPECT_EQ(host.clients.refused, 5u);
+    for (const net::Fd& peer : host.peers) EXPECT_EQ(read_all(peer), too_many);
     // And again: the reserve is there.
-    EXPECT_FALSE(accept());
-    EXPECT_EQ(clients_.refused, 5u);
+    EXPECT_FALSE(host.accept());
+    EXPECT_EQ(host.clients.refused, 5u);
   }
-  connect(1);
-  EXPECT_TRUE(accept());
+  host.connect(1);
+  EXPECT_TRUE(host.accept());
 }
 
-TEST_F(ExhaustedTest, LooksBeforeItAccepts) {
-  open(options_for("127.0.0.1"));
+TEST(Exhausted, LooksBeforeItAccepts) {
+  Host host;
   const NoDescriptors none;
   const auto before = accepts();
-  for (int i = 0; i < 100; ++i) EXPECT_FALSE(accept());
+  for (int i = 0; i < 100; ++i) EXPECT_FALSE(host.accept());
   EXPECT_EQ(accepts(), before);
 }
 
 // Between the failed accept and this call somebody else may have closed one.
-TEST_F(ExhaustedTest, ServesAPeerIfDescriptorsHaveComeFree) {
-  open(options_for("127.0.0.1"));
-  connect(2);
-  EXPECT_TRUE(listener_->admit(-1, EMFILE));
-  EXPECT_TRUE(listener_->admit(-1, ENFILE));
-  EXPECT_EQ(clients_.accepted, 2u);
-  EXPECT_EQ(clients_.refused, 0u);
+TEST(Exhausted, ServesAPeerIfDescriptorsHaveComeFree) {
+  Host host;
+  host.connect(2);
+  EXPECT_TRUE(host.listener().admit(-1, EMFILE));
+  EXPECT_TRUE(host.listener().admit(-1, ENFILE));
+  EXPECT_EQ(host.clients.accepted, 2u);
+  EXPECT_EQ(host.clients.refused, 0u);
 }
 
-TEST_F(ExhaustedTest, AcceptsAsTheModelDoes) {
-  for (const int flags : {0, SOCK_NONBLOCK}) {
-    options_ = options_for("127.0.0.1");
-    listener_ = std::make_unique<net::Listener>(options_, clients_, nullptr);
-    listener_->open(SOCK_NONBLOCK, flags);
-    connect(1);
-    const auto guest = listener_->admit(-1, EMFILE);
+TEST(Exhausted, AcceptsAsTheModelDoes) {
+  for (const int flags : {0, static_cast<int>(SOCK_NONBLOCK)}) {
+    Host host(SOCK_NONBLOCK, flags);
+    host.connect(1);
+    const auto guest = host.listener().admit(-1, EMFILE);
     ASSERT_TRUE(guest);
     EXPECT_EQ(::fcntl(guest.socket.get(), F_GETFL) & O_NONBLOCK, flags);
     EXPECT_TRUE(::fcntl(guest.socket.get(), F_GETFD) & FD_CLOEXEC);
   }
 }
 
-TEST_F(ExhaustedTest, SleepsWithABlockingListener) {
-  open(options_for("127.0.0.1"), 0);
+TEST(Exhausted, SleepsWithABlockingListener) {
+  Host host(0);
   const auto before = accepts();
   const auto began = net::now();
-  EXPECT_FALSE(listener_->admit(-1, EMFILE));
+  EXPECT_FALSE(host.listener().admit(-1, EMFILE));
   EXPECT_GE(net::now() - began, 90'000'000);
   EXPECT_EQ(accepts(), before);
-  connect(1);
-  EXPECT_TRUE(listener_->admit(-1, EMFILE));
+  host.connect(1);
+  EXPECT_TRUE(host.listener().admit(-1, EMFILE));
 }
 
-TEST_F(ExhaustedTest, DoesNotAcceptFromAListenerThatWasShutDown) {
-  open(options_for("127.0.0.1"), 0);
-  ::shutdown(listener_->fd(), SHUT_RDWR);
+TEST(Exhausted, DoesNotAcceptFromAListenerThatWasShutDown) {
+  Host host(0);
+  ::shutdown(host.listener().fd(), SHUT_RDWR);
   const auto before = accepts();
-  EXPECT_FALSE(listener_->admit(-1, EMFILE));
+  EXPECT_FALSE(host.listener().admit(-1, EMFILE));
   EXPECT_EQ(accepts(), before);
 }
 
-TEST_F(ExhaustedTest, PausesWithoutItsReserve) {
+TEST(Exhausted, PausesWithoutItsReserve) {
+  Host host;
   {
     const NoDescriptors none;
-    options_ = options_for("127.0.0.1");
-    listener_ = std::make_unique<net::Listener>(
-        options_, clients_, [this](const std::string& url) { url_ = url; });
+    host.prepare();
   }
-  listener_->open(SOCK_NONBLOCK);
-  connect(1);
+  host.start();
+  host.connect(1);
   {
     const NoDescriptors none;
     const auto before = accepts();
     const auto began = net::now();
-    for (int i = 0; i < 3; ++i) EXPECT_FALSE(accept());
+    for (int i = 0; i < 3; ++i) EXPECT_FALSE(host.accept());
     EXPECT_GE(net::now() - began, 30'000'000);
     EXPECT_EQ(accepts(), before);
   }
   // It waits, and is served when there is room again.
-  EXPECT_EQ(clients_.refused, 0u);
-  EXPECT_TRUE(accept());
+  EXPECT_EQ(host.clients.refused, 0u);
+  EXPECT_TRUE(host.accept());
 }
 
-TEST_F(ExhaustedTest, PausesWithoutMemory) {
-  open(options_for("127.0.0.1"));
+TEST(Exhausted, PausesWithoutMemory) {
+  Host host;
   const auto began = net::now();
-  EXPECT_FALSE(listener_->admit(-1, ENOMEM));
-  EXPECT_FALSE(listener_->admit(-1, ENOBUFS));
+  EXPECT_FALSE(host.listener().admit(-1, ENOMEM));
+  EXPECT_FALSE(host.listener().admit(-1, ENOBUFS));
   EXPECT_GE(net::now() - began, 20'000'000);
 }
 
-TEST_F(ExhaustedTest, ComplainsOnceASecond) {
-  open(options_for("127.0.0.1"));
+TEST(Exhausted, ComplainsOnceASecond) {
+  Host host;
   testing::internal::CaptureStderr();
   const auto began = net::now();
-  for (int i = 0; i < 30; ++i) listener_->admit(-1, ENOMEM);
+  for (int i = 0; i < 30; ++i) host.listener().admit(-1, ENOMEM);
   const auto took = net::now() - began;
   const std::string said = testing::internal::GetCapturedStderr();
   EXPECT_TRUE(said.starts_with("accept: Cannot allocate memory")) << said;

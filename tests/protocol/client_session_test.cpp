@@ -150,15 +150,16 @@ TEST_F(ClientTest, hears_byte_by_byte) {
   }
 }
 
-// Each byte is looked at a bounded number of times, or this takes hours.
+// Each byte is looked at a bounded number of times, or this takes minutes.
 TEST_F(ClientTest, hears_large_replies_byte_by_byte) {
   const std::string bytes(1 << 20, 'b');
   client.request({"GET", "bulk"});
   hear_in_pieces("$1048576\r\n" + bytes + "\r\n", 1);
   EXPECT_EQ(client.reply()->text, bytes);
   client.request({"GET", "line"});
-  hear_in_pieces("+" + bytes + "\r\n", 1);
-  EXPECT_EQ(client.reply()->text, bytes);
+  const std::string line(4 << 20, 'l');
+  hear_in_pieces("+" + line + "\r\n", 1);
+  EXPECT_EQ(client.reply()->text, line);
   std::string many = "*100000\r\n";
   for (int i = 0; i < 100'000; ++i) many += ":" + std::to_string(i) + "\r\n";
   client.request({"GET", "array"});

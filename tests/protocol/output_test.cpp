@@ -106,6 +106,21 @@ TEST_F(OutputTest, makes_place_of_what_was_sent) {
   output.append(std::string(100, 'b'));
   EXPECT_EQ(output.held(), kibibyte);
   EXPECT_EQ(drain(), std::string(10, 'a') + std::string(100, 'b'));
+  // Where that is not much, the block is doubled all the same: else few bytes
+  // would be won again and again, and all of them moved each time.
+  output.append(std::string(1010, 'a'));
+  output.lend();
+  output.sent(10);
+  output.append(std::string(20, 'b'));
+  EXPECT_EQ(output.held(), 2 * kibibyte);
+  EXPECT_EQ(drain(), std::string(1000, 'a') + std::string(20, 'b'));
+}
+
+TEST_F(OutputTest, takes_texts_of_every_length) {
+  const std::string text(100'000, 'e');
+  protocol::Writer(output, 2).error(text);
+  protocol::Writer(output, 2).bulk(text);
+  EXPECT_EQ(drain(), "-" + text + "\r\n$100000\r\n" + text + "\r\n");
 }
 
 TEST_F(OutputTest, extends_into_one_block) {

@@ -111,6 +111,18 @@ TEST_F(SessionTest, takes_a_large_frame_byte_by_byte) {
   EXPECT_EQ(peer.hear(), bulk(value));
 }
 
+// What has been taken apart is not taken apart again for each byte that follows
+// it, or this takes minutes.
+TEST_F(SessionTest, takes_a_large_bulk_behind_many_arguments_byte_by_byte) {
+  limits().bulk_max = 4 << 20;
+  limits().frame_max = 5 << 20;
+  std::string frame = "*1024\r\n";
+  for (int i = 0; i < 1023; ++i) frame += "$0\r\n\r\n";
+  frame += bulk(std::string(4 << 20, 'v'));
+  EXPECT_EQ(peer.say_in_pieces(frame, 1), "");
+  EXPECT_EQ(peer.hear().size(), frame.size());
+}
+
 TEST_F(SessionTest, takes_a_line_of_full_length_byte_by_byte) {
   const std::string word(limits().inline_max - 5, 'w');
   EXPECT_EQ(peer.say_in_pieces("ECHO " + word + "\n", 1), "");
