@@ -13,7 +13,7 @@ class Calls : public ServerTest {};
 /// The numbers of INFO behind a prefix: "syscall_" or "ideal_".
 std::map<std::string, double> numbers(Peer& peer, const std::string& prefix) {
   std::map<std::string, double> found;
-  for (const auto& [name, value] : Server::figures(peer))
+  for (const auto& [name, value] : Server::figures(peer, "syscalls"))
     if (name.starts_with(prefix))
       found[name.substr(prefix.size())] = std::stod(value);
   return found;

@@ -25,7 +25,7 @@ class Full : public ServerTest {
   /// All system calls that the server has counted.
   static std::size_t calls(Peer& observer) {
     std::size_t sum = 0;
-    for (const auto& [name, value] : Server::figures(observer))
+    for (const auto& [name, value] : Server::figures(observer, "syscalls"))
       if (name.starts_with("syscall_")) sum += std::stoul(value);
     return sum;
   }
@@ -88,7 +88,7 @@ TEST_P(Full, WithoutDescriptorsItNeitherSpinsNorDies) {
   REQUIRE_CONCURRENT(30u);
   Server& server = start();
   Peer observer = server.connect();
-  calls(observer);  // UBSan, too, needs a descriptor the first time
+  calls(observer);  // UBSan needs a descriptor at its first look at a type
   limit_descriptors(server.process(), 20);
   Crowd crowd;
   ask_all(crowd, server, traits()["full"] == "tell");

@@ -139,15 +139,15 @@ TEST_P(Pressure, AllBuffersTogetherKeepTheirLimit) {
   EXPECT_EQ(observer.ask({"SET", "key", value}), ok);
   Crowd crowd;
   fill_outputs(crowd, server, peers);
-  const auto used = [&] { return Server::figure(observer, "buffers_used"); };
   const auto evicted = [&] {
     return Server::figure(observer, "evicted_clients");
   };
-  std::size_t most = 0;
+  std::size_t used = 0, most = 0;
   EXPECT_TRUE(crowd.run([&] {
-    most = std::max(most, used());
-    return evicted() >= peers - limit / mebibyte && used() <= limit;
-  })) << used()
+    used = Server::figure(observer, "buffers_used");
+    most = std::max(most, used);
+    return used <= limit && evicted() >= peers - limit / mebibyte;
+  })) << used
       << " used, " << evicted() << " evicted";
   EXPECT_LE(most, 2 * limit);
   EXPECT_LE(server.process().anonymous(), allowed(2 * limit + 16 * mebibyte));

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -193,21 +194,29 @@ Milliseconds Process::cpu_time() const {
   return Milliseconds((user + system) * 1000 / ::sysconf(_SC_CLK_TCK));
 }
 
+bool Process::every_thread(
+    const std::function<bool(const std::string&)>& is) const {
+  const auto tasks = std::filesystem::directory_iterator(proc(pid_, "task"));
+  try {
+    return std::all_of(begin(tasks), end(tasks), [&](const auto& task) {
+      return is(task.path().string());
+    });
+  } catch (const Trouble&) {
+    return false;  // one has ended meanwhile: to be looked at again
+  }
+}
+
 bool Process::traced() const {
-  for (const auto& task :
-       std::filesystem::directory_iterator(proc(pid_, "task")))
-    if (number_in(task.path().string() + "/status", "TracerPid") == 0)
-      return false;
-  return true;
+  return every_thread([](const std::string& task) {
+    return number_in(task + "/status", "TracerPid") != 0;
+  });
 }
 
 bool Process::asleep() const {
-  for (const auto& task :
-       std::filesystem::directory_iterator(proc(pid_, "task"))) {
-    const std::string line = slurp(task.path().string() + "/stat");
-    if (line[line.rfind(')') + 2] != 'S') return false;
-  }
-  return true;
+  return every_thread([](const std::string& task) {
+    const std::string line = slurp(task + "/stat");
+    return line[line.rfind(')') + 2] == 'S';
+  });
 }
 
 Finished run(const Arguments& command, const std::string& input,

@@ -85,6 +85,8 @@ class Process {
   bool asleep() const;            // every thread, in a call that waits
 
  private:
+  bool every_thread(const std::function<bool(const std::string&)>& is) const;
+
   pid_t pid_ = -1;
   Descriptor output_, errors_;
   std::optional<int> code_;

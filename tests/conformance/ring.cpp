@@ -39,7 +39,7 @@ TEST_P(Ring, EveryNodeFindsEveryKeysOwner) {
   std::set<std::string> owners;
   for (Server* node : nodes) {
     Peer peer = node->connect();
-    for (std::size_t i = 0; i < 20; ++i) {
+    for (std::size_t i = 0; i < 10; ++i) {
       const Path path = look_up(peer, key(i));
       EXPECT_EQ(path.addresses.front(), node->address());
       EXPECT_EQ(path.rules.front(), "start");
@@ -50,17 +50,17 @@ TEST_P(Ring, EveryNodeFindsEveryKeysOwner) {
       EXPECT_EQ(walked.addresses, path.addresses) << key(i);
     }
   }
-  EXPECT_GE(owners.size(), 4u);
+  EXPECT_GE(owners.size(), 3u);
 }
 
 TEST_P(Ring, WhatOneNodeStoresAllFind) {
   const auto nodes = start_ring(5);
-  for (std::size_t i = 0; i < 20; ++i) {
+  for (std::size_t i = 0; i < 10; ++i) {
     const std::string& from = nodes[i % 5]->address();
     EXPECT_EQ(walk(from, {"SET", key(i), key(i + 1)}).answer, ok);
   }
   for (Server* node : nodes)
-    for (std::size_t i = 0; i < 20; ++i)
+    for (std::size_t i = 0; i < 10; ++i)
       EXPECT_EQ(walk(node->address(), {"GET", key(i)}).answer,
                 bulk(key(i + 1)));
 }
@@ -70,7 +70,7 @@ TEST_P(Ring, SuccessorsAreTheLongWay) {
   const auto nodes = start_ring(6, {"--routing", "successors"});
   std::set<std::size_t> lengths;
   Peer peer = nodes[0]->connect();
-  for (std::size_t i = 0; i < 60; ++i) {
+  for (std::size_t i = 0; i < 40; ++i) {
     const Path path = look_up(peer, key(i));
     EXPECT_EQ(path.addresses.back(), owner_of(peer, key(i)));
     lengths.insert(path.addresses.size());
@@ -83,7 +83,7 @@ TEST_P(Ring, SuccessorsAreTheLongWay) {
 TEST_P(Ring, LookupsTakeTheStepsThatNextNames) {
   const auto nodes = start_ring(8, {"--keys", "sha1"});
   Peer peer = nodes[0]->connect();
-  for (std::size_t i = 0; i < 20; ++i) {
+  for (std::size_t i = 0; i < 10; ++i) {
     const Path path = look_up(peer, key(i));
     for (std::size_t hop = 0; hop < path.addresses.size(); ++hop) {
       const Reply next =

@@ -166,8 +166,9 @@ std::map<std::string, std::string> Server::figures() const {
   return figures(peer);
 }
 
-std::map<std::string, std::string> Server::figures(Peer& peer) {
-  return fields_of(decode(peer.ask({"INFO", "everything"})).text, ':');
+std::map<std::string, std::string> Server::figures(Peer& peer,
+                                                   const std::string& section) {
+  return fields_of(decode(peer.ask({"INFO", section})).text, ':');
 }
 
 std::size_t Server::figure(Peer& peer, const std::string& name) {

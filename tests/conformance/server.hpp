@@ -75,9 +75,11 @@ class Server {
   std::string ask(const std::vector<std::string>& arguments) const {
     return connect().ask(arguments);
   }
-  /// The fields of INFO, asked by a peer of their own or by a given one.
+  /// The fields of INFO, asked by a peer of their own or by a given one, who
+  /// may name a section.
   std::map<std::string, std::string> figures() const;
-  static std::map<std::string, std::string> figures(Peer& peer);
+  static std::map<std::string, std::string> figures(
+      Peer& peer, const std::string& section = "everything");
   static std::size_t figure(Peer& peer, const std::string& name);
 
   /// How much CPU time it takes in so long. Where there is nothing to do it is

@@ -44,9 +44,9 @@ class ServerRingTest : public testing::Test {
                       directory_ +
                       "/rings\n"
                       "echo message >&2\n"
-                      "trap 'kill $!; exit 0' TERM\n"
-                      "sleep 1000 & echo ready some server\n"
-                      "wait");
+                      "trap 'exit 0' TERM\n"
+                      "echo ready some server\n"
+                      "while :; do sleep 0.05; done");
   }
 
   int run() {
@@ -121,17 +121,16 @@ TEST_F(ServerRingTest, SaysWhichServerDidNotBecomeReady) {
 }
 
 TEST_F(ServerRingTest, SaysWhichServerDidNotEndWell) {
-  options_.servers.push_back(
-      script("bad",
-             "trap 'kill $!; echo lost >&2; exit 6' TERM\n"
-             "sleep 1000 & echo ready bad server\n"
-             "wait"));
+  options_.servers.push_back(script("bad",
+                                    "trap 'echo lost >&2; exit 6' TERM\n"
+                                    "echo ready bad server\n"
+                                    "while :; do sleep 0.05; done"));
   EXPECT_EQ(run(), 1);
   EXPECT_EQ(errors_, options_.servers[1] + ": has ended with 6\nlost\n");
 }
 
 TEST_F(ServerRingTest, IsInterrupted) {
-  options_.client = script("client", "kill -INT $PPID; sleep 1000");
+  options_.client = script("client", "kill -INT $PPID; exec sleep 20");
   EXPECT_EQ(run(), 130);
 }
 

@@ -29,15 +29,25 @@ remains='
 /^\[  FAILED  \] .*ms\)$/ { ++failed }
 END { print passed + 0, failed + 1, skipped + 0 }'
 
+# Shows a log while it is written, without what nobody needs to see, up to the
+# end of the suite: not to the end of the file, which a process that a test has
+# left behind could keep from coming.
+show() {
+  tail -n +1 -f -s 0.1 --pid=$$ "$1" 2>/dev/null | sed -u \
+    -e '/^== end of suite$/Q' -e '/^\[ RUN  /d' -e '/^\[-----/d' \
+    -e '/^\[=====/d' -e '/^Running main/d' -e '/^$/d'
+}
+
 run() {
   began=$(date +%s)
-  {
-    timeout --foreground -k 10 "${SUITE_TIME:-1200}" "$build/tests/$1" \
-      --gtest_output="xml:$results/$1.xml" 2>&1
-    echo $? >"$results/$1.code"
-  } | tee "$results/$1.log" | grep --line-buffered -v \
-    -e '^\[ RUN  ' -e '^\[-----' -e '^\[=====' -e '^Running main' -e '^$'
-  code=$(cat "$results/$1.code")
+  log=$results/$1.log
+  : >"$log"
+  show "$log" &
+  timeout --foreground -k 10 "${SUITE_TIME:-1200}" "$build/tests/$1" \
+    --gtest_output="xml:$results/$1.xml" >>"$log" 2>&1
+  code=$?
+  printf '\n== end of suite\n' >>"$log"
+  wait
   if [ -s "$results/$1.xml" ]; then
     awk "$numbers" "$results/$1.xml"
   else
