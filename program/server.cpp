@@ -113,6 +113,7 @@ dht::Member member(const std::string& address) {
 
 std::vector<dht::Member> members(const std::vector<std::string>& addresses) {
   std::vector<dht::Member> all;
+  all.reserve(addresses.size());
   for (const std::string& address : addresses) all.push_back(member(address));
   return all;
 }

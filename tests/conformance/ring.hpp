@@ -22,6 +22,11 @@ class RingTest : public ServerTest {
   std::vector<Server*> start_ring(std::size_t count,
                                   const Arguments& options = {},
                                   const std::vector<std::string>& others = {});
+
+ private:
+  std::vector<Server*> launch_ring(const std::vector<Program>& programs,
+                                   const Arguments& options,
+                                   const std::vector<std::string>& others);
 };
 
 /// The addresses of a lookup's hops, the asked node first; and their rules.
@@ -36,7 +41,12 @@ Path look_up(Peer& node, const std::string& key);
 
 /// The address of a key's owner, as a node has it from the list of members.
 std::string owner_of(Peer& node, const std::string& key);
-/// `count` keys that belong to an address.
+/// Who owns which slot, by CLUSTER SLOTS; "" if nobody does. Throws Trouble if
+/// two do.
+std::vector<std::string> owners_of_slots(Peer& node);
+/// The slot of a key without braces, reckoned here.
+std::size_t slot_of(const std::string& key);
+/// `count` keys that belong to an address, where slots place them.
 std::vector<std::string> keys_of(Peer& node, const std::string& address,
                                  std::size_t count);
 
