@@ -8,10 +8,12 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdio>
+#include <functional>
 #include <limits>
 #include <ranges>
 #include <set>
 #include <stdexcept>
+#include <utility>
 
 #include "net/address.hpp"
 #include "net/listener.hpp"
@@ -78,6 +80,18 @@ std::string allowed(const Range& range) {
       name, "'" + text + "' is not allowed, but " + what_is_allowed);
 }
 
+/// One word, which is handed to `take`.
+CLI::Option* word(CLI::App& app, const std::string& name,
+                  std::function<void(const std::string&)> take,
+                  const std::string& help) {
+  const CLI::callback_t call =
+      [take = std::move(take)](const std::vector<std::string>& words) {
+        take(words.front());
+        return true;
+      };
+  return app.add_option(name, call, help);
+}
+
 /// A number; `value` keeps its default unless the option is given.
 template <class T>
 void number(CLI::App& app, const std::string& name, T& value, Range range,
@@ -87,7 +101,7 @@ void number(CLI::App& app, const std::string& name, T& value, Range range,
     if (!parsed) refuse(name, text, allowed(range));
     value = static_cast<T>(*parsed);
   };
-  app.add_option_function<std::string>(name, take, help)
+  word(app, name, take, help)
       ->type_name(range.size ? "BYTES" : "N")
       ->default_str(written(static_cast<std::uint64_t>(value), range));
 }
@@ -100,7 +114,7 @@ void duration(CLI::App& app, const std::string& name, milliseconds& value,
     if (!parsed) refuse(name, text, allowed(range) + ", in milliseconds");
     value = milliseconds(*parsed);
   };
-  app.add_option_function<std::string>(name, take, help)
+  word(app, name, take, help)
       ->type_name("MS")
       ->default_str(std::to_string(value.count()));
 }
@@ -110,16 +124,16 @@ void choice(CLI::App& app, const std::string& name, T& value,
             std::initializer_list<std::pair<const char*, T>> choices,
             const std::string& help) {
   std::string names;
-  for (const auto& [word, meaning] : choices)
-    names += (names.empty() ? "" : "|") + std::string(word);
+  for (const auto& [known_word, meaning] : choices)
+    names += (names.empty() ? "" : "|") + std::string(known_word);
   const std::vector<std::pair<std::string, T>> known(choices.begin(),
                                                      choices.end());
   const auto take = [&value, name, names, known](const std::string& text) {
-    for (const auto& [word, meaning] : known)
-      if (word == text) return void(value = meaning);
+    for (const auto& [known_word, meaning] : known)
+      if (known_word == text) return void(value = meaning);
     refuse(name, text, names);
   };
-  app.add_option_function<std::string>(name, take, help)
+  word(app, name, take, help)
       ->type_name(names)
       ->default_str(known.front().first);
 }

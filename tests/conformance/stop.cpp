@@ -156,7 +156,7 @@ TEST_P(Stop, ASecondInterruptEndsAtOnce) {
     }
   }));
   server.process().signal(SIGINT);
-  EXPECT_EQ(server.process().wait(bound()), 130);
+  EXPECT_EQ(server.process().wait(bound()), 130) << server.process().errors();
 }
 
 INSTANTIATE_TEST_SUITE_P(Servers, Stop, testing::ValuesIn(servers()), name_of);
