@@ -195,11 +195,12 @@ class Server {
     if (before.joinable()) before.join();
   }
 
-  // Everybody who has come is let in, everything that has come is answered;
-  // then we end and wait for the peers to end.
+  // Everybody who has come is let in (as many as the queue can hold: more may
+  // come all the time), everything that has come is answered; then we end and
+  // wait for the peers to end.
   void drain() {
     blocking::keep_awake(listener_.fd());
-    while (accept()) {
+    for (int i = 0; i < SOMAXCONN && accept(); ++i) {
     }
     mailbox_.on_ring([this] { ring(); });
     listener_.close();

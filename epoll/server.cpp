@@ -173,10 +173,11 @@ class Server {
   // event of it later in this batch finds its id gone.
   void close(std::uint64_t id) { connections_.erase(id); }
 
-  // Everybody who has come is let in, everything that has come is answered;
-  // then we end and wait for the peers to end.
+  // Everybody who has come is let in (as many as the queue can hold: more may
+  // come all the time), everything that has come is answered; then we end and
+  // wait for the peers to end.
   void drain() {
-    while (accept()) {
+    for (int i = 0; i < SOMAXCONN && accept(); ++i) {
     }
     listener_.close();
     connections_.each([this](std::uint64_t, Connection& c) {

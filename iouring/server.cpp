@@ -235,17 +235,18 @@ class Server {
     next(c);
   }
 
-  // Everybody who has come is let in, everything that has come is answered;
-  // then we end and wait for the peers to end.
+  // Everybody who has come is let in (as many as the queue can hold: more may
+  // come all the time), everything that has come is answered; then we end and
+  // wait for the peers to end.
   void drain() {
     draining_ = true;
     ::io_uring_prep_cancel64(ring_.entry(Asked::cancel, 0),
                              iouring::Ring::user_data(Asked::accept, 0), 0);
     while (accepting_) turn();
-    int fd;
-    while ((fd = sys::accept4(listener_.fd(), nullptr, nullptr,
-                              SOCK_CLOEXEC)) >= 0)
-      welcome(listener_.admit(fd, 0));
+    for (int i = 0, fd = 0; i < SOMAXCONN && fd >= 0; ++i) {
+      fd = sys::accept4(listener_.fd(), nullptr, nullptr, SOCK_CLOEXEC);
+      if (fd >= 0) welcome(listener_.admit(fd, 0));
+    }
     listener_.close();
     connections_.each([this](std::uint64_t, Connection& c) {
       c.session.drain();
