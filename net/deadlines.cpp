@@ -11,12 +11,9 @@ namespace {
 
 using protocol::Wait;
 
-// To close somebody who holds as little as this would help nobody.
+// To close somebody who holds as little as this would help nobody: a loop would
+// close all of its own for what another loop's peers hold.
 constexpr std::uint32_t spared_max = (16 << 10) - 1;
-
-// Who holds no more than what one read may bring is not closed for it: else a
-// loop would close all of its own for what another loop's peers hold.
-constexpr std::uint32_t held_least = 16 << 10;
 
 const unsigned late_counter = counter("net.", "late");
 const unsigned evicted_counter = counter("net.", "evicted");
