@@ -295,22 +295,26 @@ test: $(BLACK_BOX_SUITES:%=$(BUILD)/tests/%) $(TOOLS)
 endif
 ## test-<model>: the tests of one model
 
-# Under a sanitizer every server is tried, sampled; else one will do.
+# Under a sanitizer every model is tried, sampled, and the style is as it was;
+# else one variant will do.
 ifeq ($(SAMPLED),)
 CHECKED := $(firstword $(filter epoll-%,$(SERVER_NAMES)) $(SERVER_NAMES))
 check: export SERVERS := $(CHECKED)
 check: export CLIENTS := $(firstword $(filter $(CHECKED),$(CLIENT_NAMES)) \
   $(CLIENT_NAMES))
 check: export SAMPLED := 1
+CHECK_SUITES := $(UNIT_SUITES) $(STYLE_SUITES) $(BLACK_BOX_SUITES)
+else
+CHECK_SUITES := $(UNIT_SUITES) $(MODEL_SUITES) $(BLACK_BOX_SUITES)
 endif
-check: programs tests  ## what every commit passes, within a minute: unit, style, one variant
-	@$(SUITES) $(UNIT_SUITES) $(STYLE_SUITES) $(BLACK_BOX_SUITES)
+check: programs $(CHECK_SUITES:%=$(BUILD)/tests/%) $(TOOLS)  ## what every commit passes, within a minute: unit, style, one variant
+	@$(SUITES) $(CHECK_SUITES)
 
 test-all: export EVERYTHING := 1
 test-all: programs tests  ## nothing sampled, the sanitizers, and coverage
 	@$(SUITES) $(ALL_SUITES)
-	$(MAKE) test MODE=asan
-	$(MAKE) test MODE=tsan
+	env -u EVERYTHING $(MAKE) test MODE=asan
+	env -u EVERYTHING $(MAKE) test MODE=tsan
 	$(MAKE) coverage
 
 coverage: $(UNIT_SUITES:%=$(BUILD)/tests/%)  ## branches of the pure parts that the unit tests reach
@@ -388,9 +392,12 @@ clean:  ## remove build/
 	rm -rf build
 
 help:  ## this list
-	@awk -F ':.*  ## |^## |: ' '/^[a-z_.-]+:.*  ## / \
-	  { printf "%-22s %s\n", $$1, $$2 } \
-	  /^## / { printf "%-22s %s\n", $$2, $$3 }' $(firstword $(MAKEFILE_LIST))
+	@awk '/^[a-z_.-]+:.*  ## / { name = text = $$0; \
+	    sub(/:.*/, "", name); sub(/.*  ## /, "", text) } \
+	  /^## / { name = text = substr($$0, 4); \
+	    sub(/: .*/, "", name); sub(/^[^:]*: /, "", text) } \
+	  name { printf "%-28s %s\n", name, text; name = "" }' \
+	  $(firstword $(MAKEFILE_LIST))
 
 FORCE:
 .PHONY: all programs tests test check test-all coverage fuzz bench diff deps \

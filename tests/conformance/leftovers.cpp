@@ -54,6 +54,8 @@ TEST_P(Leftovers, DescriptorsAndThreadsGoBackToWhatTheyWere) {
 // for the free blocks that a loop may keep; a leak of a kilobyte for each
 // conversation would raise it.
 TEST_P(Leftovers, MemoryDoesNotGrowWithTheRounds) {
+  if (sanitized())
+    GTEST_SKIP() << "a sanitizer remembers every thread and freed block";
   Server& server = start();
   for (int round = 0; round < 4; ++round) load(server, 2 * peers(), 60'000);
   const auto least_of_a_dozen = [&] {
@@ -65,7 +67,7 @@ TEST_P(Leftovers, MemoryDoesNotGrowWithTheRounds) {
     return least;
   };
   const std::size_t before = least_of_a_dozen();
-  EXPECT_LE(least_of_a_dozen(), before + size_of(2 << 20, 16 << 20));
+  EXPECT_LE(least_of_a_dozen(), before + (2 << 20));
 }
 
 INSTANTIATE_TEST_SUITE_P(Servers, Leftovers, testing::ValuesIn(servers()),

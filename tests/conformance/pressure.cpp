@@ -19,7 +19,7 @@ class Pressure : public ServerTest {
   }
   /// A sanitizer's shadow and quarantine belong to the bytes they watch.
   static std::size_t allowed(std::size_t bytes) {
-    return sampled() ? 16 * bytes : bytes;
+    return sanitized() ? 16 * bytes : bytes;
   }
 };
 

@@ -104,6 +104,12 @@ bool everything() {
   return set;
 }
 
+bool sanitized() {
+  const char* mode = std::getenv("MODE");
+  static const bool set = mode && std::string(mode).ends_with("san");
+  return set;
+}
+
 std::size_t size_of(std::size_t full, std::size_t less) {
   return sampled() ? less : full;
 }

@@ -23,10 +23,12 @@ struct Trouble : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// SAMPLED=1: the build is slow (asan, tsan), so sizes are smaller and bounds
-/// on memory and time wider. EVERYTHING=1: nothing is left out.
+/// SAMPLED=1: there is less time, so sizes are smaller and waits longer.
+/// EVERYTHING=1: nothing is left out. MODE=asan or tsan: a sanitizer's memory,
+/// which it needs for threads and freed blocks, is counted with the program's.
 bool sampled();
 bool everything();
+bool sanitized();
 /// `full`, or `less` where SAMPLED=1.
 std::size_t size_of(std::size_t full, std::size_t less);
 

@@ -49,7 +49,7 @@ Arguments with_free_port(Arguments options) {
 
 /// What AddressSanitizer keeps of freed memory would look like growth.
 void keep_quarantine_small() {
-  if (!sampled()) return;
+  if (!sanitized()) return;
   const std::string options =
       environment("ASAN_OPTIONS") + ":quarantine_size_mb=1";
   ::setenv("ASAN_OPTIONS", options.c_str(), 1);

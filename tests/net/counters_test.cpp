@@ -32,6 +32,7 @@ TEST(Counters, AddUpOverThreads) {
   constexpr int threads = 8, each = 1000;
   std::barrier counted(threads + 1), looked(threads + 1);
   std::vector<std::jthread> running;
+  running.reserve(threads);
   for (int i = 0; i < threads; ++i)
     running.emplace_back([&] {
       for (int n = 0; n < each; ++n) net::count(index);

@@ -51,6 +51,13 @@ net::Fd connect_to(const std::string& address) {
   return socket;
 }
 
+/// Why a peer is not let in; 0: it is.
+int refusal_of(const std::string& address) {
+  const auto to = net::parse_address(address);
+  const net::Fd socket = net::open_socket(*to, 0);
+  return ::connect(socket.get(), to->get(), to->length) == 0 ? 0 : errno;
+}
+
 /// What a peer gets until the end; "reset" behind it if it ended by one.
 std::string read_all(const net::Fd& socket) {
   std::string text;
@@ -73,7 +80,7 @@ std::uint64_t accepts() { return net::total(net::counter("sys.", "accept4")); }
 
 class ListenerTest : public testing::Test {
  protected:
-  net::Listener& open(net::Options options, int flags = SOCK_NONBLOCK) {
+  net::Listener& open(const net::Options& options, int flags = SOCK_NONBLOCK) {
     options_ = options;
     listener_ = std::make_unique<net::Listener>(
         options_, clients_, [this](const std::string& url) { url_ = url; });
@@ -155,8 +162,7 @@ TEST_F(ListenerTest, LetsGoOfItsPortWhenItCloses) {
   open(options_for("127.0.0.1"));
   const std::string was = address();
   listener_->close();
-  EXPECT_FALSE(connect_to(was));
-  EXPECT_EQ(errno, ECONNREFUSED);
+  EXPECT_EQ(refusal_of(was), ECONNREFUSED);
 }
 
 TEST_F(ListenerTest, GivesSeatsAndTakesThemBack) {
@@ -376,7 +382,7 @@ class LoopsTest : public testing::Test {
  protected:
   static constexpr unsigned loops = 3;
 
-  void open(net::Options options) {
+  void open(const net::Options& options) {
     options_ = options;
     options_.threads = loops;
     endpoint_ = std::make_unique<net::Endpoint>(options_, loops);
@@ -392,6 +398,7 @@ class LoopsTest : public testing::Test {
   /// How many of so many peers each loop got.
   std::vector<int> accept(int count) {
     std::vector<net::Fd> peers;
+    peers.reserve(static_cast<std::size_t>(count));
     for (int i = 0; i < count; ++i) peers.push_back(connect_to(address_));
     std::vector<int> got(loops);
     for (unsigned i = 0; i < loops; ++i)
@@ -409,8 +416,7 @@ class LoopsTest : public testing::Test {
   /// Nobody takes peers any more once all have closed.
   void expect_end() {
     for (const auto& listener : listeners_) listener->close();
-    EXPECT_FALSE(connect_to(address_));
-    EXPECT_EQ(errno, ECONNREFUSED);
+    EXPECT_EQ(refusal_of(address_), ECONNREFUSED);
   }
 
   net::Options options_;
@@ -534,11 +540,13 @@ TEST_F(PathTest, HasOneOwner) {
     std::array<net::Fd, 4> owners;
     {
       std::vector<std::jthread> starting;
+      starting.reserve(owners.size());
       for (net::Fd& owner : owners)
         starting.emplace_back([&] {
           try {
             owner = net::bind_socket(path_, 0);
-          } catch (const std::system_error&) {
+          } catch (const std::system_error& error) {
+            EXPECT_EQ(error.code().value(), EADDRINUSE) << error.what();
           }
         });
     }

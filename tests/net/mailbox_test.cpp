@@ -98,8 +98,9 @@ class Posters {
   explicit Posters(net::Mailbox& mailbox) {
     for (int t = 0; t < threads; ++t)
       threads_.emplace_back([&mailbox, t] {
+        const auto first = static_cast<std::uint64_t>(t) * each;
         for (int i = 0; i < each; ++i)
-          mailbox.post(letter(static_cast<std::uint64_t>(t * each + i)));
+          mailbox.post(letter(first + static_cast<std::uint64_t>(i)));
       });
   }
 

@@ -65,6 +65,7 @@ TEST_F(CallerTest, AsksManyAtOnce) {
     return words.empty() ? Doing{} : nodes::answer(nodes::bulk(words.at(0)));
   });
   std::vector<Command> commands;
+  commands.reserve(1000);
   for (int i = 0; i < 1000; ++i) commands.push_back({std::to_string(i)});
   const auto answers = caller_->ask("a", commands);
   ASSERT_EQ(answers.size(), commands.size());

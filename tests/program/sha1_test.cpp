@@ -23,6 +23,7 @@ TEST(Sha1, IsTheStandards) {
 
 TEST(Sha1, IsForAllThreads) {
   std::vector<std::jthread> threads;
+  threads.reserve(4);
   for (int i = 0; i < 4; ++i)
     threads.emplace_back([] {
       for (int n = 0; n < 1000; ++n)
