@@ -43,7 +43,7 @@ FLAGS_release := -O2
 FLAGS_asan := -O1 -fsanitize=address,undefined -fno-sanitize=vptr \
   -fno-sanitize-recover=all -fno-omit-frame-pointer
 FLAGS_tsan := -O1 -fsanitize=thread
-FLAGS_coverage := -O0 --coverage -fprofile-update=atomic
+FLAGS_coverage := -O0 -DNDEBUG --coverage -fprofile-update=atomic
 FLAGS_fuzz := -O1 -fsanitize=fuzzer-no-link,address,undefined \
   -fno-sanitize-recover=all
 ifeq ($(FLAGS_$(MODE)),)
@@ -64,7 +64,7 @@ RUN_PACKAGES := g++=$(notdir $(firstword $(CXX))) make=make \
   liburing-dev=liburing.h libaio-dev=libaio.h libcli11-dev=CLI/CLI.hpp \
   libssl-dev=openssl/evp.h
 TEST_PACKAGES := libgtest-dev=gtest/gtest.h redis-tools=redis-benchmark \
-  strace=strace valgrind=valgrind gcovr=gcovr
+  strace=strace valgrind=valgrind gcovr=gcovr python3=python3
 BENCH_PACKAGES := redis-tools=redis-benchmark python3=python3
 DEV_PACKAGES := clang-19=clang++-19 libclang-rt-19-dev=clang++-19 \
   clang-tidy-19=clang-tidy-19 clang-format-19=clang-format-19 python3=python3
@@ -134,6 +134,7 @@ UNIT_SUITES := $(call parts_with_tests,protocol dht node net program) $(FUZZ)
 STYLE_SUITES := $(call parts_with_tests,style)
 MODEL_SUITES := $(SERVER_NAMES:%=model-%)
 BLACK_BOX_SUITES := $(call parts_with_tests,conformance)
+BENCH_SUITES := $(call parts_with_tests,bench)
 TOOLS := $(patsubst tests/tools/%.cpp,$(BUILD)/tests/tools/%, \
   $(filter-out tests/tools/fuzz_smoke.cpp,$(wildcard tests/tools/*.cpp)))
 
@@ -238,7 +239,17 @@ $(BUILD)/tests/$1: $(call objects,tests/$1) $2
 endef
 $(foreach s,$(filter-out fuzz-%,$(UNIT_SUITES)),$(eval $(call \
   SUITE,$s,$(ARCHIVES))))
-$(foreach s,$(STYLE_SUITES) $(BLACK_BOX_SUITES),$(eval $(call SUITE,$s)))
+$(foreach s,$(STYLE_SUITES) $(BENCH_SUITES),$(eval $(call SUITE,$s)))
+
+# Who looks from outside needs no sanitizer of its own.
+ifneq ($(filter asan tsan,$(MODE)),)
+$(BLACK_BOX_SUITES:%=$(BUILD)/tests/%): FORCE
+	@mkdir -p $(@D)
+	$(MAKE) MODE=release build/release/tests/$(@F)
+	ln -f build/release/tests/$(@F) $@
+else
+$(foreach s,$(BLACK_BOX_SUITES),$(eval $(call SUITE,$s)))
+endif
 
 # With clang++ a fuzz target is a program of its own (MODE=fuzz); everywhere
 # else it is a test over a fixed sequence of inputs.
@@ -264,9 +275,9 @@ $1: $(BUILD)/obj/bench/peers/$(subst -,_,$(notdir $1)).o
 endef
 $(foreach p,$(PEERS),$(eval $(call PEER,$p)))
 
-ALL_SUITES := $(UNIT_SUITES) $(STYLE_SUITES) $(MODEL_SUITES) \
-  $(BLACK_BOX_SUITES)
-programs: $(PROGRAMS)
+ALL_SUITES := $(UNIT_SUITES) $(STYLE_SUITES) $(BENCH_SUITES) \
+  $(MODEL_SUITES) $(BLACK_BOX_SUITES)
+programs: $(PROGRAMS) $(PEERS)
 tests: $(ALL_SUITES:%=$(BUILD)/tests/%) $(TOOLS)
 
 # What the suites know of the build. They read the lists of programs from
@@ -295,17 +306,21 @@ test: $(BLACK_BOX_SUITES:%=$(BUILD)/tests/%) $(TOOLS)
 endif
 ## test-<model>: the tests of one model
 
-# Under a sanitizer every model is tried, sampled, and the style is as it was;
-# else one variant will do.
+# Without a sanitizer one variant will do. With one, every model is tried,
+# sampled; TSan has nothing to see in the parts that know no thread.
 ifeq ($(SAMPLED),)
 CHECKED := $(firstword $(filter epoll-%,$(SERVER_NAMES)) $(SERVER_NAMES))
 check: export SERVERS := $(CHECKED)
 check: export CLIENTS := $(firstword $(filter $(CHECKED),$(CLIENT_NAMES)) \
   $(CLIENT_NAMES))
 check: export SAMPLED := 1
-CHECK_SUITES := $(UNIT_SUITES) $(STYLE_SUITES) $(BLACK_BOX_SUITES)
+CHECK_SUITES := $(UNIT_SUITES) $(STYLE_SUITES) $(BENCH_SUITES) \
+  $(BLACK_BOX_SUITES)
 else
 CHECK_SUITES := $(UNIT_SUITES) $(MODEL_SUITES) $(BLACK_BOX_SUITES)
+endif
+ifeq ($(MODE),tsan)
+CHECK_SUITES := $(filter-out protocol dht $(FUZZ),$(CHECK_SUITES))
 endif
 check: programs $(CHECK_SUITES:%=$(BUILD)/tests/%) $(TOOLS)  ## what every commit passes, within a minute: unit, style, one variant
 	@$(SUITES) $(CHECK_SUITES)
@@ -333,8 +348,8 @@ fuzz: $(FUZZ:%=$(BUILD)/tests/%)  ## fuzz each parser for FUZZ_TIME=60 seconds
 	    $(BUILD)/corpus/$$target $(wildcard tests/fuzz/corpus); \
 	done
 
-bench: programs $(PEERS)  ## CPU per request beside a bare echo and Redis; ARGS="--help"
-	bench/run $(ARGS)
+bench: programs  ## CPU per request and memory, beside a bare echo and Redis; ARGS="--help"
+	bench/run $(ARGS); code=$$?; bench/memory && exit $$code
 
 # ---- Running ----------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 
+#include "tests/model/instructions.hpp"
 #include "tests/model/loop.hpp"
 
 namespace {
@@ -79,6 +80,10 @@ TEST(Blocking, ThreadsInEveryKindOfSleepAreCalledBack) {
   idle.leave();
   waiting.leave();
   stopper.join();  // the deaf one is reset when its time is up
+}
+
+TEST(Blocking, AnEchoTakesSoManyInstructions) {
+  tests::expect_instructions({{"thread", 1530}});
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 // What only this model promises: what is armed, and that nothing spins.
 
+#include "tests/model/instructions.hpp"
 #include "tests/model/loop.hpp"
 
 namespace {
@@ -63,6 +64,10 @@ TEST(Epoll, APeerThatResetsWhileNothingIsArmedIsClosed) {
   EXPECT_TRUE(soon([&] { return loop.clients() == 0; }));
   EXPECT_LE(net::total(waits), before + 4);
   asked.post();
+}
+
+TEST(Epoll, AnEchoTakesSoManyInstructions) {
+  tests::expect_instructions({{"level", 1525}});
 }
 
 }  // namespace

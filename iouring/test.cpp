@@ -2,6 +2,7 @@
 // that have to be taken back.
 
 #include "iouring/ring.hpp"
+#include "tests/model/instructions.hpp"
 #include "tests/model/loop.hpp"
 
 namespace {
@@ -99,6 +100,10 @@ TEST(IoUring, WhatTheKernelHasIsTakenBackBeforeTheClose) {
   }
   for (int i = 0; i < 4; ++i) deaf[i]->reset();
   EXPECT_TRUE(soon([&] { return loop.clients() == 0; }));
+}
+
+TEST(IoUring, AnEchoTakesSoManyInstructions) {
+  tests::expect_instructions({{"multishot", 1830}});
 }
 
 }  // namespace

@@ -134,6 +134,12 @@ constexpr std::size_t hash(std::string_view name) {
          101 * letter(name.size() - 1);
 }
 
+// Subcommands are found through their container: nobody may say "client|id" for
+// "client id".
+constexpr bool is_subcommand(const Command& command) {
+  return command.name.contains('|');
+}
+
 // Places in the table, by hash; what is taken moves on to the next place.
 constexpr std::uint8_t empty = 255;
 constexpr std::size_t places = 256;
@@ -143,6 +149,7 @@ constexpr auto index = [] {
   std::array<std::uint8_t, places> result{};
   result.fill(empty);
   for (std::size_t row = 0; row < table.size(); ++row) {
+    if (is_subcommand(table[row])) continue;
     std::size_t place = hash(table[row].name) % places;
     while (result[place] != empty) place = (place + 1) % places;
     result[place] = static_cast<std::uint8_t>(row);
@@ -150,38 +157,23 @@ constexpr auto index = [] {
   return result;
 }();
 
-constexpr std::size_t name_max = [] {
-  std::size_t most = 0;
-  for (const auto& command : table)
-    if (command.name.size() > most) most = command.name.size();
-  return most;
-}();
-
-constexpr bool is_subcommand(const Command& command, std::string_view of) {
-  return command.name.size() > of.size() && command.name.starts_with(of) &&
-         command.name[of.size()] == '|';
-}
-
 // How many of the rows behind each row are its subcommands.
 constexpr auto counts = [] {
   std::array<std::uint8_t, table.size()> result{};
   for (std::size_t row = 0; row < table.size(); ++row)
-    while (row + result[row] + 1 < table.size() &&
-           is_subcommand(table[row + result[row] + 1], table[row].name))
+    while (!is_subcommand(table[row]) && row + result[row] + 1 < table.size() &&
+           is_subcommand(table[row + result[row] + 1]))
       ++result[row];
   return result;
 }();
 
-// Names in the table are in lower case already.
-bool is_named(const Command& command, std::string_view name) {
-  return std::ranges::equal(name, command.name, {}, lower);
-}
-
-const Command* find_row(std::string_view name) {
-  for (std::size_t place = hash(name) % places; index[place] != empty;
-       place = (place + 1) % places)
-    if (is_named(table[index[place]], name)) return &table[index[place]];
-  return nullptr;
+// `known` stands in the table, in lower case. Written out: every request comes
+// here.
+bool is_word(std::string_view known, std::string_view word) {
+  if (known.size() != word.size()) return false;
+  for (std::size_t i = 0; i < word.size(); ++i)
+    if (lower(word[i]) != known[i]) return false;
+  return true;
 }
 
 // "CLIENT SETNAME name", as a cell of a table: a bar would end it.
@@ -206,18 +198,19 @@ std::span<const Command> subcommands(const Command& command) {
 }
 
 const Command* find(std::string_view name) {
-  // Nobody may say "client|id" for "client id".
-  if (name.size() > name_max || name.contains('|')) return nullptr;
-  return find_row(name);
+  for (std::size_t place = hash(name) % places; index[place] != empty;
+       place = (place + 1) % places)
+    if (is_word(table[index[place]].name, name)) return &table[index[place]];
+  return nullptr;
 }
 
 const Command* find(std::string_view container, std::string_view name) {
-  if (container.size() + 1 + name.size() > name_max) return nullptr;
-  std::array<char, name_max> full;
-  char* end = std::ranges::copy(container, full.data()).out;
-  *end++ = '|';
-  end = std::ranges::copy(name, end).out;
-  return find_row({full.data(), end});
+  const Command* const holder = find(container);
+  if (!holder) return nullptr;
+  for (const Command& command : subcommands(*holder))
+    if (is_word(command.name.substr(holder->name.size() + 1), name))
+      return &command;
+  return nullptr;
 }
 
 std::string commands_page() {

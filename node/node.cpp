@@ -105,14 +105,14 @@ void Node::answer(Arguments arguments, protocol::Reply& reply) {
   if (!has_arity(*command, arguments.size()))
     return reply.error("ERR wrong number of arguments for '" +
                        std::string(command->name) + "' command");
-  if (answerable(*command, arguments, reply, asked))
-    command->answer({*this, arguments, reply});
+  const bool somewhere = setup_.overlay && command->first_key != 0;
+  if (somewhere && !answerable(*command, arguments, reply, asked)) return;
+  command->answer({*this, arguments, reply});
 }
 
 // False: the keys are not here, and that has been answered.
 bool Node::answerable(const Command& command, Arguments arguments,
                       protocol::Reply& reply, bool asked) const {
-  if (!setup_.overlay || command.first_key == 0) return true;
   const auto keys = keys_of(command, arguments);
   const auto id = place(keys[0]);
   const bool here = overlay_->owns(id);

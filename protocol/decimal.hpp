@@ -16,14 +16,18 @@ constexpr std::size_t digits(std::uint64_t number) {
   return count;
 }
 
-/// Writes the number in exactly digits(number) bytes and returns what is behind
-/// them.
-constexpr char* write_decimal(char* at, std::uint64_t number) {
-  char* const end = at + digits(number);
+/// Writes the number in exactly digits(number) bytes, `count`, and returns what
+/// is behind them.
+constexpr char* write_decimal(char* at, std::uint64_t number,
+                              std::size_t count) {
+  char* const end = at + count;
   at = end;
   do *--at = static_cast<char>('0' + number % 10);
   while ((number /= 10) != 0);
   return end;
+}
+constexpr char* write_decimal(char* at, std::uint64_t number) {
+  return write_decimal(at, number, digits(number));
 }
 
 /// The whole text as a number, or nothing: no blank, no '+', no leading zero,

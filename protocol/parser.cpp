@@ -57,31 +57,29 @@ Line find_line(std::string_view bytes, std::size_t at, std::size_t line_max) {
   return {Line::State::whole, rest.substr(0, size), at + size + 2};
 }
 
-// The line at `at` if it is nothing but its type byte, at most seven digits and
-// its end: all lines that honest peers send. For everything else, errors
-// included, nothing is moved, and read_line looks anew.
-// Inlined: there are as many of these lines as arguments.
-[[gnu::always_inline]] inline bool read_count(std::string_view bytes,
+// The line at `at` if it is nothing but its type byte, one or two digits and
+// its end, as most lines of honest peers are. For everything else, errors
+// included, nothing is moved, and read_line looks anew. Inlined: there are as
+// many of these lines as arguments.
+[[gnu::always_inline]] inline bool read_short(std::string_view bytes,
                                               std::size_t& at,
                                               std::size_t& count) {
-  const char* from = bytes.data() + at;
-  const char* const end = bytes.data() + bytes.size();
-  // The shortest whole line is a digit long; what is shorter is not looked at.
-  if (end - from < 4) return false;
-  const char* const first = ++from;
-  std::size_t number = 0;
-  const char* const last = std::min(end, first + 8);
-  for (; from != last; ++from) {
-    const auto digit = static_cast<unsigned char>(*from - '0');
-    if (digit > 9) break;
-    number = number * 10 + digit;
+  constexpr std::size_t size_max = 5;
+  if (bytes.size() - at < size_max) return false;
+  const char* const line = bytes.data() + at;
+  const auto digit = [line](std::size_t place) {
+    return static_cast<std::size_t>(static_cast<unsigned char>(line[place])) -
+           '0';
+  };
+  if (digit(1) > 9) return false;
+  if (line[2] == '\r') {
+    count = digit(1);
+    at += 4;
+    return true;
   }
-  const auto digits = from - first;
-  if (digits == 0 || digits > 7 || end - from < 2 || *from != '\r')
-    return false;
-  if (*first == '0' && digits > 1) return false;
-  at = static_cast<std::size_t>(from - bytes.data()) + 2;
-  count = number;
+  if (digit(1) == 0 || digit(2) > 9 || line[3] != '\r') return false;
+  count = 10 * digit(1) + digit(2);
+  at += size_max;
   return true;
 }
 
@@ -124,7 +122,7 @@ Parsed parse_array(std::string_view bytes, const Limits& limits,
                    std::vector<std::string_view>& arguments) {
   std::size_t at = 0;
   std::size_t count = 0;
-  if (!read_count(bytes, at, count)) {
+  if (!read_short(bytes, at, count)) {
     const auto obstacle =
         read_line(bytes, at, array_size, limits.inline_max, count);
     if (obstacle) return *obstacle;
@@ -133,7 +131,8 @@ Parsed parse_array(std::string_view bytes, const Limits& limits,
   const bool request = count != 0;
   for (; count != 0; --count) {
     std::size_t size = 0;
-    if (!bytes.substr(at).starts_with('$') || !read_count(bytes, at, size)) {
+    const bool bulk = at < bytes.size() && bytes[at] == '$';
+    if (!bulk || !read_short(bytes, at, size)) {
       const auto obstacle =
           read_line(bytes, at, bulk_size, limits.inline_max, size);
       if (obstacle) return *obstacle;

@@ -109,10 +109,11 @@ void Writer::line(char type, std::int64_t number) {
   // Negated without a sign: the least number has no positive counterpart.
   const std::uint64_t size = negative ? -static_cast<std::uint64_t>(number)
                                       : static_cast<std::uint64_t>(number);
-  char* at = sink_.extend(3 + (negative ? 1 : 0) + digits(size));
+  const std::size_t count = digits(size);
+  char* at = sink_.extend(3 + (negative ? 1 : 0) + count);
   *at++ = type;
   if (negative) *at++ = '-';
-  write_break(write_decimal(at, size));
+  write_break(write_decimal(at, size, count));
 }
 
 // A line break within the text would end the line for the peer, and what is
@@ -135,13 +136,14 @@ void Writer::line(char type, std::string_view text) {
 
 void Writer::block(char type, std::string_view prefix, std::string_view bytes) {
   const std::size_t size = prefix.size() + bytes.size();
-  const std::size_t head = 3 + digits(size) + prefix.size();
+  const std::size_t count = digits(size);
+  const std::size_t head = 3 + count + prefix.size();
   // What is small is written in its place at once; what is large is copied
   // once, into blocks of its size.
   const bool small = head + bytes.size() + 2 <= Sink::extend_max;
   char* at = sink_.extend(small ? head + bytes.size() + 2 : head);
   *at++ = type;
-  at = write_text(write_break(write_decimal(at, size)), prefix);
+  at = write_text(write_break(write_decimal(at, size, count)), prefix);
   if (small) {
     write_break(write_text(at, bytes));
   } else {

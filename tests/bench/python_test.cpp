@@ -1,0 +1,36 @@
+// The measuring's own tests are written in Python, beside it: each file is one
+// test here.
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "tests/tools/command.hpp"
+
+namespace {
+
+std::vector<std::string> files() {
+  std::vector<std::string> found;
+  for (const auto& entry : std::filesystem::directory_iterator("bench"))
+    if (entry.path().filename().string().starts_with("test_"))
+      found.push_back(entry.path().stem());
+  return found;
+}
+
+class Python : public testing::TestWithParam<std::string> {};
+
+TEST_P(Python, Passes) {
+  if (tests::run("command -v python3").status != 0)
+    GTEST_SKIP() << "python3 is missing";
+  const tests::Finished finished =
+      tests::run("PYTHONPATH=bench python3 -B -m unittest " + GetParam());
+  EXPECT_EQ(finished.status, 0) << finished.text;
+  EXPECT_EQ(finished.text.find("Ran 0 tests"), std::string::npos);
+}
+
+INSTANTIATE_TEST_SUITE_P(Bench, Python, testing::ValuesIn(files()),
+                         [](const auto& file) { return file.param; });
+
+}  // namespace
