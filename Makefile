@@ -18,10 +18,23 @@ CLIENTS := \
   epoll:level \
   iouring:completion
 
+# By which clients the load may be generated; the first that can run here is
+# taken, unless one is called by its name.
+LOAD_CLIENTS := epoll:level iouring:completion blocking:thread
+
 # What a model links with, and the package that brings it. Without the package
 # the model is left out, and said to be.
 LIBS_iouring := -luring
 NEED_iouring := liburing-dev
+
+# What the servers are measured beside (bench/peers), what each links with, and
+# the package that brings it; without it the peer is left out.
+PEERS := bare-echo libuv-echo libevent-echo asio-echo
+LIBS_libuv-echo := -luv
+NEED_libuv-echo := libuv1-dev
+LIBS_libevent-echo := -levent_core
+NEED_libevent-echo := libevent-dev
+NEED_asio-echo := libasio-dev
 
 # Parts in the order in which their archives are linked: each may use those
 # behind it. The linker thus keeps the arrows of ARCHITECTURE.md.
@@ -65,18 +78,20 @@ RUN_PACKAGES := g++=$(notdir $(firstword $(CXX))) make=make \
   libssl-dev=openssl/evp.h
 TEST_PACKAGES := libgtest-dev=gtest/gtest.h redis-tools=redis-benchmark \
   strace=strace valgrind=valgrind gcovr=gcovr python3=python3
-BENCH_PACKAGES := redis-tools=redis-benchmark python3=python3
+PEER_PACKAGES := libuv1-dev=uv.h libevent-dev=event2/bufferevent.h \
+  libasio-dev=asio.hpp
+BENCH_PACKAGES := redis-tools=redis-benchmark python3=python3 $(PEER_PACKAGES)
 DEV_PACKAGES := clang-19=clang++-19 libclang-rt-19-dev=clang++-19 \
-  clang-tidy-19=clang-tidy-19 clang-format-19=clang-format-19 python3=python3
+  clang-tidy-19=clang-tidy-19 clang-format-19=clang-format-19 python3=python3 $(PEER_PACKAGES)
 
 PLACES := $(subst :, ,$(PATH):$(CPATH)) /usr/include /usr/local/include
 there = $(wildcard $(addsuffix /$(word 2,$(subst =, ,$1)),$(PLACES)))
 absent = $(foreach p,$1,$(if $(call there,$p),,$(word 1,$(subst =, ,$p))))
 
 GOALS := $(or $(MAKECMDGOALS),all)
-RUNS := $(filter run-% serve-% test test-% check bench coverage,$(GOALS))
+RUNS := $(filter run-% serve-% test test-% check bench bench-% coverage,$(GOALS))
 TESTS := $(filter test test-% check coverage,$(GOALS))
-BENCHES := $(filter bench,$(GOALS))
+BENCHES := $(filter bench bench-%,$(GOALS))
 BUILDS := $(filter-out help clean deps deps-% doctor format diff,$(GOALS))
 MISSING := $(call absent,$(RUN_PACKAGES)) \
   $(if $(TESTS),$(call absent,$(TEST_PACKAGES))) \
@@ -114,23 +129,28 @@ LEFT_OUT := $(foreach m,$(MODELS),$(if $(filter $(NEED_$m),$(MISSING)),$m))
 MODELS := $(filter-out $(LEFT_OUT),$(MODELS))
 SERVERS := $(filter-out $(LEFT_OUT:%=%:%),$(SERVERS))
 CLIENTS := $(filter-out $(LEFT_OUT:%=%:%),$(CLIENTS))
+LOAD_CLIENTS := $(filter-out $(LEFT_OUT:%=%:%),$(LOAD_CLIENTS))
 $(if $(TOLD),$(foreach m,$(LEFT_OUT),$(info SKIP $m: $(NEED_$m) is \
   missing (make deps))))
 
 SERVER_NAMES := $(call names,$(SERVERS))
 CLIENT_NAMES := $(call names,$(CLIENTS))
-PROGRAMS := $(BIN)/ring \
+LOADS := $(BIN)/load $(BIN)/record-cost $(CLIENT_NAMES:%=$(BIN)/load-%)
+PROGRAMS := $(BIN)/ring $(LOADS) \
   $(SERVER_NAMES:%=$(BIN)/%-server) $(CLIENT_NAMES:%=$(BIN)/%-client) \
   $(MODELS:%=$(BIN)/%-server) $(MODELS:%=$(BIN)/%-client)
 ARCHIVES := $(PARTS:%=$(BUILD)/lib/%.a)
-PEERS := $(foreach p,$(wildcard bench/peers/*.cpp),$(BIN)/$(subst _,-,$(basename \
-  $(notdir $p))))
+ABSENT_PEERS := $(call absent,$(PEER_PACKAGES))
+PEERS_LEFT_OUT := $(foreach p,$(PEERS),$(if $(filter \
+  $(NEED_$p),$(ABSENT_PEERS)),$p))
+PEERS := $(filter-out $(PEERS_LEFT_OUT),$(PEERS))
+PEER_PROGRAMS := $(PEERS:%=$(BIN)/%)
 
 # Test binaries: one per part that has files, one per fuzz target, one per
 # server.
 parts_with_tests = $(foreach p,$1,$(if $(wildcard tests/$p/*.cpp),$p))
 FUZZ := $(patsubst tests/fuzz/%.cpp,fuzz-%,$(wildcard tests/fuzz/*.cpp))
-UNIT_SUITES := $(call parts_with_tests,protocol dht node net program) $(FUZZ)
+UNIT_SUITES := $(call parts_with_tests,protocol dht node net program load) $(FUZZ)
 STYLE_SUITES := $(call parts_with_tests,style)
 MODEL_SUITES := $(SERVER_NAMES:%=model-%)
 BLACK_BOX_SUITES := $(call parts_with_tests,conformance)
@@ -169,6 +189,21 @@ $(BUILD)/lib/$1.a: $(filter-out $(MAINS),$(call objects,$1))
 endef
 $(foreach p,$(PARTS),$(eval $(call PART,$p)))
 
+# The load is linked with one client, and measures any server.
+LOAD := $(BUILD)/lib/load.a
+$(LOAD): $(filter-out %/main.o %/record_cost.o,$(call objects,bench/load))
+	@mkdir -p $(@D)
+	@rm -f $@
+	ar rcs $@ $^
+
+$(BIN)/record-cost: $(BUILD)/obj/bench/load/record_cost.o $(LOAD)
+	@mkdir -p $(@D)
+	$(LINK) $^ -o $@
+
+$(BIN)/load: bench/load/load.sh
+	@mkdir -p $(@D)
+	sed 's/@CLIENTS@/$(call names,$(LOAD_CLIENTS))/' $< >$@ && chmod +x $@
+
 # One server: its own file, its model's default client (by which the node asks
 # other nodes), and what all servers share.
 source_of = $(BUILD)/obj/$1/$2$(if $(filter $3,$(firstword \
@@ -195,6 +230,10 @@ endef
 define CLIENT_RULES
 $(BIN)/$1-$2-client: $(BUILD)/obj/program/client.o \
     $(call source_of,$1,client,$3,$(CLIENTS)) $(ARCHIVES)
+	@mkdir -p $$(@D)
+	$$(LINK) $$^ $$(LIBS_$1) -lcrypto -o $$@
+$(BIN)/load-$1-$2: $(BUILD)/obj/bench/load/main.o \
+    $(call source_of,$1,client,$3,$(CLIENTS)) $(LOAD) $(ARCHIVES)
 	@mkdir -p $$(@D)
 	$$(LINK) $$^ $$(LIBS_$1) -lcrypto -o $$@
 endef
@@ -238,7 +277,7 @@ $(BUILD)/tests/$1: $(call objects,tests/$1) $2
 	$$(LINK) $$^ -lgtest_main -lgtest -lcrypto -o $$@
 endef
 $(foreach s,$(filter-out fuzz-%,$(UNIT_SUITES)),$(eval $(call \
-  SUITE,$s,$(ARCHIVES))))
+  SUITE,$s,$(LOAD) $(ARCHIVES))))
 $(foreach s,$(STYLE_SUITES) $(BENCH_SUITES),$(eval $(call SUITE,$s)))
 
 # Who looks from outside needs no sanitizer of its own.
@@ -254,12 +293,12 @@ endif
 # With clang++ a fuzz target is a program of its own (MODE=fuzz); everywhere
 # else it is a test over a fixed sequence of inputs.
 ifeq ($(MODE),fuzz)
-$(BUILD)/tests/fuzz-%: $(BUILD)/obj/tests/fuzz/%.o $(ARCHIVES)
+$(BUILD)/tests/fuzz-%: $(BUILD)/obj/tests/fuzz/%.o $(LOAD) $(ARCHIVES)
 	@mkdir -p $(@D)
 	$(LINK) -fsanitize=fuzzer $^ -lcrypto -o $@
 else
 $(BUILD)/tests/fuzz-%: $(BUILD)/obj/tests/fuzz/%.o \
-    $(BUILD)/obj/tests/tools/fuzz_smoke.o $(ARCHIVES)
+    $(BUILD)/obj/tests/tools/fuzz_smoke.o $(LOAD) $(ARCHIVES)
 	@mkdir -p $(@D)
 	$(LINK) $^ -lgtest_main -lgtest -lcrypto -o $@
 endif
@@ -269,15 +308,15 @@ $(BUILD)/tests/tools/%: $(BUILD)/obj/tests/tools/%.o
 	$(LINK) $^ -o $@
 
 define PEER
-$1: $(BUILD)/obj/bench/peers/$(subst -,_,$(notdir $1)).o
+$(BIN)/$1: $(BUILD)/obj/bench/peers/$(subst -,_,$1).o
 	@mkdir -p $$(@D)
-	$$(LINK) $$^ -o $$@
+	$$(LINK) $$^ $$(LIBS_$1) -o $$@
 endef
 $(foreach p,$(PEERS),$(eval $(call PEER,$p)))
 
 ALL_SUITES := $(UNIT_SUITES) $(STYLE_SUITES) $(BENCH_SUITES) \
   $(MODEL_SUITES) $(BLACK_BOX_SUITES)
-programs: $(PROGRAMS) $(PEERS)
+programs: $(PROGRAMS) $(PEER_PROGRAMS)
 tests: $(ALL_SUITES:%=$(BUILD)/tests/%) $(TOOLS)
 
 # What the suites know of the build. They read the lists of programs from
@@ -286,7 +325,8 @@ SUITES := tests/tools/suites.sh $(BUILD)
 export BIN := $(BIN)
 export MODE
 export STYLE_ROOT := $(CURDIR)
-export LEFT_OUT_REASONS := $(foreach m,$(LEFT_OUT),$m:$(NEED_$m))
+export LEFT_OUT_REASONS := $(foreach m,$(LEFT_OUT) \
+  $(if $(SERVER),,$(PEERS_LEFT_OUT)),$m:$(NEED_$m))
 export ASAN_OPTIONS := halt_on_error=1:detect_leaks=1:abort_on_error=0
 export UBSAN_OPTIONS := halt_on_error=1:print_stacktrace=1
 export TSAN_OPTIONS := halt_on_error=1:second_deadlock_stack=1
@@ -294,7 +334,8 @@ ifneq ($(filter asan tsan,$(MODE)),)
 export SAMPLED := 1
 endif
 
-test check test-all bench: export SERVERS := $(SERVER_NAMES)
+BENCH_GOALS := bench bench-quick bench-all bench-cpu
+test check test-all $(BENCH_GOALS): export SERVERS := $(SERVER_NAMES)
 test check test-all: export CLIENTS := $(CLIENT_NAMES)
 
 ifeq ($(SERVER),)
@@ -314,13 +355,12 @@ check: export SERVERS := $(CHECKED)
 check: export CLIENTS := $(firstword $(filter $(CHECKED),$(CLIENT_NAMES)) \
   $(CLIENT_NAMES))
 check: export SAMPLED := 1
-CHECK_SUITES := $(UNIT_SUITES) $(STYLE_SUITES) $(BENCH_SUITES) \
-  $(BLACK_BOX_SUITES)
+CHECK_SUITES := $(UNIT_SUITES) $(STYLE_SUITES) $(BLACK_BOX_SUITES)
 else
 CHECK_SUITES := $(UNIT_SUITES) $(MODEL_SUITES) $(BLACK_BOX_SUITES)
 endif
 ifeq ($(MODE),tsan)
-CHECK_SUITES := $(filter-out protocol dht $(FUZZ),$(CHECK_SUITES))
+CHECK_SUITES := $(filter-out protocol dht load $(FUZZ),$(CHECK_SUITES))
 endif
 check: programs $(CHECK_SUITES:%=$(BUILD)/tests/%) $(TOOLS)  ## what every commit passes, within a minute: unit, style, one variant
 	@$(SUITES) $(CHECK_SUITES)
@@ -348,7 +388,13 @@ fuzz: $(FUZZ:%=$(BUILD)/tests/%)  ## fuzz each parser for FUZZ_TIME=60 seconds
 	    $(BUILD)/corpus/$$target $(wildcard tests/fuzz/corpus); \
 	done
 
-bench: programs  ## CPU per request and memory, beside a bare echo and Redis; ARGS="--help"
+bench-quick: programs  ## compare the models in 3 minutes; writes README's table
+	bench/compare --quick $(ARGS)
+bench: programs  ## compare the models and Redis in 25 minutes; ARGS="--help"
+	bench/compare --full $(ARGS)
+bench-all: programs  ## everything that can be compared; HOURS=8 allows it
+	bench/compare --all $(ARGS)
+bench-cpu: programs  ## CPU per request by redis-benchmark, and memory, beside a bare echo
 	bench/run $(ARGS); code=$$?; bench/memory && exit $$code
 
 # ---- Running ----------------------------------------------------------------
@@ -378,9 +424,9 @@ doctor:  ## what works on this machine, what does not, why, and the remedy
 
 # ---- The sources ------------------------------------------------------------
 
-SOURCES := $(wildcard *.cpp $(foreach d,$(PARTS) $(MODELS) bench bench/peers \
+SOURCES := $(wildcard *.cpp $(foreach d,$(PARTS) $(MODELS) bench/load bench/peers \
   tests/*,$d/*.cpp))
-HEADERS := $(wildcard $(foreach d,$(PARTS) $(MODELS) bench bench/peers \
+HEADERS := $(wildcard $(foreach d,$(PARTS) $(MODELS) bench/load bench/peers \
   tests/*,$d/*.hpp))
 
 format:  ## clang-format, in place
@@ -415,7 +461,8 @@ help:  ## this list
 	  $(firstword $(MAKEFILE_LIST))
 
 FORCE:
-.PHONY: all programs tests test check test-all coverage fuzz bench diff deps \
+.PHONY: all programs tests test check test-all coverage fuzz diff deps \
+  $(BENCH_GOALS) \
   deps-run deps-test deps-dev doctor format tidy clean help FORCE \
   $(foreach n,$(MODELS) $(SERVER_NAMES),run-$n serve-$n test-$n)
 .DELETE_ON_ERROR:

@@ -1,8 +1,8 @@
 """What is measured: each started as a fresh process, asked, and ended.
 
 A contestant is a server of the suite (`epoll-level`, or a path to any program
-that keeps docs/contract.md), `bare-echo`, or `redis`. The environment says
-where they are:
+that keeps docs/contract.md), or one of PEERS, which are there to be compared
+with. The environment says where they are:
 
   BIN      directory of the programs (default build/release/bin)
   SERVERS  names of the servers, separated by blanks (default: the programs
@@ -26,6 +26,15 @@ SCRATCH = ROOT / "build/bench"
 
 BARE = "bare-echo"
 REDIS = "redis"
+# The package that each needs, and what shows that it is there, as the Makefile
+# has them. A peer without its package is skipped.
+PEERS = {
+    BARE: ("", ""),
+    "libuv-echo": ("libuv1-dev", "uv.h"),
+    "libevent-echo": ("libevent-dev", "event2/bufferevent.h"),
+    "asio-echo": ("libasio-dev", "asio.hpp"),
+    REDIS: ("redis-tools", "redis-benchmark"),
+}
 READY_SECONDS = 30
 STOP_SECONDS = 10
 REFUSED = 77  # what a server says when the machine cannot run its model
@@ -48,6 +57,14 @@ def server_names():
     return [pathlib.Path(path).name.removesuffix("-server") for path in found]
 
 
+def echo_peer(name):
+    """Which of the peers that return every byte it names, `-again` or the like
+    behind it allowed (the same program, to see what the machine alone does);
+    None if it is none of them."""
+    echoes = (peer for peer in PEERS if peer != REDIS)
+    return next((peer for peer in echoes if name.startswith(peer)), None)
+
+
 def redis_program():
     """Debian's redis-server. The package redis-tools holds it under the name
     redis-check-rdb: one binary, which looks at the name it is called by."""
@@ -65,13 +82,26 @@ def redis_program():
 
 def program_of(name):
     """The file of a contestant other than Redis."""
+    peer = echo_peer(name)
     if "/" in name:
         path = pathlib.Path(name).resolve()
     else:
-        path = BIN / (name if name == BARE else f"{name}-server")
+        path = BIN / (peer or f"{name}-server")
     if not os.access(path, os.X_OK):
+        if peer and missing_package(peer):
+            raise Skipped(f"{missing_package(peer)} is missing")
         raise Failed(f"{name}: no program {path}")
     return str(path)
+
+
+def missing_package(peer):
+    """The package that it cannot be built without, "" if nothing is missing."""
+    package, sign = PEERS[peer]
+    places = ["/usr/include", "/usr/local/include"]
+    for variable in ("PATH", "CPATH"):
+        places += os.environ.get(variable, "").split(":")
+    there = any(os.path.isfile(os.path.join(p, sign)) for p in places)
+    return "" if there else package
 
 
 def request(*words):
@@ -108,7 +138,6 @@ class Running:
         self.port = port
         self._process = process
         self._errors = errors
-        self._clock = process_clock(process.pid)
 
     def __enter__(self):
         return self
@@ -128,8 +157,8 @@ class Running:
             return read_reply(stream)
 
     def echo_reply(self, text):
-        """What a right answer to ECHO is; the bare echo repeats the request."""
-        if self.name.startswith(BARE):
+        """What a right answer to ECHO is; an echo peer repeats the request."""
+        if echo_peer(self.name):
             return request("ECHO", text)
         return b"$%d\r\n%s\r\n" % (len(text), text.encode())
 
@@ -160,7 +189,7 @@ class Running:
         """User and system time of all its threads, the ended ones included:
         the sum of utime and stime of /proc/PID/stat, which has ticks of 10 ms,
         read from the clock behind it, which has ns (clock_getcpuclockid(3))."""
-        return time.clock_gettime(self._clock)
+        return time.clock_gettime(process_clock(self.pid))
 
     def settled_cpu_seconds(self):
         """The same once it has done what the last load left it to do (to close
@@ -220,8 +249,7 @@ def start(name, cpu=None, wrapper=(), options=()):
     SCRATCH.mkdir(parents=True, exist_ok=True)
     if name == REDIS:
         return start_redis(cpu, wrapper, options)
-    # The same program a second time, to see what the machine alone does.
-    program = program_of(BARE if name.startswith(BARE) else name)
+    program = program_of(name)
     errors = open(SCRATCH / f"{pathlib.Path(name).name}.stderr", "w+b")
     with socket.socket() as listener:
         # Bound here and inherited: no port can be taken in between.

@@ -8,6 +8,8 @@
 #include <sys/time.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <chrono>
 #include <cstdint>
 
 #include "net/sys.hpp"
@@ -58,6 +60,20 @@ inline void limit(int fd, int option, std::int64_t ns) {
   const timeval time{.tv_sec = us / 1'000'000, .tv_usec = us % 1'000'000};
   sys::setsockopt(fd, SOL_SOCKET, option, &time,
                   static_cast<socklen_t>(sizeof time));
+}
+
+// For a client: so long may recv(2) wait for an answer. The others sleep for
+// short, and are made again: connect(2), on a socket that was not connecting
+// yet when it was shut down, would notice nothing of it.
+inline void limit_sleeps(int fd, std::chrono::nanoseconds receive) {
+  limit(fd, SO_RCVTIMEO, receive.count());
+  limit(fd, SO_SNDTIMEO, 100'000'000);
+}
+
+// What connect(2) says of a connection that is still being made: interrupted,
+// its time was up, and the same of every call after the first.
+inline bool goes_on(int error) {
+  return error == EINTR || error == EINPROGRESS || error == EALREADY;
 }
 
 }  // namespace blocking

@@ -30,13 +30,10 @@ struct Connection {
 
 class Client {
  public:
-  Client(protocol::Agenda& agenda, net::Mailbox& mailbox)
-      : agenda_(agenda), mailbox_(mailbox) {
-    mailbox_.on_ring([this] {
-      const std::scoped_lock lock(mutex_);
-      rung_ = true;
-      rang_.notify_all();
-    });
+  Client(protocol::Agenda& agenda, net::Mailbox& mailbox,
+         const net::Options& options)
+      : agenda_(agenda), mailbox_(mailbox), options_(options) {
+    mailbox_.on_ring([this] { ring(); });
   }
 
   void run() {
@@ -49,6 +46,12 @@ class Client {
   }
 
  private:
+  void ring() {
+    const std::scoped_lock lock(mutex_);
+    rung_ = true;
+    rang_.notify_all();
+  }
+
   // The thread that begins the others: sleeps until there is new work.
   void wait() {
     constexpr protocol::Nanoseconds hour = 3'600'000'000'000;
@@ -80,22 +83,22 @@ class Client {
     c->told.notify_one();
   }
 
-  // 1. CONNECT. Sleeps until the peer has answered or refused. (No signal
-  // reaches this thread, so there is no EINTR, after which connect(2) could not
-  // be called again.)
+  // 1. CONNECT. Sleeps until the peer has answered or refused, as long as TCP
+  // tries (two minutes). Interrupted, or after a nap, it goes on by itself, and
+  // another connect(2) sleeps for what is left of it (EINPROGRESS, EALREADY).
   int connect(Connection& c) {
     const auto address = net::parse_address(c.peer.address);
     if (!address) return EINVAL;
     net::Fd socket = net::open_socket(*address, 0);
     if (!socket) return errno;
     const int fd = socket.get();
-    {
-      // From here on stop() can wake this thread.
-      const std::scoped_lock lock(mutex_);
-      if (stopping_) return ECANCELED;
-      c.socket = std::move(socket);
-    }
-    return sys::connect(fd, address->get(), address->length) == 0 ? 0 : errno;
+    blocking::limit_sleeps(fd, options_.limits.reader_time);
+    std::unique_lock lock(mutex_);
+    c.socket = std::move(socket);  // from here on stop() shuts it down
+    lock.unlock();
+    while (sys::connect(fd, address->get(), address->length) != 0)
+      if (stopping_ || !blocking::goes_on(errno)) return errno;
+    return 0;
   }
 
   // 2. ARM. Nothing: each call does its own waiting.
@@ -125,21 +128,23 @@ class Client {
     close(c, error ? net::describe(error) : std::string(session.error()));
   }
 
-  // 5. RECEIVE. Sleeps until something has come.
+  // 5. RECEIVE. Sleeps until something has come. If nothing does (EAGAIN), it
+  // must not keep from this peer for ever what there is to say by now: that is
+  // for the next connection.
   int receive(Connection& c) {
     protocol::ClientSession& session = c.peer.session;
     const auto room = session.input();
     const ssize_t n = sys::recv(c.socket.get(), room.data(), room.size(), 0);
     const int error = errno;
     session.received(n > 0 ? static_cast<std::size_t>(n) : 0);
-    if (n < 0) return error == EINTR ? 0 : error;
+    if (n < 0) return error == EINTR ? 0 : error == EAGAIN ? ETIMEDOUT : error;
     if (n == 0) session.end_of_input();
     // 6. HAND OVER. The agenda takes the replies and may have more to say.
     agenda_.hand_over(c.peer, net::now());
     return 0;
   }
 
-  // 7. SEND. Sleeps until the kernel has taken all of it.
+  // 7. SEND. Sleeps until the kernel has taken all of it, nap after nap.
   int send(Connection& c) {
     protocol::ClientSession& session = c.peer.session;
     while (session.has_output()) {
@@ -148,7 +153,7 @@ class Client {
           sys::send(c.socket.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
       const int error = errno;
       session.sent(n > 0 ? static_cast<std::size_t>(n) : 0);
-      if (n < 0 && error != EINTR) return error;
+      if (n < 0 && error != EINTR && error != EAGAIN) return error;
     }
     return 0;
   }
@@ -166,9 +171,7 @@ class Client {
     if (before.joinable()) before.join();
     agenda_.closed(peer, why);
     // The agenda may hand the peer out again at once; or stop() waits for us.
-    const std::scoped_lock lock(mutex_);
-    rung_ = true;
-    rang_.notify_all();
+    ring();
   }
 
   // Whoever sleeps in a call is woken by the end of its socket.
@@ -187,6 +190,7 @@ class Client {
 
   protocol::Agenda& agenda_;
   net::Mailbox& mailbox_;
+  const net::Options& options_;
   std::atomic<bool> stopping_ = false;
   std::mutex mutex_;  // guards what follows
   bool rung_ = false;
@@ -205,6 +209,6 @@ const net::Model model::client = {.name = "blocking",
                                   .ideal = ideal};
 
 void model::converse(protocol::Agenda& agenda, net::Mailbox& mailbox,
-                     const net::Options&) {
-  Client(agenda, mailbox).run();
+                     const net::Options& options) {
+  Client(agenda, mailbox, options).run();
 }

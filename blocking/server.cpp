@@ -34,7 +34,7 @@ struct Connection {
   net::Deadlines deadlines;
   net::Deadlines::Entry deadline;
   std::thread thread;
-  bool shut = false, limited = false, draining = false;
+  bool shut = false, limited = false, stopping = false, last = false;
   std::atomic<bool> stop = false;     // to this thread: drain
   std::optional<std::string> answer;  // under the server's lock
 
@@ -66,59 +66,13 @@ class Server {
   }
 
  private:
-  // 4. ACCEPT. Sleeps until there is a peer.
-  bool accept() {
-    const int fd = sys::accept4(listener_.fd(), nullptr, nullptr, SOCK_CLOEXEC);
-    net::Guest guest = listener_.admit(fd, errno);
-    if (!guest) return fd >= 0;
-    const std::scoped_lock lock(mutex_);
-    const std::uint64_t id = connections_.next_id();
-    Connection& c = connections_.emplace(
-        std::move(guest), service_, protocol::ReturnAddress{&mailbox_, id});
-    c.stop = mailbox_.stopping();
-    try {
-      c.thread = std::thread([this, &c] { serve(c); });
-    } catch (const std::system_error&) {
-      connections_.erase(id);  // no more threads: this peer has to go
-    }
-    return true;
-  }
-
-  // A peer's thread, from here to its end.
-  void serve(Connection& c) {
-    blocking::admit_wake_signal();
-    blocking::limit(c.socket(), SO_SNDTIMEO, send_limit_ns());
-    while (collect(c) && watch(c) && send(c) && receive(c)) {
-    }
-    close(c);
-  }
-
-  // False if the peer has let us wait too long, or if the process has too much
-  // in buffers and this thread holds some of it.
-  bool watch(Connection& c) {
-    bool late = false;
-    c.deadlines.watch(c.deadline, c.session);
-    c.deadlines.expire([&late](std::uint64_t) { late = true; });
-    return !late;
-  }
-
-  // 2. ARM, for a connection: for how long recv(2) may sleep. For ever while
-  // the peer owes us nothing, so that a request costs no third call.
-  void arm(Connection& c) {
-    c.deadlines.watch(c.deadline, c.session);
-    if (c.deadlines.idle() && !c.limited) return;
-    c.limited = !c.deadlines.idle();
-    blocking::limit(c.socket(), SO_RCVTIMEO, c.deadlines.left_ns());
-  }
-
   // What others have to say to this conversation: that the program stops, or
   // the answer that it waits for. Who waits takes everybody's letters out of
   // the mailbox and lays them ready.
   bool collect(Connection& c) {
-    if (c.stop && !c.draining) {
-      c.draining = true;
-      blocking::let_sleep(c.socket());
-      c.session.drain();
+    if (c.stop && !c.stopping) {
+      c.stopping = c.last = true;
+      blocking::let_sleep(c.socket());  // drain() has woken it for good
     }
     // First the answers that are there go out.
     while (c.session.pending() && !c.session.has_output()) {
@@ -147,23 +101,69 @@ class Server {
     rings_.notify_all();
   }
 
+  // 4. ACCEPT. Sleeps until there is a peer.
+  bool accept() {
+    const int fd = sys::accept4(listener_.fd(), nullptr, nullptr, SOCK_CLOEXEC);
+    net::Guest guest = listener_.admit(fd, errno);
+    if (!guest) return fd >= 0;
+    const std::scoped_lock lock(mutex_);
+    const std::uint64_t id = connections_.next_id();
+    Connection& c = connections_.emplace(
+        std::move(guest), service_, protocol::ReturnAddress{&mailbox_, id});
+    try {
+      c.thread = std::thread([this, &c] { serve(c); });
+    } catch (const std::system_error&) {
+      connections_.erase(id);  // no more threads: this peer has to go
+    }
+    return true;
+  }
+
+  // A peer's thread, from here to its end.
+  void serve(Connection& c) {
+    blocking::admit_wake_signal();
+    blocking::limit(c.socket(), SO_SNDTIMEO, send_limit_ns());
+    while (collect(c) && in_time(c) && send(c) && receive(c)) {
+    }
+    close(c);
+  }
+
+  // 2. ARM, for a connection: for how long recv(2) may sleep. For ever while
+  // the peer owes us nothing, so that a request costs no third call.
+  void watch(Connection& c) {
+    c.deadlines.watch(c.deadline, c.session);
+    if (c.deadlines.idle() && !c.limited) return;
+    c.limited = !c.deadlines.idle();
+    blocking::limit(c.socket(), SO_RCVTIMEO, c.deadlines.left_ns());
+  }
+
+  // False if the peer has let us wait too long, or if the process has too much
+  // in buffers and this thread holds some of it.
+  bool in_time(Connection& c) {
+    bool late = false;
+    c.deadlines.watch(c.deadline, c.session);
+    c.deadlines.expire([&late](std::uint64_t) { late = true; });
+    return !late;
+  }
+
   // 5. RECEIVE. Sleeps until the peer has sent something, or has ended. EINTR
   // and EAGAIN: we were called back, or the time is up; collect() and
-  // watch() know which.
+  // in_time() know which. When we stop, what is there already is taken, without
+  // sleeping; what comes after that is thrown away.
   bool receive(Connection& c) {
     if (!c.session.wants_input() || c.session.has_output() ||
         c.session.pending())
       return true;
-    arm(c);
+    watch(c);
     const auto room = c.session.input();
-    const ssize_t n = sys::recv(c.socket(), room.data(), room.size(), 0);
+    const ssize_t n = sys::recv(c.socket(), room.data(), room.size(),
+                                c.last ? MSG_DONTWAIT : 0);
     const int error = errno;
     // 6. ANSWER. In received(): the session takes the bytes apart, has whole
     // requests answered and keeps the rest.
     c.session.received(n > 0 ? static_cast<std::size_t>(n) : 0);
-    if (n < 0) return error == EINTR || error == EAGAIN;
     if (n == 0) c.session.end_of_input();
-    return true;
+    if (std::exchange(c.last, false)) c.session.drain();
+    return n >= 0 || error == EINTR || error == EAGAIN;
   }
 
   // 7. SEND. Sleeps until the kernel has taken what it was given, at most for
@@ -195,20 +195,23 @@ class Server {
     if (before.joinable()) before.join();
   }
 
-  // Everybody who has come is let in (as many as the queue can hold: more may
-  // come all the time), everything that has come is answered; then we end and
-  // wait for the peers to end.
+  // Everybody who has come is let in (who comes meanwhile is not waited for: it
+  // may never end), everything that has come is answered; then we end and wait
+  // for the peers to end.
   void drain() {
     blocking::keep_awake(listener_.fd());
-    for (int i = 0; i < SOMAXCONN && accept(); ++i) {
+    for (unsigned left = listener_.queued(); left > 0 && accept(); --left) {
     }
     mailbox_.on_ring([this] { ring(); });
     listener_.close();
     std::unique_lock lock(mutex_);
     const auto all_gone = [this] { return connections_.size() == 0; };
+    // In this order: who has seen `stop` lets its socket sleep again, and that
+    // must not be undone here, or its thread would spin.
     connections_.each([](std::uint64_t, Connection& c) {
+      blocking::keep_awake(c.socket());
       c.stop = true;
-      blocking::call_back(c.socket(), c.thread.native_handle());
+      ::pthread_kill(c.thread.native_handle(), blocking::wake_signal);
     });
     if (!ended_.wait_for(lock, net::Deadlines::drain_time, all_gone)) {
       abandoned_ = true;
@@ -224,10 +227,11 @@ class Server {
     if (last_.joinable()) last_.join();
   }
 
-  // A little more than the deadline, which is kept by a coarser clock.
+  // in_time() has to look more often than the deadline comes: a call that has
+  // sent only a part ends with that part, and this is progress.
   std::int64_t send_limit_ns() const {
     using namespace std::chrono;
-    return nanoseconds(service_.limits().reader_time + 20ms).count();
+    return nanoseconds(service_.limits().reader_time).count() / 8;
   }
 
   net::Listener& listener_;

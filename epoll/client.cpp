@@ -40,15 +40,15 @@ class Client {
  private:
   static constexpr std::uint64_t mailbox_id = 1;  // never one of the table's
 
-  // 1. CONNECT. Begun, not waited for: EINPROGRESS is the usual answer, and
-  // the socket becomes writable when it is decided.
+  // 1. CONNECT. Begun, not waited for: EINPROGRESS is the usual answer (EINTR
+  // means the same), and the socket becomes writable when it is decided.
   void connect(protocol::Peer& peer) {
     const auto address = net::parse_address(peer.address);
     if (!address) return agenda_.closed(peer, "not an address");
     net::Fd socket = net::open_socket(*address, SOCK_NONBLOCK);
     if (!socket) return agenda_.closed(peer, net::describe(errno));
     if (sys::connect(socket.get(), address->get(), address->length) != 0 &&
-        errno != EINPROGRESS)
+        errno != EINPROGRESS && errno != EINTR)
       return agenda_.closed(peer, net::describe(errno));
     peer.tag = connections_.next_id();
     Connection& c = connections_.emplace(peer, peer.tag, std::move(socket));

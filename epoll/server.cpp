@@ -173,14 +173,18 @@ class Server {
   // event of it later in this batch finds its id gone.
   void close(std::uint64_t id) { connections_.erase(id); }
 
-  // Everybody who has come is let in (as many as the queue can hold: more may
-  // come all the time), everything that has come is answered; then we end and
-  // wait for the peers to end.
+  // Everybody who has come is let in (who comes meanwhile is not waited for: it
+  // may never end), everything that has come is answered; then we end and wait
+  // for the peers to end.
   void drain() {
-    for (int i = 0; i < SOMAXCONN && accept(); ++i) {
+    for (unsigned left = listener_.queued(); left > 0 && accept(); --left) {
     }
+    // Without this it would stay on the list as long as anybody else has the
+    // same listener open (epoll(7)), and be ready for ever.
+    arm(EPOLL_CTL_DEL, listener_.fd(), 0, listener_id);
     listener_.close();
-    connections_.each([this](std::uint64_t, Connection& c) {
+    connections_.each([this](std::uint64_t id, Connection& c) {
+      if (!receive(c)) return close(id);
       c.session.drain();
       serve(c, 0);
     });

@@ -25,6 +25,14 @@ inline constexpr Counted<"io_uring_enter", ::io_uring_submit_and_wait_timeout>
 
 namespace iouring {
 
+/// Whether the kernel knows an operation (IORING_OP_...).
+inline bool supports(io_uring& ring, int operation) {
+  io_uring_probe* const known = ::io_uring_get_probe_ring(&ring);
+  const bool is = known && ::io_uring_opcode_supported(known, operation);
+  ::io_uring_free_probe(known);
+  return is;
+}
+
 /// Buffers that belong to the kernel until it names one in a completion: an
 /// idle peer needs none. (liburing has io_uring_setup_buf_ring() from 2.4 on.)
 class Buffers {
@@ -33,28 +41,29 @@ class Buffers {
 
   /// `count` is rounded up to a power of two, at most 32768. Throws
   /// std::system_error.
-  Buffers(io_uring& ring, unsigned count, unsigned size)
+  Buffers(unsigned count, unsigned size)
       : count_(std::bit_ceil(count)), size_(size) {
     // Zero pages of the kernel's until they are used.
     memory_ = ::mmap(nullptr, bytes(), PROT_READ | PROT_WRITE,
                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory_ == MAP_FAILED) net::fail(errno, "mmap");
+    ::io_uring_buf_ring_init(queue());
+    for (unsigned i = 0; i < count_; ++i) give_back(i);
+  }
+  ~Buffers() { ::munmap(memory_, bytes()); }
+  Buffers(const Buffers&) = delete;
+  Buffers& operator=(const Buffers&) = delete;
+
+  /// All of them, to a ring that ends before they do: until then its requests
+  /// may fill them. Throws std::system_error.
+  void lend(io_uring& ring) {
     io_uring_buf_reg registration{};
     registration.ring_addr = reinterpret_cast<std::uintptr_t>(memory_);
     registration.ring_entries = count_;
     registration.bgid = group;
     const int error = ::io_uring_register_buf_ring(&ring, &registration, 0);
-    if (error < 0) {
-      ::munmap(memory_, bytes());
-      net::fail(-error, "io_uring_register_buf_ring");
-    }
-    ::io_uring_buf_ring_init(queue());
-    for (unsigned i = 0; i < count_; ++i) give_back(i);
+    if (error < 0) net::fail(-error, "io_uring_register_buf_ring");
   }
-  // The ring that knows them is gone before.
-  ~Buffers() { ::munmap(memory_, bytes()); }
-  Buffers(const Buffers&) = delete;
-  Buffers& operator=(const Buffers&) = delete;
 
   std::span<const std::byte> bytes(unsigned buffer, std::size_t used) const {
     return {at(buffer), used};

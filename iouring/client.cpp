@@ -88,8 +88,8 @@ class Client {
   }
 
   void ask_bell() {
-    ::io_uring_prep_read(ring_.entry(Asked::bell, 0), mailbox_.fd(), &rings_,
-                         sizeof rings_, 0);
+    ::io_uring_prep_read(ring_.entry(Asked::bell, 0), mailbox_.fd(),
+                         &bell_count_, sizeof bell_count_, 0);
   }
 
   void done(Asked what, std::uint64_t id, int result) {
@@ -181,9 +181,9 @@ class Client {
 
   protocol::Agenda& agenda_;
   net::Mailbox& mailbox_;
-  iouring::Ring ring_;
   net::Table<Connection> connections_;
-  std::uint64_t rings_ = 0;
+  std::uint64_t bell_count_ = 0;
+  iouring::Ring ring_;  // ends first: it may use all of the above
 };
 
 constexpr net::Ideal ideal[] = {{"io_uring_enter", 2}};

@@ -2,6 +2,7 @@
 // A ring: the two queues, and what has been asked for and is not done yet.
 
 #include <cstdio>
+#include <optional>
 #include <string>
 
 #include "iouring/calls.hpp"
@@ -11,25 +12,28 @@ namespace iouring {
 /// What has been asked for: the upper 8 bits of an entry's user_data. The lower
 /// 56 are the id of the conversation (never its descriptor, which may be
 /// somebody else's by the time the completion is seen).
-enum class Asked { accept, listen, connect, receive, send, cancel, bell, tick };
+enum class Asked { accept, anyone, connect, receive, send, cancel, bell, tick };
 
 /// Both queues. Used by the thread that made it, alone. What entries point to
 /// must stay until their completion has been seen: finish() waits for that.
 class Ring {
  public:
   /// `entries` and `completions` are rounded up to powers of two. Throws
-  /// std::system_error.
-  Ring(unsigned entries, unsigned completions) {
+  /// std::system_error. Says so where it has to be content with less, except to
+  /// a probe, whose one line is a refusal.
+  Ring(unsigned entries, unsigned completions, bool probing = false) {
     // The kernel's half of a request is done when we wait, not by interrupting
     // us (Linux 6.1); before that at any of our system calls (5.19).
     constexpr unsigned deferred =
         IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN;
     int error = init(entries, completions, deferred);
-    if (error == -EINVAL) {
-      error = init(entries, completions, IORING_SETUP_COOP_TASKRUN);
-      std::fputs("no DEFER_TASKRUN here: trying COOP_TASKRUN\n", stderr);
-    }
+    const bool second = error == -EINVAL;
+    if (second) error = init(entries, completions, IORING_SETUP_COOP_TASKRUN);
     if (error < 0) net::fail(-error, "io_uring_setup");
+    if (second && !probing) {  // once for all rings of the process
+      [[maybe_unused]] static const int told =
+          std::fputs("no DEFER_TASKRUN here: using COOP_TASKRUN\n", stderr);
+    }
   }
   ~Ring() { ::io_uring_queue_exit(&ring_); }
   Ring(const Ring&) = delete;
@@ -108,10 +112,14 @@ class Ring {
 };
 
 /// Empty if a ring with buffers can be had here, else one line: what was
-/// refused, and the remedy.
+/// refused, and the remedy. The kernel does not tell whether it knows multishot
+/// receive; it came together with SEND_ZC (6.0), which can be asked for.
 inline std::string probe(unsigned buffers, unsigned buffer_size) try {
-  Ring ring(8, 16);
-  if (buffers) Buffers(*ring.get(), buffers, buffer_size);
+  std::optional<Buffers> memory;  // stays longer than the ring
+  Ring ring(8, 16, true);
+  if (buffers && !supports(*ring.get(), IORING_OP_SEND_ZC))
+    net::fail(EINVAL, "io_uring_register");
+  if (buffers) memory.emplace(buffers, buffer_size).lend(*ring.get());
   return {};
 } catch (const std::system_error& error) {
   const int number = error.code().value();

@@ -43,10 +43,11 @@ class Server {
         mailbox_(mailbox),
         pool_(service.budget()),
         deadlines_(service.limits(), pool_),
+        buffers_(static_cast<unsigned>(options["buffers"]),
+                 static_cast<unsigned>(options["buffer-size"])),
         ring_(static_cast<unsigned>(options["entries"]),
-              static_cast<unsigned>(options["completions"])),
-        buffers_(*ring_.get(), static_cast<unsigned>(options["buffers"]),
-                 static_cast<unsigned>(options["buffer-size"])) {
+              static_cast<unsigned>(options["completions"])) {
+    buffers_.lend(*ring_.get());
     listener_.open(SOCK_NONBLOCK);
     // 2. ARM. One entry stands for all peers to come, one for the bell; next()
     // does it for a connection.
@@ -79,7 +80,7 @@ class Server {
 
   void done(Asked what, std::uint64_t id, const io_uring_cqe& cqe) {
     if (what == Asked::accept) return accepted(cqe);
-    if (what == Asked::listen) return draining_ ? void() : ask_accept();
+    if (what == Asked::anyone) return draining_ ? void() : ask_accept();
     if (what == Asked::bell) return collect();
     if (what == Asked::tick) ticking_ = false;
     Connection* c = connections_.find(id);
@@ -90,8 +91,8 @@ class Server {
   }
 
   void ask_bell() {
-    ::io_uring_prep_read(ring_.entry(Asked::bell, 0), mailbox_.fd(), &rings_,
-                         sizeof rings_, 0);
+    ::io_uring_prep_read(ring_.entry(Asked::bell, 0), mailbox_.fd(),
+                         &bell_count_, sizeof bell_count_, 0);
   }
 
   void collect() {
@@ -121,26 +122,27 @@ class Server {
 
   // It fails again at once where the reason is ours (EMFILE: the descriptor is
   // taken before the peer is looked for), so first somebody has to be there.
-  void ask_listen() {
-    ::io_uring_prep_poll_add(ring_.entry(Asked::listen, 0), listener_.fd(),
+  void ask_anyone() {
+    ::io_uring_prep_poll_add(ring_.entry(Asked::anyone, 0), listener_.fd(),
                              POLLIN);
   }
 
   // 4. ACCEPT, done. The completion carries the descriptor, or why not.
   void accepted(const io_uring_cqe& cqe) {
-    welcome(listener_.admit(cqe.res, cqe.res < 0 ? -cqe.res : 0));
+    welcome(cqe.res, cqe.res < 0 ? -cqe.res : 0);
     accepting_ = cqe.flags & IORING_CQE_F_MORE;
     if (draining_ || accepting_) return;
-    cqe.res < 0 ? ask_listen() : ask_accept();
+    cqe.res < 0 ? ask_anyone() : ask_accept();
   }
 
-  void welcome(net::Guest guest) {
-    if (!guest) return;
+  bool welcome(int fd, int error) {
+    net::Guest guest = listener_.admit(fd, error);
+    if (!guest) return fd >= 0;
     Connection& c = connections_.emplace(
         std::move(guest), service_, pool_,
         protocol::ReturnAddress{&mailbox_, connections_.next_id()});
-    if (draining_) c.session.drain();
     next(c);
+    return true;
   }
 
   // 2. ARM, for a connection: whatever its session wants next and the kernel
@@ -235,19 +237,27 @@ class Server {
     next(c);
   }
 
-  // Everybody who has come is let in (as many as the queue can hold: more may
-  // come all the time), everything that has come is answered; then we end and
-  // wait for the peers to end.
+  // Everybody who has come is let in (who comes meanwhile is not waited for: it
+  // may never end), everything that has come is answered; then we end and wait
+  // for the peers to end.
   void drain() {
     draining_ = true;
-    ::io_uring_prep_cancel64(ring_.entry(Asked::cancel, 0),
-                             iouring::Ring::user_data(Asked::accept, 0), 0);
-    while (accepting_) turn();
-    for (int i = 0, fd = 0; i < SOMAXCONN && fd >= 0; ++i) {
-      fd = sys::accept4(listener_.fd(), nullptr, nullptr, SOCK_CLOEXEC);
-      if (fd >= 0) welcome(listener_.admit(fd, 0));
+    ::io_uring_prep_cancel_fd(ring_.entry(Asked::cancel, 0), listener_.fd(),
+                              IORING_ASYNC_CANCEL_ALL);
+    do turn();  // its cancel is handed over before the listener is closed
+    while (accepting_);
+    for (unsigned left = listener_.queued(); left > 0; --left) {
+      const int fd =
+          sys::accept4(listener_.fd(), nullptr, nullptr, SOCK_CLOEXEC);
+      if (!welcome(fd, errno)) break;
     }
     listener_.close();
+    // A turn brings in what has come to 16 of them at least (the kernel works
+    // off 20 of what waits for us, Linux 6.12), and ends though nothing has.
+    for (std::size_t turns = connections_.size() / 16 + 1; turns > 0; --turns) {
+      ::io_uring_prep_nop(ring_.entry(Asked::cancel, 0));
+      turn();
+    }
     connections_.each([this](std::uint64_t, Connection& c) {
       c.session.drain();
       next(c);
@@ -269,13 +279,13 @@ class Server {
   net::Mailbox& mailbox_;
   protocol::Pool pool_;
   net::Deadlines deadlines_;
-  iouring::Ring ring_;
-  iouring::Buffers buffers_;
   net::Table<Connection> connections_;
   const unsigned enobufs_ = net::counter("model.", "enobufs");
-  std::uint64_t rings_ = 0;
+  std::uint64_t bell_count_ = 0;
   __kernel_timespec tick_{.tv_sec = 0, .tv_nsec = 100'000'000};
   bool accepting_ = false, ticking_ = false, draining_ = false;
+  iouring::Buffers buffers_;
+  iouring::Ring ring_;  // ends first: it may use all of the above
 };
 
 constexpr net::Row rows[] = {

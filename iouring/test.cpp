@@ -1,9 +1,14 @@
 // What only this model promises: few buffers, few completions, and requests
 // that have to be taken back.
 
+#include <sys/wait.h>
+
+#include <algorithm>
+
 #include "iouring/ring.hpp"
 #include "tests/model/instructions.hpp"
 #include "tests/model/loop.hpp"
+#include "tests/tools/command.hpp"
 
 namespace {
 
@@ -102,8 +107,49 @@ TEST(IoUring, WhatTheKernelHasIsTakenBackBeforeTheClose) {
   EXPECT_TRUE(soon([&] { return loop.clients() == 0; }));
 }
 
+/// What a program of this model says when calls are refused to it, and its exit
+/// code. Under strace LeakSanitizer cannot work.
+struct Said {
+  std::string text;
+  int code;
+};
+Said refused(const std::string& calls, const net::Model& model,
+             const std::string& kind, const std::string& arguments) {
+  const tests::Finished finished = tests::run(
+      "ASAN_OPTIONS=detect_leaks=0 strace -f -qq -o /dev/null -e inject=" +
+      calls + " $BIN/" + model.name + "-" + model.variant + "-" + kind + " " +
+      arguments);
+  return {finished.text,
+          WIFEXITED(finished.status) ? WEXITSTATUS(finished.status) : -1};
+}
+
+bool can_trace() { return tests::run("strace -o /dev/null true").status == 0; }
+
+TEST(IoUring, ARefusalIsOneLine) {
+  if (!can_trace()) GTEST_SKIP() << "strace cannot trace here";
+  for (const char* calls : {"io_uring_setup:error=EINVAL",
+                            // What the kernel knows is asked first.
+                            "io_uring_register:error=EINVAL:when=1"}) {
+    const Said said = refused(calls, model::server, "server", "--port 0");
+    EXPECT_EQ(said.code, 77) << said.text;
+    EXPECT_EQ(std::ranges::count(said.text, '\n'), 1) << said.text;
+    EXPECT_TRUE(said.text.ends_with("needs Linux 6.0\n")) << said.text;
+  }
+}
+
+// Each ring is refused at first, that of the probe and that of the client.
+TEST(IoUring, WhatIsDoneWithoutIsSaidOnce) {
+  if (!can_trace()) GTEST_SKIP() << "strace cannot trace here";
+  LaterService service;
+  Loop loop(service);
+  const Said said = refused("io_uring_setup:error=EINVAL:when=1+2",
+                            model::client, "client", loop.address + " ECHO a");
+  EXPECT_EQ(said.text, "no DEFER_TASKRUN here: using COOP_TASKRUN\na\n");
+  EXPECT_EQ(said.code, 0);
+}
+
 TEST(IoUring, AnEchoTakesSoManyInstructions) {
-  tests::expect_instructions({{"multishot", 1830}});
+  tests::expect_instructions({{"multishot", 1846}});
 }
 
 }  // namespace

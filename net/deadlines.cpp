@@ -52,19 +52,21 @@ void Deadlines::Entry::link_before(Entry& head) {
 }
 
 // All waits of one kind last equally long, so the end of a list is the place
-// of whoever begins to wait now.
+// of whoever begins to wait now. Who waits for an answer is in no hurry of his
+// own: it has a deadline with those who owe it.
 void Deadlines::rearm(Entry& entry, Wait wait, std::size_t held) {
   entry.held_ = static_cast<std::uint32_t>(
       std::min<std::size_t>(held, std::numeric_limits<std::uint32_t>::max()));
   if (entry.late_) return;
   if (wait.what == Wait::For::nothing) return entry.unlink();
   if (entry.previous_ && wait == entry.wait_) return;
+  entry.wait_ = wait;
+  if (wait.what == Wait::For::answer) return entry.link_before(awaiting_);
   const bool frame = wait.what == Wait::For::frame;
   const bool reader = wait.what == Wait::For::reader;
   const auto time = frame    ? limits_.frame_time
                     : reader ? limits_.reader_time
                              : limits_.drain_time;
-  entry.wait_ = wait;
   entry.due_ns_ = now_ns() + std::chrono::nanoseconds(time).count();
   entry.link_before(frame ? frames_ : reader ? readers_ : ends_);
 }
@@ -81,10 +83,8 @@ std::int64_t Deadlines::left_ns() const {
   return left > 0 ? left + step_ns() : 0;
 }
 
-int Deadlines::left_ms() const {
-  const std::int64_t left = left_ns();
-  if (left < 0) return -1;
-  const auto rounded_up = (left + 999'999) / 1'000'000;
+int Deadlines::rounded_ms() const {
+  const auto rounded_up = (left_ns() + 999'999) / 1'000'000;
   return static_cast<int>(std::min<std::int64_t>(rounded_up, INT_MAX));
 }
 
@@ -115,7 +115,7 @@ std::uint64_t Deadlines::take(Entry& entry, unsigned counter) {
 
 Deadlines::Entry* Deadlines::largest() {
   Entry* found = nullptr;
-  for (Entry* list : {&frames_, &readers_, &ends_})
+  for (Entry* list : {&frames_, &readers_, &ends_, &awaiting_})
     for (Entry* entry = list->next_; entry != list; entry = entry->next_)
       if (entry->held_ > (found ? found->held_ : spared_max)) found = entry;
   return found;

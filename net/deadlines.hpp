@@ -64,25 +64,26 @@ class Deadlines {
     rearm(entry, wait, session.held());
   }
 
-  /// Nobody waits: no timeout is needed.
+  /// Nobody can be late: no timeout is needed.
   bool idle() const {
     return frames_.alone() && readers_.alone() && ends_.alone() &&
            drained_ns_ == 0;
   }
   /// Until the next one is due: at least 0; -1 if idle.
   std::int64_t left_ns() const;
-  int left_ms() const;  // rounded up
+  int left_ms() const { return idle() ? -1 : rounded_ms(); }  // rounded up
   /// For calls that take a timespec: null if idle.
   const timespec* left(timespec& room) const;
 
   /// Calls close(id) for each conversation that is late (counter "net.late"),
-  /// and for the largest of those that wait for their peers while the process
-  /// has more in buffers than it should ("net.evicted"). Each is named once.
+  /// and for the largest of those that wait, for their peers or for an answer,
+  /// while the process has more in buffers than it should ("net.evicted"). Each
+  /// is named once.
   /// close destroys the entry, or abandons its session until the kernel has let
   /// go of it.
   template <class Close>
   void expire(Close close) {
-    if (idle()) return;
+    if (idle() && awaiting_.alone()) return;
     while (std::uint64_t id = take_late()) close(id);
   }
 
@@ -92,6 +93,7 @@ class Deadlines {
 
  private:
   void rearm(Entry& entry, protocol::Wait wait, std::size_t held);
+  int rounded_ms() const;
   std::uint64_t take_late();
   std::uint64_t take(Entry& entry, unsigned counter);
   Entry* largest();  // null: nobody holds enough to be worth it
@@ -99,6 +101,7 @@ class Deadlines {
   const protocol::Limits& limits_;
   const protocol::Pool& pool_;
   Entry frames_, readers_, ends_;  // heads of the lists, each in order of time
+  Entry awaiting_;                 // an answer: no deadline, but bytes
   Entry late_;                     // named, but not yet destroyed
   std::int64_t drained_ns_ = 0;    // 0: not draining
 };

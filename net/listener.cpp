@@ -224,6 +224,16 @@ void Listener::open(int flags, int peer_flags) {
   if (opened_) opened_(url_of(fd));
 }
 
+unsigned Listener::queued() const {
+  // Of a listening socket the kernel tells here how long its queue is (tcp_info
+  // in net/ipv4/tcp.c); a Unix socket does not tell.
+  tcp_info queue{};
+  socklen_t size = sizeof queue;
+  if (::getsockopt(fd(), IPPROTO_TCP, TCP_INFO, &queue, &size) != 0)
+    return SOMAXCONN;
+  return queue.tcpi_unacked;
+}
+
 void Listener::close() { socket_ = Fd(); }
 
 Guest Listener::admit(int fd, int error) {

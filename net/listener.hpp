@@ -105,6 +105,9 @@ class Listener {
   void open(int flags, int peer_flags);
   void open(int flags) { open(flags, flags); }
   int fd() const { return socket_.get(); }
+  /// How many peers have connected and are not accepted yet: all who have to be
+  /// let in before a close, for it would reset them. More may come meanwhile.
+  unsigned queued() const;
   /// No more peers.
   void close();
 

@@ -33,9 +33,11 @@ void Mailbox::ring() {
   // The lock is held while the loop is woken, so that on_ring() with an empty
   // function can promise that nobody is in the old one any more.
   const std::scoped_lock lock(mutex_);
-  // Rings coalesce for the bell's sake; a function is called for each.
+  // Rings coalesce for the bell's sake; a function is called for each. An
+  // exchange, not a store: whoever has found the flag set since, and left it to
+  // us to wake the loop, has to be seen by what the function looks at.
   if (wake_) {
-    rung_.store(false, std::memory_order_release);
+    rung_.exchange(false, std::memory_order_acq_rel);
     return wake_();
   }
   const std::uint64_t one = 1;
@@ -51,7 +53,7 @@ void Mailbox::stop() {
 void Mailbox::on_ring(std::function<void()> wake) {
   const std::scoped_lock lock(mutex_);
   wake_ = std::move(wake);
-  rung_.store(false, std::memory_order_release);
+  rung_.exchange(false, std::memory_order_acq_rel);
 }
 
 void Mailbox::silence() {

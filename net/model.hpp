@@ -30,7 +30,7 @@ struct Traits {
   const char* full = "tell";     // above --max-clients: tell, queue, processes
   bool sleeps = true;            // uses no CPU while nothing happens
   const char* threads = "none";  // what --threads multiplies: loops, workers
-  bool duplex = true;            // can send while it waits for a reply
+  bool duplex = true;  // a client's: can send while it waits for a reply
 };
 
 /// Calls per request at one connection and no pipelining.

@@ -26,6 +26,9 @@ constexpr std::size_t asked_max = 1024;
 constexpr std::size_t unsent_max = 256 << 10;
 // Commands of all clients together that wait to be proxied.
 constexpr std::size_t commands_max = 64 << 20;
+// What is no value is a few short words: a step, an error. (For a value, one
+// line is the length before it.)
+constexpr std::size_t words_max = 4 << 10;
 // A rule that another node names is passed on to people: "finger 160".
 constexpr std::size_t rule_max = 64;
 // An error of another node, as far as it is passed on.
@@ -52,8 +55,9 @@ struct Question {
 struct Contact : protocol::Peer {
   enum class Link { down, called, up };
 
-  explicit Contact(const dht::Member& member)
-      : Peer{member.address, {}, 0}, id(member.id) {}
+  Contact(const dht::Member& member, std::size_t reply_max)
+      : Peer{member.address, protocol::ClientSession(reply_max), 0},
+        id(member.id) {}
 
   const dht::Id id;
 
@@ -166,7 +170,7 @@ struct Lookups::State {
   using Place = std::list<Lookup>::iterator;
 
   State(const dht::Overlay& overlay, protocol::Postbox& bell,
-        std::chrono::milliseconds hop_time);
+        std::chrono::milliseconds hop_time, std::size_t value_max);
 
   /// Runs a step with the mutex, then brings its mail.
   template <class Work>
@@ -229,17 +233,18 @@ struct Lookups::State {
 };
 
 Lookups::State::State(const dht::Overlay& overlay, protocol::Postbox& bell,
-                      std::chrono::milliseconds hop_time)
+                      std::chrono::milliseconds hop_time, std::size_t value_max)
     : overlay_(overlay),
       bell_(bell),
       hop_time_(hop_time),
       hop_ns_(std::chrono::nanoseconds(hop_time).count()) {
-  book_.push_back(std::make_unique<Contact>(overlay.self()));
+  const std::size_t reply_max = value_max + words_max;
+  book_.push_back(std::make_unique<Contact>(overlay.self(), reply_max));
   for (const dht::Range& range : overlay.ranges())
     if (!find(range.owner->id)) {
       const auto place = std::ranges::lower_bound(
           book_, range.owner->id, {}, [](const auto& c) { return c->id; });
-      book_.insert(place, std::make_unique<Contact>(*range.owner));
+      book_.insert(place, std::make_unique<Contact>(*range.owner, reply_max));
     }
 }
 
@@ -502,8 +507,8 @@ void Lookups::State::hear(const Question& question, Contact& contact,
 // --- the members ------------------------------------------------------------
 
 Lookups::Lookups(const dht::Overlay& overlay, protocol::Postbox& bell,
-                 std::chrono::milliseconds hop_time)
-    : state_(std::make_unique<State>(overlay, bell, hop_time)) {}
+                 std::chrono::milliseconds hop_time, std::size_t value_max)
+    : state_(std::make_unique<State>(overlay, bell, hop_time, value_max)) {}
 
 Lookups::~Lookups() = default;
 

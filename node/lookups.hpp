@@ -4,6 +4,7 @@
 // proxying asks the owner, once found, the client's own command.
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -30,9 +31,11 @@ namespace node {
 class Lookups final : public protocol::Agenda {
  public:
   /// `bell` rings the mailbox of converse(). `hop_time` is how long one node
-  /// may take to answer one question, connecting included. All outlive this.
+  /// may take to answer one question, connecting included. `value_max` bounds
+  /// what another node can have us keep: a reply of more than a value of so
+  /// many bytes ends its connection. Overlay and bell outlive this.
   Lookups(const dht::Overlay& overlay, protocol::Postbox& bell,
-          std::chrono::milliseconds hop_time);
+          std::chrono::milliseconds hop_time, std::size_t value_max);
   ~Lookups() override;
 
   /// DHT.LOOKUP: the letter is the array of hops, each of [identifier, address,

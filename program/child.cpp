@@ -72,17 +72,19 @@ void Child::signal(int number) const {
   if (pid_ >= 0) ::kill(pid_, number);
 }
 
+bool Child::ended() {
+  int status = 0;
+  if (pid_ < 0 || ::waitpid(pid_, &status, WNOHANG) != pid_) return pid_ < 0;
+  pid_ = -1;
+  code_ = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  return true;
+}
+
 std::optional<int> Child::wait(Signals& signals, protocol::Nanoseconds due,
                                bool patient) {
-  while (pid_ >= 0) {
-    int status = 0;
-    if (::waitpid(pid_, &status, WNOHANG) == pid_) {
-      pid_ = -1;
-      code_ = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-    } else if ((signals.interrupted() && !patient) || !signals.wait(-1, due)) {
+  while (!ended())
+    if ((signals.interrupted() && !patient) || !signals.wait(-1, due))
       return std::nullopt;
-    }
-  }
   return code_;
 }
 

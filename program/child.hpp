@@ -56,6 +56,8 @@ class Child {
 
   void signal(int number) const;
 
+  /// Has it ended? Neither sleeps nor takes a signal away.
+  bool ended();
   /// Its exit code, or 128 and the signal that killed it; nothing if it has not
   /// ended by then, or if `patient` is false and we are interrupted before.
   std::optional<int> wait(Signals& signals, protocol::Nanoseconds due,
@@ -66,7 +68,7 @@ class Child {
                                   const Inherited& inherited, pid_t parent);
 
   pid_t pid_ = -1;  // -1: it has ended
-  int code_ = 0;
+  int code_ = 0;    // once it has ended
 };
 
 }  // namespace program

@@ -64,14 +64,16 @@ void block_all_signals() {
   ::pthread_sigmask(SIG_BLOCK, &all, nullptr);
 }
 
-void print_traits(const net::Model& model) {
+/// A server never waits for a reply: duplex is said of the client by which it
+/// asks other nodes.
+void print_traits(const net::Model& model, const net::Model& client) {
   const net::Traits& traits = model.traits;
   std::printf(
       "model=%s\nvariant=%s\nconcurrent=%s\nfull=%s\nsleeps=%s\n"
       "threads=%s\nduplex=%s\n",
       model.name, model.variant, traits.concurrent, traits.full,
       traits.sleeps ? "yes" : "no", traits.threads,
-      traits.duplex ? "yes" : "no");
+      client.traits.duplex ? "yes" : "no");
 }
 
 /// A peer is a descriptor: so as many as we may have. Returns how many.
@@ -193,7 +195,8 @@ node::Setup Server::setup() {
     ring_.emplace(dht::Space{}, members(options_.ring), self_.id,
                   options_.routing);
   if (options_.ring.size() > 1 && !forks())
-    lookups_.emplace(*ring_, bell_, options_.lookup_time);
+    lookups_.emplace(*ring_, bell_, options_.lookup_time,
+                     options_.net.limits.bulk_max);
   return {.placement = options_.keys,
           .hash = program::sha1,
           .overlay = ring_ ? &*ring_ : nullptr,
@@ -323,7 +326,7 @@ int main(int count, char** words) {
                                          model::server, model::client);
     if (!options) return program::print(options.error());
     if (!options->traits) return serve(*std::move(options));
-    print_traits(model::server);
+    print_traits(model::server, model::client);
     return 0;
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s\n", error.what());

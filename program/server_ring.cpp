@@ -165,8 +165,10 @@ class Ring {
       std::printf("%s\n", address.c_str());
     std::fflush(stdout);
     while (!signals_.interrupted()) {
+      // All are looked at before any word of a death is taken away: whoever
+      // ends behind our back wakes us at once.
       for (Server& server : servers_)
-        if (server.child().wait(signals_, 0, false)) return explain(server);
+        if (server.child().ended()) return explain(server);
       signals_.wait(-1, protocol::never);
     }
     return 0;

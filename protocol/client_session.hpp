@@ -19,9 +19,13 @@ namespace protocol {
 /// capacity, and do not move while they are lent.
 class ClientSession {
  public:
-  /// A reply larger than this is an error; so is one nested deeper than 32, or
-  /// of more than a million elements.
+  /// The largest value that Redis holds: for those who ask what they like.
   static constexpr std::size_t reply_max = 512 << 20;
+
+  ClientSession() : ClientSession(reply_max) {}
+  /// A reply of more bytes is an error as soon as it is announced; so is one
+  /// nested deeper than 32, or of more than a million elements.
+  explicit ClientSession(std::size_t bytes_max) : scanner_(bytes_max) {}
 
   /// Appends one request (at least one argument).
   void request(std::span<const std::string_view> arguments);
@@ -74,7 +78,7 @@ class ClientSession {
   std::vector<std::byte> input_;
   std::size_t begin_ = 0, scanned_ = 0, end_ = 0;
   bool input_lent_ = false;
-  ReplyScanner scanner_{reply_max};
+  ReplyScanner scanner_;
   std::size_t owed_ = 0;
   std::size_t whole_ = 0;  // replies in [begin_, scanned_)
   Value value_;

@@ -83,8 +83,10 @@ void Output::abandon() {
   if (kept != nullptr) first_ = kept->next;
   while (first_ != nullptr) drop_first();
   first_ = last_ = kept;
-  size_ = kept == nullptr ? 0 : kept->used();
-  if (kept != nullptr) kept->next = nullptr;
+  size_ = lent_;
+  if (kept == nullptr) return;
+  kept->next = nullptr;
+  kept->end = kept->begin + lent_;  // what was appended to it since goes too
 }
 
 std::span<const std::byte> Output::lend() {

@@ -62,7 +62,8 @@ class Reply final : public Writer {
   /// After this answer the conversation ends.
   void close() { closing_ = true; }
   /// The conversation ends at once, without an answer, and takes the answers
-  /// that are not sent yet with it: for a peer that must not get a word.
+  /// with it that the kernel has not been lent yet: for a peer that must not
+  /// get a word.
   void drop() { dropping_ = true; }
   /// Nothing is written now: exactly one Letter with the whole answer will
   /// come to this address. Until then nothing behind the request is answered.

@@ -118,7 +118,9 @@ Wait Session::waits_for() const {
   // output comes first, since then it is we who do not read.
   const bool begun = left() != 0 && left() < needed_;
   if (begun && wants_input()) return {Wait::For::frame, mark_};
-  return {has_output() ? Wait::For::reader : Wait::For::nothing, mark_};
+  if (has_output()) return {Wait::For::reader, mark_};
+  // What is left is a request that nothing but a pending answer holds up.
+  return {left() != 0 ? Wait::For::answer : Wait::For::nothing, mark_};
 }
 
 std::size_t Session::held() const {
@@ -161,8 +163,10 @@ void Session::answer(std::span<const std::string_view> arguments) {
   Reply reply(output_, client_, address_);
   service_.answer(arguments, reply);
   pending_ = reply.pending();
-  dropped_ = reply.dropping();
-  closing_ = reply.closing() || dropped_;
+  closing_ = reply.closing();
+  if (!reply.dropping()) return;
+  closing_ = dropped_ = true;
+  output_.abandon();
 }
 
 void Session::refuse(const Parsed& parsed) {

@@ -12,15 +12,16 @@
 
 namespace protocol {
 
-/// For what a conversation waits, if it waits for its peer. The mark changes
-/// with every frame begun and every byte sent: same `what` and same mark means
-/// that the peer has made no progress.
+/// For what a conversation waits. The mark changes with every frame begun and
+/// every byte sent: same `what` and same mark means that the peer has made no
+/// progress.
 struct Wait {
   enum class For : std::uint8_t {
     nothing,  // an idle peer may stay
     frame,    // the rest of a request
     reader,   // the peer does not read its answers
-    end       // we have ended, the peer has not
+    end,      // we have ended, the peer has not
+    answer    // a pending one, with input kept behind it: not for its peer
   };
   For what = For::nothing;
   std::uint32_t mark = 0;
@@ -44,7 +45,7 @@ class Output final : public Sink {
   std::size_t held() const { return held_; }  // bytes of blocks
   std::span<const std::byte> lend();
   void sent(std::size_t n);
-  /// Nothing more will be sent: gives back every block that is not lent.
+  /// Nothing but what is lent will be sent: gives back every other block.
   void abandon();
 
  private:

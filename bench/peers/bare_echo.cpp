@@ -22,14 +22,8 @@
 // it are unsent, so memory is bounded by one block per connection; a client
 // that writes 16 MB before it reads therefore waits for ever, as it must with
 // any echo of bounded memory.
-//
-// Options: --port N (default 7000, 0 picks one), or --listen-fd N, an
-// inherited bound socket. Says `ready bare-echo level tcp://127.0.0.1:PORT`
-// and runs until a signal ends it.
 
-#include <arpa/inet.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -37,22 +31,18 @@
 
 #include <array>
 #include <cerrno>
-#include <charconv>
 #include <cstdint>
-#include <cstdio>
 #include <exception>
-#include <optional>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <utility>
 #include <vector>
 
+#include "bench/peers/listener.hpp"
+
 namespace {
 
-[[noreturn]] void fail(const char* call) {
-  throw std::system_error(errno, std::generic_category(), call);
-}
+using peers::fail;
 
 class BareEcho {
  public:
@@ -165,62 +155,14 @@ bool BareEcho::watch(int operation, int fd, std::uint32_t interest) {
   return ::epoll_ctl(set_, operation, fd, &event) == 0;
 }
 
-int bind_to(std::uint16_t port) {
-  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) fail("socket");
-  const int on = 1;
-  if (::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0)
-    fail("setsockopt");
-  sockaddr_in address = {};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(port);
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  if (::bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) < 0)
-    fail("bind");
-  return fd;
-}
-
-std::uint16_t port_of(int listener) {
-  sockaddr_in address = {};
-  socklen_t size = sizeof address;
-  if (::getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size) < 0)
-    fail("getsockname");
-  return ntohs(address.sin_port);
-}
-
-std::optional<std::uint16_t> number(std::string_view text) {
-  std::uint16_t value = 0;
-  const char* begin = text.data();
-  const char* end = begin + text.size();
-  const auto [stopped, error] = std::from_chars(begin, end, value);
-  if (error != std::errc{} || stopped != end) return std::nullopt;
-  return value;
-}
-
-// The socket that the arguments name, or -1 where they say nothing we know.
-int listener_of(const std::vector<std::string_view>& arguments) {
-  if (arguments.empty()) return bind_to(7000);
-  if (arguments.size() != 2) return -1;
-  const auto value = number(arguments[1]);
-  if (!value) return -1;
-  if (arguments[0] == "--listen-fd") return *value;
-  if (arguments[0] == "--port") return bind_to(*value);
-  return -1;
-}
-
 }  // namespace
 
 int main(int count, char** words) try {
-  const int listener = listener_of({words + 1, words + count});
-  if (listener < 0) {
-    std::fputs("usage: bare-echo [--port 0..65535 | --listen-fd N]\n", stderr);
-    return 2;
-  }
+  const int listener = peers::listener_of(count, words);
+  if (listener < 0) return peers::say_usage("bare-echo");
   BareEcho echo(listener);
-  std::printf("ready bare-echo level tcp://127.0.0.1:%d\n", port_of(listener));
-  std::fflush(stdout);
+  peers::say_ready("bare-echo", "level", listener);
   echo.run();
 } catch (const std::exception& error) {
-  std::fprintf(stderr, "bare-echo: %s\n", error.what());
-  return 1;
+  return peers::say_failed("bare-echo", error);
 }

@@ -1,8 +1,13 @@
 // Who keeps others waiting is closed when his time is up, and nobody else is.
 
+#include <signal.h>
+
+#include <atomic>
 #include <thread>
 
 #include "tests/conformance/crowd.hpp"
+#include "tests/conformance/ring.hpp"
+#include "tests/conformance/scripted.hpp"
 #include "tests/conformance/server.hpp"
 
 namespace conformance {
@@ -86,6 +91,24 @@ TEST_P(Lateness, AnswersThatNobodyReadsEndTheirConversation) {
   EXPECT_EQ(late(server), 3);
 }
 
+// The time is counted from his last byte on, not from the end of a call that
+// has sent half of what it should.
+TEST_P(Lateness, AnswersThatNobodyReadsAreNotGivenTheTimeTwice) {
+  REQUIRE_CONCURRENT(2u);
+  const Milliseconds deadline(2000);
+  Server& server = start({"--reader-time", std::to_string(deadline.count()),
+                          "--send-buffer", "16384"});
+  Peer observer = server.connect(), deaf = server.connect({.receive = 4096});
+  EXPECT_EQ(observer.ask({"SET", "key", std::string(1 << 20, 'x')}), ok);
+  EXPECT_EQ(deaf.ask({"PING"}), pong);
+  deaf.send(request({"GET", "key"}) + request({"GET", "key"}));
+  EXPECT_TRUE(eventually(
+      [&] { return Server::figure(observer, "connected_clients") == 1; },
+      2 * deadline + Milliseconds(1000)));
+  observer.close();
+  EXPECT_EQ(late(server), 1);
+}
+
 // A slow reader makes progress with every byte: he may take as long as he
 // likes.
 TEST_P(Lateness, AReaderWhoIsSlowIsNotLate) {
@@ -110,6 +133,32 @@ TEST_P(Lateness, AReaderWhoIsSlowIsNotLate) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Servers, Lateness, testing::ValuesIn(servers()),
+                         name_of);
+
+class Unanswered : public RingTest {};
+
+// A question stays unanswered, and the next one does not wait behind it for
+// ever: where the model cannot put it meanwhile (duplex=no), it does so over
+// another connection when --reader-time is over.
+TEST_P(Unanswered, ANodeIsAskedTheNextQuestionAllTheSame) {
+  std::atomic<int> questions = 0;
+  Scripted silent([&](Peer& peer) {
+    for (;; ++questions) peer.frame();
+  });
+  Server& node =
+      *start_ring(1, {"--lookup-time", "600000", "--reader-time", "300"},
+                  {silent.address()})[0];
+  Peer first = node.connect(), second = node.connect();
+  const auto keys = keys_of(first, silent.address(), 2);
+  first.send(request({"DHT.LOOKUP", keys[0]}));
+  EXPECT_TRUE(eventually([&] { return questions >= 1; }));
+  second.send(request({"DHT.LOOKUP", keys[1]}));
+  EXPECT_TRUE(eventually([&] { return questions >= 2; }));
+  node.process().signal(SIGTERM);  // or the other node waits for its client
+  EXPECT_EQ(node.process().wait(), 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(Servers, Unanswered, testing::ValuesIn(servers()),
                          name_of);
 
 }  // namespace

@@ -2,6 +2,10 @@
 
 #include <sys/resource.h>
 
+#include <cstdio>
+#include <fstream>
+#include <sstream>
+
 #include "tests/conformance/crowd.hpp"
 #include "tests/conformance/server.hpp"
 
@@ -21,6 +25,15 @@ class Full : public ServerTest {
         return false;  // told that there are too many, and reset
       }
     });
+  }
+  /// With a limit of its own from the beginning: a request to accept that is
+  /// with the kernel keeps the one under which it was made.
+  Server& start_with_descriptors(int count) {
+    return start(
+        {GetParam().name, "/bin/sh"},
+        {"-c", "ulimit -n " + std::to_string(count) + "; exec \"$0\" \"$@\"",
+         GetParam().path, "--max-clients", "1000"},
+        bind_socket());
   }
   /// All system calls that the server has counted.
   static std::size_t calls(Peer& observer) {
@@ -86,7 +99,7 @@ void limit_descriptors(Process& process, std::size_t more) {
 // fails at once and for ever: a server that asks again at once spins.
 TEST_P(Full, WithoutDescriptorsItNeitherSpinsNorDies) {
   REQUIRE_CONCURRENT(30u);
-  Server& server = start();
+  Server& server = start_with_descriptors(64);
   // What happens later has happened once: UBSan needs a descriptor when it
   // looks at a type for the first time.
   EXPECT_EQ(server.ask({"PING"}), pong);
@@ -113,6 +126,39 @@ TEST_P(Full, WithoutDescriptorsItNeitherSpinsNorDies) {
   const Account account = server.account();
   const auto accepts = account.find("calls.accept4");
   EXPECT_LE(accepts == account.end() ? 0 : accepts->second, 5000);
+}
+
+/// Does anybody listen on the server's port? Asked of proc(5), since who tries
+/// to connect may be what closes it.
+bool is_listening(const Server& server) {
+  char port[8];
+  std::snprintf(port, sizeof port, ":%04lX", std::stoul(server.port()));
+  std::ifstream table("/proc/net/tcp");
+  for (std::string line; std::getline(table, line);) {
+    std::istringstream words(line);
+    std::string number, here, there, state;
+    words >> number >> here >> there >> state;
+    if (here.ends_with(port) && state == "0A") return true;
+  }
+  return false;
+}
+
+// However a model waits for room, at the stop it gives up waiting.
+TEST_P(Full, WithoutDescriptorsTheStopClosesTheListener) {
+  REQUIRE_CONCURRENT(30u);
+  Server& server = start_with_descriptors(64);
+  EXPECT_EQ(server.ask({"PING"}), pong);
+  Peer peer = server.connect();
+  EXPECT_EQ(peer.ask({"PING"}), pong);
+  Crowd crowd;
+  ask_all(crowd, server, traits()["full"] == "tell");
+  EXPECT_TRUE(is_listening(server));
+  server.process().signal(SIGTERM);
+  EXPECT_EQ(peer.rest(), "");
+  EXPECT_FALSE(is_listening(server));
+  peer.close();
+  crowd.members().clear();
+  EXPECT_EQ(server.process().wait(), 0);
 }
 
 INSTANTIATE_TEST_SUITE_P(Servers, Full, testing::ValuesIn(servers()), name_of);

@@ -98,6 +98,31 @@ TEST_P(Pressure, ManyLargeAnswersToOneSmallWrite) {
   }
 }
 
+// So much is kept for a peer who does not read, and one answer more.
+TEST_P(Pressure, UnsentOutputKeepsItsLimit) {
+  REQUIRE_CONCURRENT(2);
+  for (const std::size_t limit : {mebibyte / 4, 4 * mebibyte}) {
+    Server& server = start(
+        {"--output-max", std::to_string(limit), "--send-buffer", "16384"});
+    Peer observer = server.connect();
+    const std::string value = numbered(1, 32 << 10);
+    EXPECT_EQ(observer.ask({"SET", "key", value}), ok);
+    Peer peer = server.connect({.receive = 4096});
+    std::string requests;
+    for (int i = 0; i < 400; ++i) requests += request({"GET", "key"});
+    peer.send(requests);
+    std::size_t used = 0;
+    EXPECT_TRUE(eventually([&] {
+      used = Server::figure(observer, "buffers_used");
+      return used > limit;
+    })) << used
+        << " of " << limit;
+    EXPECT_LE(used, limit + mebibyte);
+    for (int i = 0; i < 400; ++i)
+      ASSERT_TRUE(peer.receive(bulk(value).size()) == bulk(value)) << i;
+  }
+}
+
 /// Peers who have each asked for more than they are let hold.
 void fill_outputs(Crowd& crowd, const Server& server, std::size_t peers) {
   for (std::size_t i = 0; i < peers; ++i) {

@@ -3,10 +3,12 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <atomic>
 #include <set>
 
 #include "tests/conformance/crowd.hpp"
 #include "tests/conformance/flood.hpp"
+#include "tests/conformance/scripted.hpp"
 
 namespace conformance {
 namespace {
@@ -314,6 +316,89 @@ TEST_P(DeadHop, MuchBehindAPendingAnswerWaitsOutside) {
             before + (sanitized() ? 64 << 20 : 4 << 20));
   EXPECT_TRUE(peer.reply().error());
   exchange(peer, count, size, sent);
+}
+
+// Who awaits an answer is let park so much; a server whose threads sleep until
+// it has come parks what came with the request, and reads no more.
+TEST_P(DeadHop, WhatIsParkedKeepsItsLimit) {
+  const std::size_t limit = 512 << 10;
+  const SilentNode silent;
+  set_up({"--lookup-time", "600000", "--parked-max", std::to_string(limit)},
+         silent.address());
+  Peer observer = node_->connect();
+  Peer peer = node_->connect();
+  peer.send(request({"DHT.LOOKUP", keys_[0]}));
+  const std::string more = echo_request(0, 16 << 10);
+  for (std::size_t sent = 0;
+       sent < 128 * limit && peer.writable(Milliseconds(300));)
+    sent += peer.send_some(more);
+  std::size_t used = 0;
+  const auto parked = [&] {
+    used = Server::figure(observer, "buffers_used");
+    return used >= limit;
+  };
+  EXPECT_EQ(eventually(parked, traits()["duplex"] == "yes" ? patience()
+                                                           : Milliseconds(0)),
+            traits()["duplex"] == "yes")
+      << used;
+  // A read that cannot be taken back brings more, but not all of it.
+  EXPECT_LE(used, 64 * limit);
+}
+
+// Nobody reads what 400 peers have put behind their lookups, and it would be
+// more than all buffers may have: the largest go, as those do who do not read.
+TEST_P(DeadHop, WhatIsParkedCountsInTheLimitOfAll) {
+  if (traits()["threads"] != "loops")
+    GTEST_SKIP() << "a thread that sleeps until its answer comes closes nobody";
+  // Who asks for the figures has a buffer too, while they are written.
+  const std::size_t peers = 400, limit = 4 << 20, slack = 64 << 10;
+  const SilentNode silent;
+  set_up({"--lookup-time", "600000", "--buffers-max", std::to_string(limit)},
+         silent.address());
+  Crowd crowd;
+  for (std::size_t i = 0; i < peers; ++i)
+    crowd.join(node_->address()).outgoing =
+        request({"DHT.LOOKUP", keys_[i % keys_.size()]}) +
+        echo_request(i, 15 << 10);
+  Peer observer = node_->connect();
+  std::size_t used = 0, evicted = 0;
+  EXPECT_TRUE(crowd.run([&] {
+    used = Server::figure(observer, "buffers_used");
+    evicted = Server::figure(observer, "evicted_clients");
+    return used <= limit + slack &&
+           evicted >= peers - (limit + slack) / (16 << 10);
+  })) << used
+      << " used, " << evicted << " evicted";
+  EXPECT_LT(evicted, peers);
+  EXPECT_EQ(observer.ask({"PING"}), pong);
+}
+
+/// Counts the questions that one connection brings, and answers none.
+class Deaf {
+ public:
+  std::string address() const { return node_.address(); }
+  int questions() const { return questions_; }
+
+ private:
+  std::atomic<int> questions_ = 0;
+  const Scripted node_{[this](Peer& peer) {
+    for (questions_ = 0;; ++questions_) peer.frame();
+  }};
+};
+
+// duplex: the second question is put while the first one is not answered. (Who
+// cannot do so may give its connection up and ask over another.)
+TEST_P(DeadHop, DuplexMeansToAskWhileAnAnswerIsOwed) {
+  if (traits()["duplex"] != "yes") GTEST_SKIP() << "it asks one at a time";
+  Deaf deaf;
+  set_up({"--lookup-time", "600000"}, deaf.address());
+  Peer first = node_->connect(), second = node_->connect();
+  first.send(request({"DHT.LOOKUP", keys_[0]}));
+  EXPECT_TRUE(eventually([&] { return deaf.questions() == 1; }));
+  second.send(request({"DHT.LOOKUP", keys_[1]}));
+  EXPECT_TRUE(eventually([&] { return deaf.questions() == 2; }));
+  node_->process().signal(SIGTERM);  // or the other node waits for its client
+  EXPECT_EQ(node_->process().wait(), 0);
 }
 
 // A hundred lookups run, and none of them would end before ten minutes: each

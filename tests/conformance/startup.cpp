@@ -6,6 +6,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <filesystem>
+
 #include "tests/conformance/server.hpp"
 
 namespace conformance {
@@ -104,8 +107,9 @@ TEST_P(Startup, HelpNamesEveryOption) {
         "--threads",     "--ring",        "--keys",          "--routing",
         "--lookup-time", "--max-clients", "--max-memory",    "--send-buffer",
         "--bulk-max",    "--frame-max",   "--arguments-max", "--inline-max",
-        "--output-max",  "--buffers-max", "--frame-time",    "--reader-time",
-        "--drain-time",  "--trace",       "--traits"})
+        "--output-max",  "--parked-max",  "--discard-max",   "--buffers-max",
+        "--frame-time",  "--reader-time", "--drain-time",    "--trace",
+        "--traits"})
     EXPECT_NE(finished.output.find(option), std::string::npos) << option;
 }
 
@@ -142,6 +146,22 @@ TEST_P(Startup, WhoComesAtOnceIsServed) {
     EXPECT_EQ(server.ask({"PING"}), pong);
     EXPECT_EQ(server.stop(), 0) << server.process().errors();
   }
+}
+
+// `make test SERVER=./mine`: the suite takes a program by its path, and finds
+// nothing missing where there is no client.
+TEST(Suite, TakesAnyServerByItsPath) {
+  const auto usable = std::find_if(
+      servers().begin(), servers().end(),
+      [](const Program& server) { return availability(server).usable(); });
+  if (usable == servers().end()) GTEST_SKIP() << "no server runs here";
+  const Finished finished =
+      run({"/usr/bin/env", "-u", "CLIENT", "SERVER=" + usable->path,
+           std::filesystem::read_symlink("/proc/self/exe"),
+           "--gtest_filter=GoogleTestVerification.*:*/Startup.AnyFreePort/*"});
+  EXPECT_EQ(finished.code, 0) << finished.output;
+  EXPECT_NE(finished.output.find("[  PASSED  ] 1 test."), std::string::npos)
+      << finished.output;
 }
 
 INSTANTIATE_TEST_SUITE_P(Servers, Startup, testing::ValuesIn(servers()),

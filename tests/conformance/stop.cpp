@@ -2,6 +2,7 @@
 // process ends with 0 before two seconds are over.
 
 #include <signal.h>
+#include <sys/wait.h>
 
 #include <atomic>
 #include <future>
@@ -19,6 +20,19 @@ class Stop : public ServerTest {
   static constexpr auto bound = [] {
     return Milliseconds(size_of(2'000, 20'000));
   };
+  /// Stands still as a whole until go_on(): what is sent meanwhile has come,
+  /// and nobody has looked at it.
+  static void halt(const Process& process) {
+    process.signal(SIGSTOP);
+    siginfo_t told{};
+    ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(process.pid()), &told,
+                       WSTOPPED | WNOWAIT),
+              0);
+  }
+  static void end_and_go_on(const Process& process) {
+    process.signal(SIGTERM);
+    process.signal(SIGCONT);
+  }
 };
 
 TEST_P(Stop, AnIdleServerEndsAtOnceAndLeavesItsAccount) {
@@ -57,6 +71,75 @@ TEST_P(Stop, IdlePeersSeeTheEnd) {
   peers.clear();
   EXPECT_EQ(server.process().wait(bound()), 0);
   EXPECT_EQ(server.account().at("reset"), 0);
+}
+
+// Whole requests lie in the sockets of peers who are known, or who still wait
+// in the queue: they came before the signal, so they are answered.
+TEST_P(Stop, WhatHasComeIsAnswered) {
+  constexpr std::size_t count = 200;
+  REQUIRE_CONCURRENT(count);
+  for (const bool known : {true, false}) {
+    Server& server = start();
+    std::vector<Peer> peers;
+    const auto join = [&] {
+      while (peers.size() < count) peers.push_back(server.connect());
+    };
+    if (known) {
+      join();
+      for (Peer& peer : peers) EXPECT_EQ(peer.ask({"PING"}), pong);
+    }
+    halt(server.process());
+    join();
+    for (Peer& peer : peers) peer.send(request({"PING"}));
+    end_and_go_on(server.process());
+    for (Peer& peer : peers) EXPECT_EQ(peer.rest(), pong) << known;
+    peers.clear();
+    EXPECT_EQ(server.process().wait(bound()), 0);
+    EXPECT_EQ(server.account().at("requests"), known ? 2 * count : count);
+  }
+}
+
+/// How often the server has made a call, by its account; 0 if it never does.
+double calls_of(const Account& account, const std::string& call) {
+  const auto found = account.find("calls." + call);
+  return found == account.end() ? 0 : found->second;
+}
+
+// They are let in, are told the end, and have their time to end too. Meanwhile
+// the server sleeps.
+TEST_P(Stop, IdlePeersWhoWaitedInTheQueueAreWaitedForAsleep) {
+  REQUIRE_CONCURRENT(4u);
+  Server& server = start({"--drain-time", "300"});
+  halt(server.process());
+  std::vector<Peer> peers;
+  for (int i = 0; i < 4; ++i) peers.push_back(server.connect());
+  end_and_go_on(server.process());
+  for (Peer& peer : peers) EXPECT_EQ(peer.rest(), "");
+  EXPECT_EQ(server.process().wait(bound()), 0);
+  const Account account = server.account();
+  EXPECT_EQ(account.at("accepted"), 4);
+  EXPECT_EQ(account.at("late"), 4);
+  EXPECT_EQ(account.at("reset"), 0);
+  if (!traits()["sleeps"].starts_with("y")) return;
+  EXPECT_LE(calls_of(account, "recv"), 40);
+}
+
+// Whoever started the server may have kept the listener open too. Peers who
+// come then are nobody's, and no reason to wake up.
+TEST_P(Stop, AListenerThatSomebodyElseHoldsIsLeftAlone) {
+  Descriptor listener = bind_socket();
+  const Descriptor kept(::dup(listener.get()));
+  Server& server =
+      start(GetParam(), {"--drain-time", "300"}, std::move(listener));
+  Peer peer = server.connect();
+  EXPECT_EQ(peer.ask({"PING"}), pong);
+  server.process().signal(SIGTERM);
+  EXPECT_EQ(peer.rest(), "");
+  const Peer late = server.connect();
+  EXPECT_EQ(server.process().wait(bound()), 0);
+  const Account account = server.account();
+  EXPECT_EQ(account.at("accepted"), 1);
+  EXPECT_LE(calls_of(account, "accept4"), 20);
 }
 
 /// Peers who always have up to 64 requests on their way, until the server's

@@ -22,14 +22,17 @@ namespace {
 
 using std::chrono::milliseconds;
 
-/// Answers every request with what was said last.
+/// Answers every request with what was said last, and LATER not at all.
 class Echo final : public protocol::Service {
  public:
   explicit Echo(const protocol::Limits& limits)
       : limits_(limits), budget_(limits.buffers_max) {}
   void answer(std::span<const std::string_view> arguments,
               protocol::Reply& reply) override {
-    reply.bulk(arguments.back());
+    if (arguments[0] == "LATER")
+      reply.later();
+    else
+      reply.bulk(arguments.back());
   }
   const protocol::Limits& limits() const override { return limits_; }
   protocol::Budget& budget() override { return budget_; }
@@ -326,6 +329,37 @@ TEST_F(EvictionTest, SparesWhoHoldsNextToNothing) {
   watch(small);
   const auto closed = expire();
   EXPECT_EQ(closed.size(), 8u);
+}
+
+// An answer from elsewhere is late when whoever owes it is, so they have no
+// deadline here. What they have sent behind their requests counts all the same.
+TEST_F(EvictionTest, TakesWhoAwaitsAnAnswerToo) {
+  begin_with(1);
+  for (int i = 0; i < 8; ++i)
+    conversations_[static_cast<std::size_t>(i)].reset();
+  ASSERT_FALSE(echo_->budget().exceeded());
+  for (int i = 0; i < 2; ++i) {
+    Conversation& c = add();
+    c.hear("LATER\r\n" + std::string(i == 0 ? 15'000 : 20'000, 'x'));
+    ASSERT_GE(c.session.held(), 16u << 10);
+    watch(c);
+  }
+  EXPECT_TRUE(deadlines_->idle());
+  EXPECT_EQ(deadlines_->left_ns(), -1);
+  EXPECT_EQ(expire(), (std::vector<std::uint64_t>{10, 9}));
+}
+
+TEST_F(EvictionTest, ForgetsWhoHasHadHisAnswer) {
+  begin_with(1);
+  conversations_.clear();
+  Conversation& c = add();
+  c.hear("LATER\r\n" + std::string(20'000, 'x') + "\r\n");
+  watch(c);
+  c.session.deliver("+OK\r\n");
+  c.session.output();
+  while (c.session.has_output()) c.session.sent(c.session.output().size());
+  watch(c);
+  EXPECT_TRUE(expire().empty());
 }
 
 TEST_F(DeadlinesTest, EndTheDrainAfterItsTime) {

@@ -165,6 +165,15 @@ TEST_F(ListenerTest, LetsGoOfItsPortWhenItCloses) {
   EXPECT_EQ(refusal_of(was), ECONNREFUSED);
 }
 
+TEST_F(ListenerTest, KnowsHowManyWait) {
+  open(options_for("127.0.0.1"));
+  EXPECT_EQ(listener_->queued(), 0u);
+  const net::Fd first = connect_to(address()), second = connect_to(address());
+  EXPECT_EQ(listener_->queued(), 2u);
+  const net::Fd peer(::accept(listener_->fd(), nullptr, nullptr));
+  EXPECT_EQ(listener_->queued(), 1u);
+}
+
 TEST_F(ListenerTest, GivesSeatsAndTakesThemBack) {
   clients_.max = 2;
   open(options_for("127.0.0.1"));

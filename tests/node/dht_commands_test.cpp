@@ -143,7 +143,7 @@ struct WithLookups : testing::Test {
   Ring ring{4};
   const Keys keys{ring};
   TestPostbox bell;
-  Lookups lookups{ring.seats[0]->chord, bell, std::chrono::seconds(1)};
+  Lookups lookups{ring.seats[0]->chord, bell, std::chrono::seconds(1), 1 << 20};
   Conversation client{setup(ring.seats[0]->chord, lookups)};
 };
 

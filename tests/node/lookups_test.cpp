@@ -36,6 +36,7 @@ constexpr Nanoseconds microsecond = 1'000;
 constexpr Nanoseconds millisecond = 1'000'000;
 // What one exchange takes in these tests.
 constexpr Nanoseconds round_trip = 10 * microsecond;
+constexpr std::size_t value_max = 1 << 20;
 
 // The ring of the papers, m = 6.
 const std::vector<unsigned> paper{1, 8, 14, 21, 32, 38, 42, 48, 51, 56};
@@ -206,7 +207,7 @@ class World {
   explicit World(const std::vector<Member>& members, const Id& self,
                  Routing routing = Routing::fingers)
       : overlay_(dht::Space{}, members, self, routing),
-        lookups(overlay_, letters, 1000ms) {
+        lookups(overlay_, letters, 1000ms, value_max) {
     for (const Member& member : members)
       remotes_.emplace(member.address,
                        std::make_unique<Remote>(std::make_unique<Chord>(
@@ -948,6 +949,14 @@ TEST_F(WrongAnswer, ThatIsNotRespEndsTheConnection) {
   EXPECT_EQ(hops(look_up(54)).size(), 4U);
 }
 
+// Announced is enough: nothing of it is kept.
+TEST_F(WrongAnswer, ThatIsTooLargeEndsTheConnection) {
+  EXPECT_EQ(after("$" + std::to_string(value_max + (4 << 10)) + "\r\n"),
+            "-ERR lookup: 127.0.0.1:7042: protocol error: too large a "
+            "reply\r\n");
+  EXPECT_EQ(world.open(), 0U);
+}
+
 TEST_F(WrongAnswer, ToNothingEndsTheConnection) {
   remote(42).script = [](Arguments, protocol::Reply& reply) {
     reply.raw(step_to(51) + step_to(51) + step_to(51));
@@ -1009,6 +1018,15 @@ TEST_F(PaperRing, ProxyCopiesTheCommandByteByByte) {
   world.run();
   EXPECT_TRUE(world.letters.to(conversation).starts_with("$21\r\nSET at"));
   EXPECT_EQ(remote(14).requests.back(), expected);
+}
+
+TEST_F(PaperRing, ProxyTakesTheLargestValue) {
+  const std::string value(value_max, 'x');
+  remote(14).script = [&](Arguments arguments, protocol::Reply& reply) {
+    if (arguments[0] == "GET") reply.bulk(value);
+    return arguments[0] == "GET";
+  };
+  EXPECT_TRUE(proxy(10, {"GET", "x"}) == "$1048576\r\n" + value + "\r\n");
 }
 
 TEST_F(PaperRing, ManyProxiedCommandsKeepTheirOwnReplies) {
@@ -1404,7 +1422,7 @@ TEST(LookupsInThreads, HoldersInThreadsOfTheirOwnAreRung) {
   const auto members = members_of(paper);
   const Chord overlay(dht::Space{}, members, dht::id_from(8));
   Letters letters;
-  Lookups lookups(overlay, letters, 10'000ms);
+  Lookups lookups(overlay, letters, 10'000ms, value_max);
   ThreadedConverse converse(lookups, letters, members);
   std::thread driver([&] { converse.run(); });
   const std::uint64_t begun = ask_from_threads(lookups, letters, 1000);

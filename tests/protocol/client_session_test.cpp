@@ -267,6 +267,21 @@ TEST_F(ClientTest, refuses_pushes_and_oversized_replies) {
   }
 }
 
+// As soon as it is announced, and after reset() too.
+TEST_F(ClientTest, refuses_what_is_larger_than_it_was_told) {
+  ClientSession small(1000);
+  const std::string largest = "$992\r\n" + std::string(992, 'x') + "\r\n";
+  for (int i = 0; i < 2; ++i) {
+    small.request({"GET", "key"});
+    small.receive(as_bytes(largest));
+    ASSERT_NE(small.reply(), nullptr) << small.error();
+    small.request({"GET", "key"});
+    small.receive(as_bytes("$993\r\n"));
+    EXPECT_EQ(small.error(), "protocol error: too large a reply");
+    small.reset();
+  }
+}
+
 TEST_F(ClientTest, begins_anew) {
   client.request({"PING"});
   client.request({"PING"});

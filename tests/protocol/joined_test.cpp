@@ -157,9 +157,10 @@ std::string stream(Random& random) {
       "*0\r\n",
       "*-1\r\n",
       "*2\rx$1\ryazz$1\r\nb\n\r"};
+  // DROP is not among them: what it takes with it depends on the pieces.
   static const std::vector<std::string> ends = {
-      request({"QUIT"}), "*x\r\n",          "*1\r\n$-1\r\n", "*1\r\n:1\r\n",
-      "ECHO \"\n",       request({"DROP"}), "*1\r\n$4\r\nPI"};
+      request({"QUIT"}), "*x\r\n",    "*1\r\n$-1\r\n",
+      "*1\r\n:1\r\n",    "ECHO \"\n", "*1\r\n$4\r\nPI"};
   std::string text;
   for (std::size_t n = below(random, 12); n != 0; --n) {
     text += frames[below(random, frames.size())];

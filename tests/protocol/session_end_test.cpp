@@ -79,7 +79,7 @@ TEST_F(EndTest, a_pending_answer_is_awaited) {
   EXPECT_FALSE(session.wants_input());
   EXPECT_FALSE(session.output_ended());
   EXPECT_FALSE(session.finished());
-  EXPECT_EQ(session.waits_for().what, Wait::For::nothing);
+  EXPECT_EQ(session.waits_for().what, Wait::For::answer);
   session.deliver(":1\r\n");
   EXPECT_EQ(peer.hear(), ":1\r\n" + pong);
   expect_finished();
@@ -200,11 +200,22 @@ TEST_F(EndTest, a_closing_answer_may_be_pending) {
 
 TEST_F(EndTest, a_dropped_conversation_ends_at_once) {
   peer.say(ping + "DROP\r\n" + ping);
-  EXPECT_TRUE(session.finished());
-  EXPECT_FALSE(session.wants_input());
-  EXPECT_FALSE(session.output_ended());
-  EXPECT_EQ(session.waits_for().what, Wait::For::nothing);
+  expect_finished();
+  EXPECT_FALSE(session.has_output());
   EXPECT_EQ(service.answered, 2u);
+}
+
+// The kernel may be reading from it.
+TEST_F(EndTest, a_dropped_conversation_keeps_what_is_lent) {
+  peer.say(ping);
+  const auto lent = session.output();
+  peer.say(ping + "BIG 200000\r\nDROP\r\n");  // into its block, and behind it
+  EXPECT_TRUE(session.finished());
+  EXPECT_EQ(session.held(), 1u << 10);
+  EXPECT_EQ(fixture::as_text(lent), pong);
+  session.sent(lent.size());
+  expect_finished();
+  EXPECT_FALSE(session.has_output());
 }
 
 // ---- the model ends it

@@ -237,9 +237,9 @@ TEST_F(SessionTest, answers_nothing_behind_a_pending_answer) {
   EXPECT_TRUE(session.pending());
   ASSERT_EQ(service.awaited.size(), 1u);
   EXPECT_EQ(service.awaited[0].conversation, 4711u);
-  EXPECT_EQ(session.waits_for().what, Wait::For::nothing);
+  EXPECT_EQ(session.waits_for().what, Wait::For::answer);
   EXPECT_EQ(peer.ask(ping + "*1\r\n$4"), "");
-  EXPECT_EQ(session.waits_for().what, Wait::For::nothing);
+  EXPECT_EQ(session.waits_for().what, Wait::For::answer);
   session.deliver(":1\r\n");
   EXPECT_FALSE(session.pending());
   EXPECT_EQ(peer.hear(), ":1\r\n" + pong + pong);
@@ -407,6 +407,21 @@ TEST_F(SessionTest, waits_for_a_reader) {
   session.sent(1);
   EXPECT_EQ(session.waits_for().what, Wait::For::reader);
   EXPECT_NE(session.waits_for().mark, unread.mark);
+}
+
+// What is parked counts, but while there is output it is the reader who is
+// waited for.
+TEST_F(SessionTest, waits_for_an_answer_only_with_input_behind_it) {
+  peer.say(ping + later);
+  EXPECT_EQ(session.waits_for().what, Wait::For::reader);
+  peer.say(ping);
+  EXPECT_EQ(session.waits_for().what, Wait::For::reader);
+  EXPECT_EQ(peer.hear(), pong);
+  EXPECT_EQ(session.waits_for().what, Wait::For::answer);
+  EXPECT_NE(session.held(), 0u);
+  session.deliver(":1\r\n");
+  EXPECT_EQ(peer.hear(), ":1\r\n" + pong);
+  EXPECT_EQ(session.waits_for().what, Wait::For::nothing);
 }
 
 // While the output is full it is we who do not read the rest of the frame.

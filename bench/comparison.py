@@ -1,0 +1,500 @@
+"""Compares servers under a load that is the same for all.
+
+Every contestant runs in shuffled blocks, each time in a fresh process, beside
+the first one, which takes part twice: what sets it apart from itself is noise,
+and nothing below that is ranked. README.md says how to read the tables.
+
+Raw results are written as they come; --resume goes on with a run that was
+broken off. Exit code 1 if a server answers wrongly or fails.
+"""
+
+import argparse
+import contextlib
+import dataclasses
+import hashlib
+import math
+import os
+import pathlib
+import random
+import resource
+import subprocess
+import sys
+import time
+
+import children
+import contestants
+import journal
+import load_run
+import measure
+import observe
+import progress
+import readme
+import saturation
+import scenarios
+import table
+from contestants import PEERS, REDIS, Failed, Skipped
+from plan import Plan, spell_seconds
+from results import Results, fault
+
+WRONG_ARGUMENTS, SIGNALLED = 2, 128
+BOUND_US = 1_000
+TIME = "%Y-%m-%d %H:%M:%S %z"
+
+
+@dataclasses.dataclass(frozen=True)
+class Size:
+    scenarios: tuple
+    blocks: int
+    seconds: float
+    peers: tuple
+    all_variants: bool = False
+
+
+SIZES = {
+    "quick": Size(("S2",), 5, 2, ()),
+    "full": Size(("S1", "S2", "S3", "S5"), 7, 2, (REDIS,)),
+    "all": Size(
+        tuple(scenarios.SCENARIOS), 7, 2, tuple(PEERS), all_variants=True
+    ),
+}
+
+
+# ---- What is asked for -------------------------------------------------------
+
+
+def names(text):
+    return [word for word in text.split(",") if word]
+
+
+def positive(kind):
+    def parse(text):
+        value = kind(text)
+        if not 0 < value < math.inf:
+            raise ValueError
+        return value
+
+    parse.__name__ = f"{kind.__name__} above 0"
+    return parse
+
+
+def make_parser():
+    parser = argparse.ArgumentParser(
+        prog="bench/compare",
+        description=__doc__,
+        formatter_class=argparse.RawTextHelpFormatter,
+    )
+    add_what(parser)
+    add_how(parser)
+    add_files(parser)
+    return parser
+
+
+def add_what(parser):
+    what = parser.add_argument_group("what")
+    size = what.add_mutually_exclusive_group()
+    for name, text in (
+        ("quick", "S2, 5 blocks of 2 s (default)"),
+        ("full", "S1, S2, S3, S5, 7 blocks of 2 s, and Redis"),
+        ("all", "everything; HOURS in the environment allows it"),
+    ):
+        size.add_argument(
+            f"--{name}",
+            action="store_const",
+            dest="size",
+            const=name,
+            help=text,
+        )
+    what.add_argument(
+        "--models",
+        type=names,
+        metavar="LIST",
+        help="models or model-variants; the first is the reference\n"
+        "(default: every model's default variant)",
+    )
+    what.add_argument(
+        "--server",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="a program that keeps docs/contract.md, once or more",
+    )
+    what.add_argument(
+        "--peers",
+        type=names,
+        metavar="LIST",
+        help=f"of {', '.join(PEERS)}",
+    )
+    what.add_argument(
+        "--scenario",
+        type=names,
+        metavar="LIST",
+        help=f"of {', '.join(scenarios.SCENARIOS)};\nS3 is all of its sizes",
+    )
+
+
+def add_how(parser):
+    how = parser.add_argument_group("how")
+    how.add_argument("--blocks", type=positive(int), metavar="N")
+    how.add_argument(
+        "--seconds",
+        type=positive(float),
+        metavar="S",
+        help="measured time of a cell",
+    )
+    how.add_argument(
+        "--seed",
+        type=int,
+        metavar="N",
+        help="of the order (default: another each time)",
+    )
+    how.add_argument(
+        "--client",
+        metavar="NAME",
+        help="the load's client, such as epoll-level, or a load's path",
+    )
+    how.add_argument(
+        "--pin",
+        action=argparse.BooleanOptionalAction,
+        help="server and load on CPUs of their own (default)",
+    )
+    add_pace(how)
+
+
+def add_pace(how):
+    pace = how.add_mutually_exclusive_group()
+    pace.add_argument(
+        "--rate",
+        type=positive(float),
+        metavar="R",
+        help="requests per second on a schedule, instead of one by one",
+    )
+    pace.add_argument(
+        "--saturate",
+        action="store_true",
+        help="search the highest rate whose p99 is within --bound-us",
+    )
+    how.add_argument(
+        "--bound-us",
+        type=positive(float),
+        metavar="US",
+        help=f"(default: {BOUND_US})",
+    )
+
+
+def add_files(parser):
+    files = parser.add_argument_group("files")
+    files.add_argument(
+        "--results",
+        type=pathlib.Path,
+        metavar="FILE",
+        help="where raw results go (default: build/bench/compare-...)",
+    )
+    files.add_argument(
+        "--resume",
+        type=pathlib.Path,
+        metavar="FILE",
+        help="go on with the run whose results these are",
+    )
+    files.add_argument(
+        "--readme",
+        nargs=2,
+        type=pathlib.Path,
+        metavar=("README", "RESULTS"),
+        help="measure nothing; write a table of the results between\n"
+        "the file's markers",
+    )
+
+
+def variant(model):
+    """The default variant of a model, or the name itself if it has one. The
+    default is what <model>-server is a link to."""
+    known = contestants.server_names()
+    if model in known:
+        return model
+    link = contestants.BIN / f"{model}-server"
+    default = pathlib.Path(os.path.realpath(link)).name.removesuffix("-server")
+    mine = [name for name in known if name.startswith(f"{model}-")]
+    if not mine:
+        raise ValueError(f"no model {model}; there are {', '.join(known)}")
+    return default if default in mine else mine[0]
+
+
+def default_models(all_variants):
+    known = contestants.server_names()
+    if all_variants:
+        return known
+    models = dict.fromkeys(name.rpartition("-")[0] for name in known)
+    return [variant(model) for model in models]
+
+
+def make_plan(options):
+    """Raises ValueError with what is wrong with the options."""
+    size = SIZES[options.size or "quick"]
+    models = options.models or default_models(size.all_variants)
+    peers = size.peers if options.peers is None else options.peers
+    if unknown := set(peers) - PEERS.keys():
+        there = ", ".join(PEERS)
+        raise ValueError(f"no peer {unknown.pop()}; there are {there}")
+    servers = [str(pathlib.Path(path).resolve()) for path in options.server]
+    everybody = [*(variant(model) for model in models), *servers, *peers]
+    if not everybody:
+        raise ValueError(f"no server in {contestants.BIN} (make)")
+    if options.bound_us and not options.saturate:
+        raise ValueError("--bound-us is the bound of --saturate")
+    return Plan(
+        names=tuple(dict.fromkeys(everybody)),
+        scenarios=chosen_scenarios(options, size),
+        blocks=options.blocks or size.blocks,
+        seconds=options.seconds or size.seconds,
+        seed=any_seed() if options.seed is None else options.seed,
+        pinned=options.pin is not False,
+        client=options.client,
+        rate=options.rate,
+        bound_us=(options.bound_us or BOUND_US) if options.saturate else None,
+    )
+
+
+def any_seed():
+    return random.SystemRandom().randrange(10**6)
+
+
+def chosen_scenarios(options, size):
+    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    chosen = []
+    for name in scenarios.named(options.scenario or size.scenarios):
+        fits = scenarios.within(name, allowed)
+        if fits != name:
+            print(f"{name} becomes {fits}: {allowed} descriptors are allowed")
+        scheduled = options.rate is not None or options.saturate
+        if scheduled and not scenarios.find(fits).takes_rate:
+            raise ValueError(f"{name} cannot be asked on a schedule")
+        chosen.append(fits)
+    return tuple(dict.fromkeys(chosen))
+
+
+# ---- The run -----------------------------------------------------------------
+
+
+def estimated_seconds(plan, cells):
+    loads = 1 if plan.bound_us is None else saturation.LOADS
+    return len(cells) * plan.cell_seconds(loads)
+
+
+def fingerprint(path):
+    """What tells one build of a program from another."""
+    return hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()[:12]
+
+
+def versions(plan, load):
+    """{program: fingerprint} of all that take part and are there."""
+    found = {}
+    for name in plan.names:
+        with contextlib.suppress(Failed, Skipped):
+            path = (
+                contestants.redis_program()
+                if name == REDIS
+                else contestants.program_of(name)
+            )
+            found[name] = fingerprint(path)
+    for path in sorted({load, *map(str, contestants.BIN.glob("load-*-*"))}):
+        found[pathlib.Path(path).name] = fingerprint(path)
+    return found
+
+
+def commit():
+    """The sources' commit, "+" behind it if they differ from it; None outside
+    of git."""
+    def git(*words):
+        done = subprocess.run(["git", "-C", contestants.ROOT, *words],
+                              capture_output=True, text=True)  # fmt: skip
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    try:
+        found = git("rev-parse", "--short", "HEAD")
+        return found and found + ("+" if git("diff", "HEAD", "--stat") else "")
+    except OSError:
+        return None
+
+
+def describe(plan, where, programs):
+    return {
+        "plan": plan.to_json(),
+        "placement": str(where),
+        "programs": programs,
+        "commit": commit(),
+        "began": time.strftime(TIME),
+        "machine": observe.describe_machine(),
+    }
+
+
+def default_path(plan):
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    return contestants.SCRATCH / f"compare-{stamp}-{plan.seed}.jsonl"
+
+
+def open_journal(options):
+    """The plan, and the journal to be gone on with, or None. Raises ValueError,
+    Unusable, OSError."""
+    if options.resume is None:
+        return make_plan(options), None
+    others = {**vars(options), "resume": None}.values()
+    if any(value not in (None, [], False) for value in others):
+        raise ValueError("--resume takes all from its file; nothing beside it")
+    old = journal.Journal(options.resume, resume=True)
+    if old.torn:
+        print(f"{options.resume}: its last line was torn, and is dropped")
+    return Plan.from_json(old.lines[0]["plan"]), old
+
+
+def begin(journal_there, plan, where, load, path):
+    """The journal with its first line, or with one that says it goes on."""
+    programs = versions(plan, load)
+    description = describe(plan, where, programs)
+    if journal_there is None:
+        new = journal.Journal(path or default_path(plan), resume=False)
+        new.write(journal.PLAN, **description)
+        return new
+    before = journal_there.lines[0]["programs"]
+    if changed := [n for n in before if programs.get(n) != before[n]]:
+        raise journal.Unusable(
+            f"{', '.join(changed)}: not what was measured in "
+            f"{journal_there.path}; both do not go into one table"
+        )
+    journal_there.write(journal.RESUMED, **description)
+    return journal_there
+
+
+def measure_all(plan, there, where, load):
+    """Measures what is not there yet, and writes it down."""
+    lines = journal.cells(there.lines)
+    done = {journal.key(line) for line in lines}
+    dropped = {k[2:] for k, line in zip(map(journal.key, lines), lines)
+               if is_last(line)}  # fmt: skip
+    cells = [c for c in plan.cells() if c.key not in done]
+    shown = progress.Progress(
+        sys.stdout, len(cells), estimated_seconds(plan, cells[:1])
+    )
+    for cell in cells:
+        if cell.key[2:] in dropped:
+            shown.leave_out()
+            continue
+        shown.begin(cell)
+        fields = measured(cell, plan, where, load)
+        there.write(
+            journal.CELL,
+            **identity(cell),
+            ended=time.strftime(TIME),
+            load_average=os.getloadavg()[0],
+            **fields,
+        )
+        shown.end(cell, progress.describe_result(fields))
+        if is_last(fields):
+            dropped.add(cell.key[2:])
+    shown.clear()
+
+
+def is_last(fields):
+    """Whether a contestant is not tried again in a scenario."""
+    return "skipped" in fields or fault(fields) is not None
+
+
+def identity(cell):
+    return {
+        "block": cell.block,
+        "visit": cell.visit,
+        "scenario": cell.scenario,
+        "contestant": cell.contestant.label,
+    }
+
+
+def measured(cell, plan, where, load):
+    try:
+        return measure.measure(cell, plan, where, load)
+    except Skipped as reason:
+        return {"skipped": str(reason)}
+    except (Failed, OSError, subprocess.SubprocessError) as error:
+        return {"failed": str(error)}
+
+
+def report(there):
+    """Prints the tables; whether every server did what it should."""
+    results = Results(there.lines)
+    lines = table.render(results)
+    if any(lines):
+        print("\n".join(["", *table.legend(results), *lines]))
+    print(f"\nraw results: {there.path}")
+    faults = results.faults()
+    for (scenario, label), (word, why) in faults.items():
+        print(f"{word} {label} in {scenario}: {why}")
+    return not faults
+
+
+def run(plan, there, where, load):
+    """Measures, whatever comes; the exit code."""
+    code = 0
+    with children.supervised():
+        try:
+            measure_all(plan, there, where, load)
+        except children.Interrupted as interruption:
+            code = SIGNALLED + interruption.number
+            print(
+                f"\n{interruption}: what follows is made of what there is; go "
+                f"on with\nbench/compare --resume {there.path}"
+            )
+        there.close()
+        right = report(there)
+    return code or (0 if right else 1)
+
+
+def enough_hours(seconds):
+    """Whether HOURS in the environment says that there is so much time."""
+    hours = seconds / 3600
+    given = os.environ.get("HOURS", "")
+    try:
+        if float(given) >= hours:
+            return True
+    except ValueError:
+        pass
+    print(
+        f"That takes {hours:.1f} hours; HOURS={math.ceil(hours)} in the "
+        "environment allows it"
+    )
+    return False
+
+
+def allow_descriptors():
+    """As many as may be, for us and for those we start."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def compare(options):
+    plan, there = open_journal(options)
+    load = load_run.program(plan.client)
+    where = measure.placement(plan.pinned)
+    cells = plan.cells()
+    seconds = estimated_seconds(plan, cells)
+    print(
+        f"{plan.blocks} blocks, {len(plan.contestants)} contestants, "
+        f"{len(plan.scenarios)} scenarios: {len(cells)} cells, about "
+        f"{spell_seconds(seconds)}; seed {plan.seed}; {where}",
+        flush=True,
+    )
+    if options.size == "all" and not enough_hours(seconds):
+        return WRONG_ARGUMENTS
+    there = begin(there, plan, where, load, options.results)
+    allow_descriptors()
+    if where.load_cpus:
+        os.sched_setaffinity(0, where.load_cpus)
+    return run(plan, there, where, load)
+
+
+def main(arguments):
+    options = make_parser().parse_args(arguments)
+    try:
+        if options.readme:
+            return readme.rewrite(*options.readme)
+        return compare(options)
+    except (ValueError, OSError, Failed, journal.Unusable) as error:
+        print(f"bench/compare: {error}", file=sys.stderr)
+        return WRONG_ARGUMENTS

@@ -1,0 +1,404 @@
+#include "bench/load/generator.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "net/clock.hpp"
+
+namespace load {
+namespace {
+
+using protocol::never;
+
+/// So many connects at once: what comes faster overflows queues, and a SYN that
+/// is dropped is repeated after a second.
+constexpr std::uint32_t connecting_max = 128;
+constexpr Nanoseconds tick_length = 10'000'000;
+constexpr Nanoseconds window_length = 100'000'000;
+constexpr std::size_t windows_alike = 5;
+constexpr double alike = 0.05;
+
+}  // namespace
+
+Generator::Connection::Connection(std::uint32_t number, Role what,
+                                  Random random)
+    : role(what), speaker(number, random) {}
+
+Generator::Generator(const Plan& plan, const Workload& workload,
+                     protocol::Postbox& bell, std::function<Usage()> usage,
+                     std::function<void(Phase)> entered)
+    : plan_(plan),
+      workload_(workload),
+      bell_(bell),
+      seeds_(plan.seed),
+      usage_(std::move(usage)),
+      entered_(std::move(entered)),
+      created_(net::now()) {
+  add(Role::active, plan_.connections);
+  add(Role::flooder, plan_.flooder ? 1 : 0);
+  add(Role::idle, plan_.idle);
+}
+
+void Generator::add(Role role, std::uint32_t count) {
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const auto number = static_cast<std::uint32_t>(connections_.size());
+    connections_.push_back(
+        std::make_unique<Connection>(number, role, Random(seeds_.next())));
+    connections_.back()->address = plan_.address;
+    to_connect_.push_back(connections_.back().get());
+  }
+}
+
+// ---- Connections ------------------------------------------------------------
+
+protocol::Peer* Generator::next() {
+  const std::scoped_lock lock(mutex_);
+  if (to_connect_.empty() || connecting_ == connecting_max) return nullptr;
+  ++connecting_;
+  Connection* const c = to_connect_.front();
+  to_connect_.pop_front();
+  return c;
+}
+
+void Generator::connected(protocol::Peer& peer) {
+  Connection& c = of(peer);
+  c.answered = 0;
+  c.answered_at = 0;
+  bool all = false;
+  {
+    const std::scoped_lock lock(mutex_);
+    --connecting_;
+    ++standing_;
+    c.standing = true;
+    all = standing_ + lost_ == connections_.size();
+  }
+  // The thread that asks due() has to look: there may be more to connect to.
+  if (all || phase() == Phase::connecting) bell_.ring();
+}
+
+void Generator::closed(protocol::Peer& peer, std::string_view why) {
+  Connection& c = of(peer);
+  // The model ends what stands: outcome() looks at what is still owed.
+  if (over()) return;
+  const bool left = why.empty() && c.owed.empty();
+  c.session.reset();
+  {
+    const std::scoped_lock lock(mutex_);
+    (std::exchange(c.standing, false) ? standing_ : connecting_) -= 1;
+    if (left && plan_.churn != 0) {
+      to_connect_.push_back(&c);
+    } else if (phase() < Phase::awaiting || !left) {
+      lose(c, why);
+    }
+  }
+  if (c.role == Role::active) owed_ -= c.owed.size();
+  c.owed.clear();
+  bell_.ring();
+}
+
+void Generator::lose(const Connection& c, std::string_view why) {
+  ++lost_;
+  if (c.role == Role::active) ++active_lost_;
+  outcome_.errors += std::max<std::size_t>(c.owed.size(), 1);
+  if (!outcome_.first_error.empty()) return;
+  outcome_.first_error =
+      "connection " + std::to_string(c.speaker.connection) + ": ";
+  outcome_.first_error +=
+      why.empty() ? "the server closed the connection" : why;
+}
+
+void Generator::stop(const std::string& why) {
+  {
+    const std::scoped_lock lock(mutex_);
+    if (outcome_.first_error.empty()) outcome_.first_error = why;
+    ++outcome_.errors;
+    if (ended_ == 0) ended_ = net::now();
+  }
+  phase_.store(Phase::over, std::memory_order_release);
+  bell_.ring();
+}
+
+// ---- What is said -----------------------------------------------------------
+
+Generator::Connection& Generator::of(protocol::Peer& peer) {
+  return static_cast<Connection&>(peer);
+}
+
+bool Generator::running() const {
+  const Phase now = phase();
+  return now == Phase::warming || now == Phase::measuring;
+}
+
+std::uint32_t Generator::depth_of(const Connection& c) const {
+  return c.role == Role::flooder ? plan_.flooder : plan_.depth;
+}
+
+void Generator::ask(Connection& c, Nanoseconds intended, Nanoseconds now) {
+  Asked asked = workload_.ask(c.session, c.speaker);
+  asked.intended_ns = intended;
+  asked.sent_ns = now;
+  c.owed.push_back(asked);
+  if (c.role == Role::active) owed_.fetch_add(1, std::memory_order_relaxed);
+}
+
+void Generator::say(protocol::Peer& peer, Nanoseconds now) {
+  Connection& c = of(peer);
+  if (c.role == Role::idle) {
+    if (c.speaker.sequence == 0) ask(c, now, now);
+    return;
+  }
+  if (!plan_.is_open() || c.role == Role::flooder) return fill(c, now);
+  {
+    const std::scoped_lock lock(mutex_);
+    c.saying.swap(c.due);
+  }
+  for (const Nanoseconds intended : c.saying) ask(c, intended, now);
+  c.saying.clear();
+}
+
+void Generator::fill(Connection& c, Nanoseconds now) {
+  const bool leaves = plan_.churn != 0 && c.role == Role::active;
+  while (running() && c.owed.size() < depth_of(c)) {
+    if (leaves && c.answered + c.owed.size() >= plan_.churn) return;
+    ask(c, now, now);
+  }
+}
+
+void Generator::hand_over(protocol::Peer& peer, Nanoseconds now) {
+  Connection& c = of(peer);
+  c.heard.clear();
+  while (const protocol::Value* reply = c.session.reply()) {
+    const Asked asked = c.owed.front();
+    c.owed.pop_front();
+    ++c.answered;
+    const std::string why = workload_.check(*reply, asked, c.speaker);
+    if (!why.empty()) return stop(describe(c, asked) + why);
+    c.heard.push_back(asked);
+  }
+  if (c.heard.empty()) return;
+  count(c, now);
+  if (c.role != Role::idle && (!plan_.is_open() || c.role == Role::flooder))
+    fill(c, now);
+  // A session that has ended is closed by the model, and handed out anew.
+  if (plan_.churn != 0 && c.role == Role::active && c.owed.empty() &&
+      c.answered >= plan_.churn)
+    c.session.end_of_input();
+}
+
+std::string Generator::describe(const Connection& c, const Asked& asked) const {
+  return "connection " + std::to_string(c.speaker.connection) + ", request " +
+         std::to_string(asked.sequence) + ": ";
+}
+
+// ---- What is counted --------------------------------------------------------
+
+bool Generator::is_measured(Nanoseconds intended) const {
+  return intended >= begin_.load(std::memory_order_relaxed) &&
+         intended < end_.load(std::memory_order_relaxed);
+}
+
+void Generator::count(Connection& c, Nanoseconds now) {
+  if (c.role == Role::idle) return;
+  const std::scoped_lock lock(mutex_);
+  if (c.role == Role::flooder) {
+    for (const Asked& asked : c.heard)
+      outcome_.flooded += is_measured(asked.intended_ns);
+    return;
+  }
+  owed_.fetch_sub(c.heard.size(), std::memory_order_relaxed);
+  answered_.fetch_add(c.heard.size(), std::memory_order_relaxed);
+  for (const Asked& asked : c.heard) {
+    outcome_.requests += is_measured(asked.intended_ns);
+    record(c, asked, now);
+  }
+}
+
+// A naive load asks when it has been answered: of all that an open one sends to
+// a server that stands still, it has one request on each connection.
+void Generator::record(Connection& c, const Asked& asked, Nanoseconds ended) {
+  const Nanoseconds before = std::exchange(c.answered_at, ended);
+  if (!is_measured(asked.intended_ns)) return;
+  outcome_.latency.record(ended - asked.intended_ns);
+  if (!plan_.is_open()) return outcome_.naive.record(ended - asked.sent_ns);
+  outcome_.naive.record(ended - std::max(asked.sent_ns, before));
+  outcome_.lag.record(asked.sent_ns - asked.intended_ns);
+}
+
+const Outcome& Generator::outcome() {
+  const std::scoped_lock lock(mutex_);
+  // stop() came while it measured.
+  if (outcome_.measuring == 0 && begin_ != never)
+    outcome_.measuring = ended_ - begin_;
+  for (const auto& c : connections_) {
+    if (c->role != Role::active) continue;
+    for (const Nanoseconds intended : c->due)
+      c->owed.push_back({.intended_ns = intended, .sent_ns = ended_});
+    for (const Asked& asked : c->owed) {
+      outcome_.unanswered += is_measured(asked.intended_ns);
+      record(*c, asked, ended_);
+    }
+    c->owed.clear();
+    c->due.clear();
+  }
+  return outcome_;
+}
+
+// ---- What is due ------------------------------------------------------------
+
+protocol::Peer* Generator::due(Nanoseconds now) {
+  if (called_.empty()) {
+    move_on(now);
+    look_at_clock(now);
+    call_due(now);
+  }
+  if (called_.empty()) return nullptr;
+  Connection* const c = called_.back();
+  called_.pop_back();
+  c->called = false;
+  return c;
+}
+
+Nanoseconds Generator::next_due() {
+  if (!called_.empty()) return 0;
+  const Nanoseconds event = events_.empty() ? never : events_.top().at;
+  return std::min({event, tick_, phase_end_});
+}
+
+void Generator::call(Connection& c) {
+  if (std::exchange(c.called, true)) return;
+  called_.push_back(&c);
+}
+
+// Requests of before the end are sent, even if their time is found to have come
+// only after it.
+void Generator::call_due(Nanoseconds now) {
+  const Nanoseconds end = end_.load(std::memory_order_relaxed);
+  while (!events_.empty() && events_.top().at <= now &&
+         events_.top().at < end) {
+    const auto [at, number] = events_.top();
+    events_.pop();
+    Connection& c = *connections_[number];
+    {
+      const std::scoped_lock lock(mutex_);
+      c.due.push_back(at);
+    }
+    call(c);
+    schedules_[number].advance();
+    events_.push({schedules_[number].next_ns(), number});
+  }
+  if (!events_.empty() && events_.top().at >= end) events_ = {};
+}
+
+// Every tick that was missed counts, each as late as it is by now: what held up
+// the generator for long weighs as much as it took.
+void Generator::look_at_clock(Nanoseconds now) {
+  if (plan_.is_open() || tick_ > now) return;
+  const std::scoped_lock lock(mutex_);
+  for (; tick_ <= now; tick_ += tick_length)
+    if (phase() == Phase::measuring) outcome_.lag.record(now - tick_);
+}
+
+// ---- Phases -----------------------------------------------------------------
+
+void Generator::move_on(Nanoseconds now) {
+  switch (phase()) {
+    case Phase::connecting:
+      if (is_connected()) warm(now);
+      break;
+    case Phase::warming:
+      if (now >= phase_end_) look_at_window(now);
+      break;
+    case Phase::measuring:
+      if (now >= phase_end_ || is_lost()) await(now);
+      break;
+    case Phase::awaiting:
+      if (now >= phase_end_ || owed_ == 0 || is_lost()) finish(now);
+      break;
+    case Phase::over:
+      break;
+  }
+}
+
+bool Generator::is_connected() {
+  const std::scoped_lock lock(mutex_);
+  return standing_ + lost_ == connections_.size();
+}
+
+bool Generator::is_lost() {
+  const std::scoped_lock lock(mutex_);
+  return active_lost_ == plan_.connections;
+}
+
+void Generator::enter(Phase phase, Nanoseconds now, Nanoseconds end) {
+  entered_at_ = now;
+  phase_end_ = end;
+  // stop() may have come before: then it is over and stays so.
+  Phase before = this->phase();
+  while (before != Phase::over &&
+         !phase_.compare_exchange_weak(before, phase)) {
+  }
+  entered_(phase);
+}
+
+void Generator::warm(Nanoseconds now) {
+  outcome_.connecting = now - created_;
+  if (is_lost()) return finish(now);
+  enter(Phase::warming, now, now + std::min(window_length, plan_.warmup_max));
+  for (const auto& c : connections_) {
+    if (c->role == Role::idle) continue;
+    if (!plan_.is_open() || c->role == Role::flooder) {
+      call(*c);
+      continue;
+    }
+    schedules_.emplace_back(plan_.arrivals, plan_.rate / plan_.connections, now,
+                            Random(seeds_.next()));
+    events_.push({schedules_.back().next_ns(), c->speaker.connection});
+  }
+  if (!plan_.is_open()) tick_ = now + tick_length;
+  if (plan_.warmup_max == 0) measure(now);
+}
+
+// Steady: so many windows in a row are alike.
+void Generator::look_at_window(Nanoseconds now) {
+  const std::uint64_t before = std::exchange(counted_, answered());
+  windows_.push_back(counted_ - before);
+  phase_end_ =
+      std::min(phase_end_ + window_length, entered_at_ + plan_.warmup_max);
+  if (windows_.size() > windows_alike) windows_.erase(windows_.begin());
+  const auto [least, most] = std::ranges::minmax(windows_);
+  const bool steady =
+      windows_.size() == windows_alike && least > 0 &&
+      static_cast<double>(most - least) <= alike * static_cast<double>(most);
+  if (steady || now - entered_at_ >= plan_.warmup_max) measure(now);
+}
+
+void Generator::measure(Nanoseconds now) {
+  outcome_.warming = now - entered_at_;
+  before_ = usage_();
+  begin_ = now;
+  end_ = now + plan_.duration;
+  enter(Phase::measuring, now, end_);
+}
+
+void Generator::await(Nanoseconds now) {
+  const Usage after = usage_();
+  end_ = std::min(now, end_.load());
+  {
+    const std::scoped_lock lock(mutex_);
+    outcome_.measuring = end_ - begin_;
+    outcome_.cpu = after.cpu - before_.cpu;
+    outcome_.delayed = after.delayed - before_.delayed;
+  }
+  enter(Phase::awaiting, now, now + plan_.patience);
+}
+
+void Generator::finish(Nanoseconds now) {
+  {
+    const std::scoped_lock lock(mutex_);
+    if (ended_ == 0) ended_ = now;
+  }
+  // The model asks over() before its next wait only if that wait is short.
+  enter(Phase::over, now, now);
+}
+
+}  // namespace load

@@ -1,0 +1,248 @@
+// # The load
+//
+// A model's client asks a server, in a thread of its own; the main thread waits
+// for the end and for signals, and shows how far it is.
+
+#include <pthread.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <exception>
+#include <fstream>
+#include <future>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "bench/load/generator.hpp"
+#include "bench/load/options.hpp"
+#include "bench/load/report.hpp"
+#include "bench/load/slow_readers.hpp"
+#include "net/address.hpp"
+#include "net/clock.hpp"
+#include "net/error.hpp"
+#include "net/mailbox.hpp"
+#include "program/surroundings.hpp"
+
+namespace {
+
+using load::Generator;
+using load::Nanoseconds;
+using load::Options;
+using load::Phase;
+
+constexpr int failed_code = 1;
+constexpr int skipped_code = 77;       // the model cannot run here
+constexpr int interrupted_code = 130;  // as shells report SIGINT
+
+Nanoseconds to_ns(const timeval& time) {
+  return time.tv_sec * 1'000'000'000 + time.tv_usec * 1'000;
+}
+
+/// schedstat's second number: for how long this thread could run and did not
+/// (Documentation/scheduler/sched-stats.rst). 0 where the kernel does not say.
+Nanoseconds delayed() {
+  std::ifstream file("/proc/thread-self/schedstat");
+  Nanoseconds ran = 0, waited = 0;
+  file >> ran >> waited;
+  return waited;
+}
+
+load::Usage usage() {
+  rusage used{};
+  ::getrusage(RUSAGE_SELF, &used);
+  return {to_ns(used.ru_utime) + to_ns(used.ru_stime), delayed()};
+}
+
+/// A line of its own where there is no terminal: who looks at the server's
+/// counters knows when.
+void announce(Phase phase) {
+  if (phase == Phase::measuring) std::fputs("measuring\n", stderr);
+  if (phase == Phase::awaiting) std::fputs("measured\n", stderr);
+  std::fflush(stderr);
+}
+
+const char* name_of(Phase phase) {
+  switch (phase) {
+    case Phase::connecting:
+      return "connecting";
+    case Phase::warming:
+      return "warming up";
+    case Phase::measuring:
+      return "measuring";
+    default:
+      return "waiting for the last answers";
+  }
+}
+
+/// The main thread's signals: blocked before any thread is made, then taken by
+/// wait().
+class Signals {
+ public:
+  Signals() {
+    sigset_t blocked;
+    ::sigfillset(&blocked);
+    ::sigdelset(&blocked, SIGTSTP);
+    ::pthread_sigmask(SIG_BLOCK, &blocked, nullptr);
+    ::sigemptyset(&ends_);
+    for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGQUIT})
+      ::sigaddset(&ends_, signal);
+  }
+  /// Sleeps at most so long; true: the program is to end.
+  bool wait(Nanoseconds time) const {
+    const timespec limit = net::to_timespec(time);
+    return ::sigtimedwait(&ends_, nullptr, &limit) > 0;
+  }
+
+ private:
+  sigset_t ends_;
+};
+
+/// A text as a file; "-": the standard output; "": nowhere.
+void write(const std::string& name, const std::string& text) {
+  if (name.empty()) return;
+  if (name == "-") {
+    std::printf("%s\n", text.c_str());
+    if (std::fflush(stdout) != 0) net::fail(errno, "write");
+    return;
+  }
+  std::ofstream file(name);
+  file << text << '\n' << std::flush;
+  if (!file) throw std::runtime_error(name + ": cannot be written");
+}
+
+void write(const std::string& name, const load::Histogram& histogram) {
+  if (name.empty()) return;
+  std::ofstream file(name);
+  load::write_hgrm(file, histogram);
+  file.flush();
+  if (!file) throw std::runtime_error(name + ": cannot be written");
+}
+
+class Run {
+ public:
+  explicit Run(const Options& options)
+      : options_(options),
+        workload_(options.commands, options.keys),
+        shows_(!options.quiet && ::isatty(STDERR_FILENO)),
+        generator_(options.plan, workload_, bell_, usage, [this](Phase phase) {
+          if (!shows_) announce(phase);
+        }) {}
+
+  int run(const Signals& signals) {
+    if (options_.slow) slow_.emplace(options_.plan.address, options_.slow);
+    auto ended = std::async(std::launch::async, [this] { converse(); });
+    const bool interrupted = watch(signals, ended);
+    bell_.stop();
+    ended.get();
+    if (slow_ && !slow_->fault().empty()) generator_.stop(slow_->fault());
+    return report(interrupted);
+  }
+
+ private:
+  void converse() {
+    try {
+      model::converse(generator_, bell_, options_.net);
+      if (!generator_.over()) generator_.stop("the conversation has ended");
+    } catch (const std::exception& error) {
+      generator_.stop(error.what());
+    }
+  }
+
+  bool watch(const Signals& signals, std::future<void>& ended) {
+    constexpr Nanoseconds pause = 100'000'000;
+    std::uint64_t before = 0;
+    while (ended.wait_for(std::chrono::seconds(0)) !=
+           std::future_status::ready) {
+      if (signals.wait(generator_.over() ? pause / 100 : pause)) {
+        generator_.stop("interrupted");
+        return true;
+      }
+      const std::uint64_t now = generator_.answered();
+      if (shows_)
+        std::fprintf(stderr, "\r\033[K%s, %llu answers, %llu/s",
+                     name_of(generator_.phase()),
+                     static_cast<unsigned long long>(now),
+                     static_cast<unsigned long long>((now - before) * 10));
+      before = now;
+    }
+    return false;
+  }
+
+  int report(bool interrupted) {
+    if (shows_) std::fputs("\r\033[K", stderr);
+    const load::Outcome& outcome = generator_.outcome();
+    const std::string fault = load::find_fault(options_.plan, outcome);
+    const load::Setting setting{
+        std::string(model::client.name) + "-" + model::client.variant,
+        options_.commands};
+    std::fprintf(stderr, "%s\n",
+                 load::to_line(options_.plan, outcome, fault).c_str());
+    write(options_.json, load::to_json(options_.plan, setting, outcome, fault));
+    write(options_.hgrm, outcome.latency);
+    if (interrupted) return interrupted_code;
+    return fault.empty() && outcome.errors == 0 ? 0 : failed_code;
+  }
+
+  const Options& options_;
+  const load::Workload workload_;
+  const bool shows_;
+  net::Mailbox bell_;
+  Generator generator_;
+  std::optional<load::SlowReaders> slow_;
+};
+
+/// As many descriptors as the system gives: each connection takes one.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+load::Histogram read_histogram(const std::string& name) {
+  std::ifstream file(name);
+  if (!file) throw std::runtime_error(name + ": " + net::describe(errno));
+  try {
+    return load::read_hgrm(file);
+  } catch (const std::runtime_error& error) {
+    throw std::runtime_error(name + ": " + error.what());
+  }
+}
+
+int merge(const Options& options) {
+  load::Histogram all;
+  for (const std::string& name : options.merge) all.add(read_histogram(name));
+  write(options.json.empty() ? "-" : options.json, load::to_json(all));
+  write(options.hgrm, all);
+  return 0;
+}
+
+int run(Options options) {
+  if (!options.merge.empty()) return merge(options);
+  const std::string why = model::client.probe(options.net);
+  if (!why.empty()) {
+    std::fprintf(stderr, "%s\n", why.c_str());
+    return skipped_code;
+  }
+  if (options.probe) return 0;
+  options.plan.address = net::to_text(net::resolve(options.plan.address));
+  raise_descriptor_limit();
+  const Signals signals;
+  return Run(options).run(signals);
+}
+
+}  // namespace
+
+int main(int count, char** words) {
+  try {
+    auto options = load::parse({words + 1, words + count}, model::client);
+    if (!options) return program::print(options.error());
+    return run(*std::move(options));
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    return failed_code;
+  }
+}

@@ -1,0 +1,186 @@
+#include "bench/load/report.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <utility>
+
+namespace load {
+namespace {
+
+constexpr std::array<std::pair<const char*, double>, 4> percentiles{
+    {{"p50", 50}, {"p90", 90}, {"p99", 99}, {"p99.9", 99.9}}};
+
+template <class... Numbers>
+std::string format(const char* pattern, Numbers... numbers) {
+  std::array<char, 256> text;
+  std::snprintf(text.data(), text.size(), pattern, numbers...);
+  return text.data();
+}
+
+std::string microseconds(std::int64_t ns) {
+  return format("%.3f", static_cast<double>(ns) / 1e3);
+}
+
+std::string seconds(std::int64_t ns) {
+  return format("%.3f", static_cast<double>(ns) / 1e9);
+}
+
+/// A percentile with less than ten samples beyond it says little of the next
+/// run: it is left out.
+std::string percentile(const Histogram& histogram, double percentile) {
+  const auto value = histogram.reported(percentile);
+  return value ? microseconds(std::min(*value, histogram.max())) : "null";
+}
+
+std::string figures(const Histogram& histogram) {
+  std::string text = "{";
+  for (const auto& [name, value] : percentiles)
+    text +=
+        '"' + std::string(name) + "\":" + percentile(histogram, value) + ',';
+  const bool empty = histogram.count() == 0;
+  return text + "\"max\":" + (empty ? "null" : microseconds(histogram.max())) +
+         '}';
+}
+
+std::string quoted(std::string_view text) {
+  std::string result = "\"";
+  for (const char letter : text) {
+    const auto byte = static_cast<unsigned char>(letter);
+    if (byte < ' ' || byte > '~') {
+      result += format("\\u%04x", byte);
+    } else {
+      if (letter == '"' || letter == '\\') result += '\\';
+      result += letter;
+    }
+  }
+  return result + '"';
+}
+
+/// The plan's part of the object.
+std::string describe(const Plan& plan, const Setting& setting) {
+  std::string commands;
+  for (const std::string& command : setting.commands)
+    commands += (commands.empty() ? "" : ",") + quoted(command);
+  std::string text = ",\"target\":" + quoted(plan.address);
+  if (plan.is_open()) {
+    const bool poisson = plan.arrivals == Arrivals::poisson;
+    text += ",\"mode\":\"open\",\"arrivals\":";
+    text += poisson ? "\"poisson\"" : "\"fixed\"";
+    text += format(",\"offered\":%.3f", plan.rate);
+  } else {
+    text += ",\"mode\":\"closed\",\"arrivals\":null,\"offered\":null";
+  }
+  text +=
+      format(",\"connections\":%u,\"depth\":%u", plan.connections, plan.depth);
+  return text + ",\"command\":[" + commands +
+         "],\"seed\":" + std::to_string(plan.seed);
+}
+
+double per_second(const Outcome& outcome) {
+  if (outcome.measuring <= 0) return 0;
+  return static_cast<double>(outcome.requests) * 1e9 /
+         static_cast<double>(outcome.measuring);
+}
+
+double cpu_per_request(const Outcome& outcome) {
+  if (outcome.requests == 0) return 0;
+  return static_cast<double>(outcome.cpu) / 1e3 /
+         static_cast<double>(outcome.requests);
+}
+
+double share(Nanoseconds part, Nanoseconds whole) {
+  return static_cast<double>(part) / static_cast<double>(whole);
+}
+
+/// An open load has a schedule to keep. 100 us are what a timer and the way
+/// back to a CPU may take; where the server is slower, a tenth of its p99.
+std::string find_lag(const Plan& plan, const Outcome& outcome) {
+  const Nanoseconds lag = outcome.lag.value_at(99);
+  if (plan.is_open()) {
+    const Nanoseconds allowed =
+        std::max<Nanoseconds>(100'000, outcome.latency.value_at(99) / 10);
+    if (lag > allowed)
+      return "1 % of the requests went more than " + microseconds(lag) +
+             " us after their time; allowed are " + microseconds(allowed);
+    return "";
+  }
+  // Between two looks at the clock a closed load answers to all whom the last
+  // wait named: some milliseconds.
+  constexpr Nanoseconds held_up = 8'000'000;
+  if (lag > held_up)
+    return "the generator was held up: 1 % of its time it was more than " +
+           microseconds(lag) + " us late";
+  return "";
+}
+
+}  // namespace
+
+std::string find_fault(const Plan& plan, const Outcome& outcome) {
+  if (!outcome.first_error.empty()) return outcome.first_error;
+  if (outcome.requests == 0 || outcome.measuring <= 0)
+    return "nothing was answered";
+  if (std::string lag = find_lag(plan, outcome); !lag.empty()) return lag;
+  const double delayed = share(outcome.delayed, outcome.measuring);
+  if (delayed > 0.05)
+    return format("the generator waited for its CPU for %.0f %% of the time",
+                  100 * delayed);
+  // An open load spends the time until the next request awake.
+  const double busy = share(outcome.cpu, outcome.measuring);
+  if (!plan.is_open() && busy > 0.97)
+    return format("the generator took %.0f %% of a CPU: it may be what limits",
+                  100 * busy);
+  if (!outcome.latency.reported(99))
+    return format("too few samples for p99: %.0f of 1000",
+                  static_cast<double>(outcome.latency.count()));
+  return "";
+}
+
+std::string to_json(const Plan& plan, const Setting& setting,
+                    const Outcome& outcome, const std::string& fault) {
+  std::string text = "{\"verdict\":";
+  text += fault.empty() ? "\"VALID\"" : "\"INVALID\"";
+  text += ",\"reason\":" + quoted(fault);
+  text += ",\"client\":" + quoted(setting.client);
+  text += describe(plan, setting);
+  text += ",\"connect_s\":" + seconds(outcome.connecting);
+  text += ",\"warmup_s\":" + seconds(outcome.warming);
+  text += ",\"duration_s\":" + seconds(outcome.measuring);
+  text += ",\"requests\":" + std::to_string(outcome.requests);
+  text += ",\"errors\":" + std::to_string(outcome.errors);
+  text += ",\"unanswered\":" + std::to_string(outcome.unanswered);
+  text += ",\"flooder_requests\":" + std::to_string(outcome.flooded);
+  text += format(",\"rate\":%.3f", per_second(outcome));
+  text += ",\"latency_us\":" + figures(outcome.latency);
+  text += ",\"naive_us\":" + figures(outcome.naive);
+  text += ",\"send_lag_us\":" + figures(outcome.lag);
+  text += ",\"first_error\":" + quoted(outcome.first_error);
+  text += format(",\"cpu_us_per_request\":%.4f}", cpu_per_request(outcome));
+  return text;
+}
+
+std::string to_json(const Histogram& latency) {
+  return "{\"requests\":" + std::to_string(latency.count()) +
+         ",\"latency_us\":" + figures(latency) + '}';
+}
+
+std::string to_line(const Plan& plan, const Outcome& outcome,
+                    const std::string& fault) {
+  std::string text = fault.empty() ? "VALID: " : "INVALID (" + fault + "): ";
+  text += std::to_string(outcome.requests) + " requests in " +
+          seconds(outcome.measuring) + " s";
+  if (plan.is_open()) text += format(", offered %.0f/s", plan.rate);
+  text += format(", %.0f/s", per_second(outcome));
+  for (const auto& [name, value] : percentiles) {
+    text += std::string(", ") + name + ' ' + percentile(outcome.latency, value);
+    if (plan.is_open())
+      text += " (naive " + percentile(outcome.naive, value) + ')';
+  }
+  text += ", max " + microseconds(outcome.latency.max()) + " us";
+  if (outcome.unanswered)
+    text += ", unanswered " + std::to_string(outcome.unanswered);
+  if (outcome.errors) text += ", errors " + std::to_string(outcome.errors);
+  return text + format("; %.2f us of CPU each", cpu_per_request(outcome));
+}
+
+}  // namespace load

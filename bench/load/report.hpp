@@ -1,0 +1,33 @@
+#pragma once
+// What a load came to: a verdict on itself, an object for programs, a line for
+// people.
+
+#include <string>
+#include <vector>
+
+#include "bench/load/generator.hpp"
+
+namespace load {
+
+/// Why the numbers are not to be believed, "" if they are: the generator was
+/// held up, or there are too few of them.
+std::string find_fault(const Plan& plan, const Outcome& outcome);
+
+/// What only the program knows.
+struct Setting {
+  std::string client;  // "epoll-level"
+  std::vector<std::string> commands;
+};
+
+/// One JSON object, without a line break.
+std::string to_json(const Plan& plan, const Setting& setting,
+                    const Outcome& outcome, const std::string& fault);
+
+/// The same of a merged histogram: {"requests":n,"latency_us":{...}}.
+std::string to_json(const Histogram& latency);
+
+/// "VALID: 123456 requests in 5.0 s, 24691/s, p50 38.1 us, ..."
+std::string to_line(const Plan& plan, const Outcome& outcome,
+                    const std::string& fault);
+
+}  // namespace load

@@ -1,0 +1,225 @@
+"""One cell: a fresh server, a load, and what both came to."""
+
+import dataclasses
+import os
+import time
+
+import contestants
+import load_run
+import observe
+import saturation
+import scenarios
+import served as servers
+from contestants import Failed
+
+
+LATER = 0.6  # of the measured time
+
+
+@dataclasses.dataclass(frozen=True)
+class Placement:
+    """Where server and load run; None for wherever the kernel likes."""
+
+    server_cpu: int | None = None
+    load_cpus: frozenset | None = None
+
+    def __str__(self):
+        if self.server_cpu is None:
+            return "server and load on any CPU"
+        cpus = ", ".join(str(cpu) for cpu in sorted(self.load_cpus))
+        return f"server on CPU {self.server_cpu}, load on {cpus}"
+
+
+def placement(pinned):
+    """The server has a CPU of its own where there are two: the first. Its
+    hyperthread is left idle if there are others for the load."""
+    allowed = os.sched_getaffinity(0)
+    if not pinned or len(allowed) < 2:
+        return Placement()
+    server_cpu = min(allowed)
+    others = allowed - {server_cpu}
+    return Placement(
+        server_cpu, frozenset(others - observe.siblings(server_cpu) or others)
+    )
+
+
+class Watcher:
+    """Looks at server and machine when the load begins to measure, some time
+    later, and when it has measured so many seconds."""
+
+    def __init__(self, served, seconds, with_memory=False, asks=True):
+        self._served = served
+        self._seconds = seconds
+        self._asks = asks
+        # A process of thousands of threads stands still while its memory is
+        # counted: only where it is asked for.
+        self._with_memory = with_memory
+        self._memory_seen = [self._memory()]
+        self._threads = self._peak_bytes = 0
+        self.before = self.later = self.after = None
+
+    def __call__(self, said):
+        if said == load_run.LINE_MEASURING:
+            self.begin()
+        elif said == load_run.LINE_MEASURED:
+            self.end()
+        else:
+            self._look_in_between()
+
+    def begin(self):
+        info = self._info()
+        processes = observe.Processes(self._served.pid)
+        self.before = clocks(processes) | switches(processes)
+        self.before["info"] = info
+        self._look(processes)
+        self._memory_seen.append(self._memory())
+
+    def end(self):
+        processes = observe.Processes(self._served.pid)
+        self.after = clocks(processes) | switches(processes)
+        self._look(processes)
+        self.after["info"] = self._info()
+
+    def _look_in_between(self):
+        processes = observe.Processes(self._served.pid)
+        self._look(processes)
+        # At the end the load closes its connections at once, and a thread that
+        # ends with its connection takes its counts with it.
+        passed = time.monotonic() - self.before["at"]
+        if self.later is None and passed > LATER * self._seconds:
+            self.later = switches(processes)
+
+    def _look(self, processes):
+        self._threads = max(self._threads, processes.threads())
+        self._peak_bytes = max(self._peak_bytes, processes.peak_bytes())
+
+    def _info(self):
+        if self._asks:
+            return self._served.info()
+        return {"calls": {}, "model": {}}
+
+    def _memory(self):
+        """Own and kernel's, in bytes."""
+        if not self._with_memory:
+            return None
+        own = observe.Processes(self._served.pid).anonymous_bytes()
+        return {"own": own, "kernel": observe.kernel_bytes()}
+
+    def found(self, requests):
+        """Totals, and what each of the requests took that were answered in the
+        measured time. Both are rates that are divided, for where there are
+        thousands of processes, a look at them takes long."""
+        names = ("at", "server", "busy", "stolen")
+        spent = {name: self.after[name] - self.before[name] for name in names}
+        answered = requests * spent["at"] / self._seconds
+        counts = {
+            kind: subtract(self.after["info"][kind], self.before["info"][kind])
+            for kind in ("calls", "model")
+        }
+        calls = sum(counts["calls"].values())
+        return {
+            "spent_s": spent,
+            "server_cpu_us": per(answered, spent["server"] * 1e6),
+            "machine_cpu_us": per(answered, spent["busy"] * 1e6),
+            "calls_per_request": per(requests, calls) if calls else None,
+            "switches_per_s": self._switches_per_second(),
+            "threads": self._threads,
+            "peak_bytes": self._peak_bytes,
+            "memory": dict(zip(("before", "measuring"), self._memory_seen)),
+            **counts,
+        }
+
+    def _switches_per_second(self):
+        """{"voluntary": , "involuntary": }, or None where they are not to be
+        had."""
+        later = self.later or self.after
+        found = observe.switches_between(
+            self.before["switches"], later["switches"]
+        )
+        seconds = later["switches_at"] - self.before["switches_at"]
+        return found and {kind: n / seconds for kind, n in found.items()}
+
+
+def switches(processes):
+    return {"switches_at": time.monotonic(), "switches": processes.switches()}
+
+
+def clocks(processes):
+    """All at once, in seconds."""
+    machine = observe.machine_cpu()
+    now = time.monotonic()
+    return {"at": now, "server": processes.cpu_seconds(), **machine}
+
+
+def subtract(after, before):
+    return {name: count - before.get(name, 0) for name, count in after.items()}
+
+
+def per(requests, total):
+    return total / requests if requests else None
+
+
+def measure(cell, plan, where, load):
+    """The cell's fields. `load` is the program. Raises Skipped or Failed."""
+    scenario = scenarios.find(cell.scenario)
+    name = cell.contestant.name
+    with servers.serving(name, scenario, where.server_cpu) as served:
+        if scenario.metric == scenarios.REST:
+            return rest(served, plan.seconds)
+        return under_load(served, cell, plan, where, load)
+
+
+def under_load(served, cell, plan, where, load):
+    scenario = scenarios.find(cell.scenario)
+    watcher = Watcher(served, plan.seconds, with_memory=bool(scenario.idle))
+
+    def run(rate, watch=None):
+        # Blocks differ in their seed; who is compared within one does not.
+        words = scenario.arguments(plan.seconds, plan.seed + cell.block, rate)
+        where_to = f"127.0.0.1:{served.port}"
+        command = [load, where_to, *words, *raw(cell.contestant.name)]
+        return load_run.run(command, plan.seconds, where.load_cpus, watch)
+
+    if plan.bound_us is None:
+        fields = outcome(run(plan.rate, watcher))
+    else:
+        found = saturation.search(run, plan.seconds, plan.bound_us)
+        result = run(found.rate, watcher)
+        fields = outcome(result) | found.judge(result, plan.bound_us)
+    if watcher.after is None:
+        # It gave up before, and says why; or else it is none of ours.
+        if fields["verdict"] == "VALID":
+            raise Failed("the load did not say when it measured")
+        return fields
+    return fields | watcher.found(fields["requests"])
+
+
+def raw(name):
+    """How the load is told that the answer is the request itself."""
+    return ["--raw"] if contestants.echo_peer(name) else []
+
+
+def outcome(result):
+    kept = ("verdict", "reason", "rate", "requests", "errors", "first_error")
+    fields = {name: result[name] for name in kept}
+    return fields | {"latency_us": result["latency_us"], "load": result}
+
+
+def rest(served, seconds):
+    """An idle server: what it does although nobody asks for anything."""
+    peers = []
+    try:
+        for _ in range(scenarios.IDLE_CONNECTIONS):
+            peers.append(served.running.connect())
+            served.running.echo(peers[-1], servers.TEXT)
+        served.running.settled_cpu_seconds()
+        # Who is asked is not at rest.
+        watcher = Watcher(served, seconds, asks=False)
+        watcher.begin()
+        time.sleep(seconds)
+        watcher.end()
+        found = watcher.found(0)
+    finally:
+        for peer in peers:
+            peer.close()
+    return {"verdict": "VALID", "reason": "", "errors": 0} | found

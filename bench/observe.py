@@ -1,0 +1,214 @@
+"""What /proc tells of a server and of the machine it runs on."""
+
+import os
+import pathlib
+import platform
+import time
+
+import contestants
+
+# Reading more tasks than this takes longer than what is to be measured bears.
+TASKS_MAX = 1000
+TICK_SECONDS = 1 / os.sysconf("SC_CLK_TCK")
+
+
+class Processes:
+    """A server with all its threads, and with its processes if it has several,
+    as they are at this moment."""
+
+    def __init__(self, pid):
+        self._pids, new = [pid], [pid]
+        while new:
+            new = [child for parent in new for child in children_of(parent)]
+            self._pids += new
+
+    def cpu_seconds(self):
+        """User and system time, that of ended threads included. That of ended
+        processes, if they have been waited for, comes in ticks of 10 ms; that
+        of the living in ns."""
+        seconds = 0.0
+        for pid in self._pids:
+            fields = stat_fields(pid)
+            if fields:
+                waited_for = int(fields[13]) + int(fields[14])  # cutime, cstime
+                seconds += living_cpu_seconds(pid)
+                seconds += waited_for * TICK_SECONDS
+        return seconds
+
+    def switches(self):
+        """{task: (voluntary, involuntary) context switches so far}, or None if
+        they are too many to be read."""
+        found = {}
+        for pid in self._pids:
+            tasks = list_of(f"/proc/{pid}/task")
+            if len(found) + len(tasks) > TASKS_MAX:
+                return None
+            for task in tasks:
+                status = status_fields(f"/proc/{pid}/task/{task}/status")
+                if status:
+                    found[int(task)] = (
+                        int(status["voluntary_ctxt_switches"]),
+                        int(status["nonvoluntary_ctxt_switches"]),
+                    )
+        return found
+
+    def threads(self):
+        """How many there are, in all its processes."""
+        return sum(
+            int(status_fields(f"/proc/{pid}/status").get("Threads", 0))
+            for pid in self._pids
+        )
+
+    def peak_bytes(self):
+        """The most memory it has had in use so far, files' included; of several
+        processes the sum of what each had at most."""
+        return sum(
+            kilobytes(f"/proc/{pid}/status", "VmHWM") for pid in self._pids
+        )
+
+    def anonymous_bytes(self):
+        """Memory of its own that is not a file's; None if they are too many."""
+        if len(self._pids) > TASKS_MAX:
+            return None
+        return sum(
+            kilobytes(f"/proc/{pid}/smaps_rollup", "Anonymous")
+            for pid in self._pids
+        )
+
+
+def switches_between(before, after):
+    """How many {"voluntary": , "involuntary": } there were, or None: if they
+    could not be read, or if tasks have ended and taken their counts along."""
+    if before is None or after is None or before.keys() - after.keys():
+        return None
+    differences = [
+        [now - then for now, then in zip(counts, before.get(task, (0, 0)))]
+        for task, counts in after.items()
+    ]
+    voluntary, involuntary = map(sum, zip(*differences))
+    return {"voluntary": voluntary, "involuntary": involuntary}
+
+
+def children_of(pid):
+    """The processes whose parent it is. Any of its threads may have started
+    them. Where those are many, or the kernel has no CONFIG_PROC_CHILDREN, it is
+    quicker to ask everybody for the parent."""
+    tasks = list_of(f"/proc/{pid}/task")
+    files = [f"/proc/{pid}/task/{task}/children" for task in tasks]
+    if len(tasks) > 100 or not os.path.exists("/proc/thread-self/children"):
+        return children_by_parent(pid) if tasks else []
+    return [int(child) for path in files for child in read(path).split()]
+
+
+def children_by_parent(pid):
+    everybody = [int(name) for name in list_of("/proc") if name.isdigit()]
+    return [p for p in everybody if (stat_fields(p) or "  ")[1] == str(pid)]
+
+
+def living_cpu_seconds(pid):
+    try:
+        return time.clock_gettime(contestants.process_clock(pid))
+    except (OSError, contestants.Failed):
+        return 0.0  # it has just ended
+
+
+def read(path):
+    """Its text, "" if it is gone: a process may end at any moment."""
+    try:
+        return pathlib.Path(path).read_text()
+    except OSError:
+        return ""
+
+
+def list_of(path):
+    try:
+        return os.listdir(path)
+    except OSError:
+        return []
+
+
+def status_fields(path):
+    lines = (line.partition(":") for line in read(path).splitlines())
+    return {name: value.strip() for name, _, value in lines}
+
+
+def kilobytes(path, field):
+    """In bytes; 0 if the process is gone."""
+    words = status_fields(path).get(field, "0").split()
+    return int(words[0]) * 1024
+
+
+def stat_fields(pid):
+    """proc(5), stat, from the state (field 3) on: the name in front of it may
+    hold blanks and parentheses."""
+    return read(f"/proc/{pid}/stat").rpartition(")")[2].split()
+
+
+# ---- The machine -------------------------------------------------------------
+
+
+def machine_cpu():
+    """What all CPUs have worked so far and what the hypervisor has taken from
+    them, in seconds."""
+    ticks = [int(x) for x in read("/proc/stat").split("\n", 1)[0].split()[1:9]]
+    user, nice, system, _, _, irq, softirq, steal = ticks
+    busy = user + nice + system + irq + softirq
+    return {"busy": busy * TICK_SECONDS, "stolen": steal * TICK_SECONDS}
+
+
+def kernel_bytes():
+    """What the kernel holds for sockets, by estimate: the buffers of TCP and
+    all slabs, those of the whole machine."""
+    pages = 0
+    for line in read("/proc/net/sockstat").splitlines():
+        words = line.split()
+        if words[0] == "TCP:":
+            pages = int(words[words.index("mem") + 1])
+    slabs = kilobytes("/proc/meminfo", "Slab")
+    return pages * os.sysconf("SC_PAGE_SIZE") + slabs
+
+
+def describe_machine():
+    return {
+        "kernel": platform.release(),
+        "processor": processor_name(),
+        "processors": os.cpu_count(),
+        "governor": governor(),
+        "mitigations": mitigations(),
+        "memory_kb": kilobytes("/proc/meminfo", "MemTotal") // 1024,
+        "load_average": os.getloadavg(),
+        "stolen_s": machine_cpu()["stolen"],
+    }
+
+
+def processor_name():
+    names = [
+        line.partition(":")[2].strip()
+        for line in read("/proc/cpuinfo").splitlines()
+        if line.startswith("model name")
+    ]
+    return names[0] if names else platform.machine()
+
+
+def siblings(cpu):
+    """The CPUs that share its core, itself among them."""
+    path = f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list"
+    found = {cpu}
+    for part in filter(None, read(path).strip().split(",")):
+        first, _, last = part.partition("-")
+        found |= set(range(int(first), int(last or first) + 1))
+    return found
+
+
+def governor():
+    path = "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"
+    return read(path).strip() or "none to be seen"
+
+
+def mitigations():
+    """{vulnerability: what the kernel does about it}, those it is not affected
+    by left out."""
+    folder = "/sys/devices/system/cpu/vulnerabilities"
+    found = {name: read(f"{folder}/{name}").strip()
+             for name in sorted(list_of(folder))}  # fmt: skip
+    return {n: text for n, text in found.items() if text != "Not affected"}

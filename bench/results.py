@@ -1,0 +1,201 @@
+"""What the cells say together: medians, paired ratios, and verdicts.
+
+A contestant's cell is divided by the reference's of the same visit, which was
+measured within the same minute or so; the reference has two cells there, its
+own and its twin's, and their geometric mean is taken. The twin is compared with
+the reference alone.
+
+CONFIDENCE is the least at which, with seven blocks and cells that stray by 8 %
+(and blocks by 15 %), 93 of 100 differences of 10 % are found, while 7 of 100
+comparisons of a program with itself find one; test_comparison.py counts. With
+one visit to a block, no construction could do it: even if the spread were known
+and nothing else went wrong, 72 would be found.
+"""
+
+import math
+
+import journal
+import paired
+import scenarios
+from plan import Plan
+
+CONFIDENCE = 0.92
+
+# How the verdicts are worded, by metric: for more of it, and for less.
+RATE, TAIL, CPU = scenarios.RATE, scenarios.TAIL, "cpu"
+WORDS = {
+    RATE: {paired.MORE: "faster", paired.LESS: "slower"},
+    TAIL: {paired.MORE: "later", paired.LESS: "sooner"},
+    CPU: {paired.MORE: "dearer", paired.LESS: "cheaper"},
+}
+FAILED, CONVICTED = "FAILED", "CONVICTED"
+NO_PAIRS = "no valid pairs"
+REFERENCE_WORD, TWIN_WORD = "reference", "the noise floor"
+
+
+def value(line, metric):
+    """A cell's value, or None if there is none: 0 is none either, since it has
+    no ratio to anything."""
+    if "verdict" not in line or line["errors"]:
+        return None
+    if metric == CPU:
+        return line.get("server_cpu_us") or None
+    if metric == RATE:
+        return line.get("rate") or None
+    return line.get("latency_us", {}).get(metric)
+
+
+def comparable(line, metric):
+    """Whether the value may go into a ratio. INVALID says that the load's own
+    times are not to be trusted, for it was held up or was itself what limits.
+    What the server's clock says of the answers it gave meanwhile holds."""
+    return metric == CPU or line.get("verdict") == "VALID"
+
+
+def fault(line):
+    """FAILED, CONVICTED for a wrong answer, or None."""
+    if "failed" in line:
+        return FAILED
+    return CONVICTED if line.get("errors") else None
+
+
+class Results:
+    """A journal's lines, by scenario and contestant."""
+
+    def __init__(self, lines):
+        self.plan = Plan.from_json(lines[0]["plan"])
+        self.description = lines[0]
+        self._cells = {}
+        for line in journal.cells(lines):
+            where = line["scenario"], line["contestant"]
+            pair = line["block"], line["visit"]
+            self._cells.setdefault(where, {})[pair] = line
+
+    def scenarios(self):
+        """Those of which anything is there, in the plan's order."""
+        there = {scenario for scenario, _ in self._cells}
+        return [name for name in self.plan.scenarios if name in there]
+
+    def cells(self, scenario, label):
+        return list(self._cells.get((scenario, label), {}).values())
+
+    def values(self, scenario, label, metric):
+        """{pair: value} of the cells that may be compared."""
+        cells = self._cells.get((scenario, label), {})
+        found = {pair: value(line, metric) for pair, line in cells.items()
+                 if comparable(line, metric)}  # fmt: skip
+        return {pair: x for pair, x in found.items() if x is not None}
+
+    def median(self, scenario, label, metric):
+        """Of the cells that may be compared, else of all: (it, whether all of
+        them were INVALID)."""
+        values = list(self.values(scenario, label, metric).values())
+        doubtful = not values
+        if doubtful:
+            found = (value(c, metric) for c in self.cells(scenario, label))
+            values = [x for x in found if x is not None]
+        return (paired.median(values) if values else None), doubtful
+
+    def metric(self, scenario):
+        """What its contestants are ranked by: where all are offered the same
+        rate, by how late the answers come."""
+        if self.plan.rate is not None:
+            return TAIL
+        return scenarios.find(scenario).metric
+
+    def ratio(self, scenario, label, metric):
+        """The Estimate, or None if they were never measured together, and for
+        the reference."""
+        if label == self.plan.reference.label:
+            return None
+        mine = self.values(scenario, label, metric)
+        other = self._reference(scenario, label, metric)
+        both = sorted(mine.keys() & other.keys())
+        if not both:
+            return None
+        return paired.shift([mine[p] / other[p] for p in both], CONFIDENCE)
+
+    def _reference(self, scenario, label, metric):
+        plan = self.plan
+        first = self.values(scenario, plan.reference.label, metric)
+        if label == plan.twin.label:
+            return first
+        second = self.values(scenario, plan.twin.label, metric)
+        both = first.keys() & second.keys()
+        return {pair: math.sqrt(first[pair] * second[pair]) for pair in both}
+
+    def verdict(self, scenario, label, metric):
+        """In words."""
+        if label == self.plan.reference.label:
+            return REFERENCE_WORD
+        ratio = self.ratio(scenario, label, metric)
+        if ratio is None:
+            return NO_PAIRS
+        if label == self.plan.twin.label:
+            return paired.TOO_FEW if ratio.low is None else TWIN_WORD
+        twin = self.ratio(scenario, self.plan.twin.label, metric)
+        found = paired.differ(ratio, paired.noise_floor(twin))
+        return WORDS[metric].get(found, found)
+
+    def left_out(self, scenario, label):
+        """Of the cells whose rates and latencies are not in the ratios: (how
+        many, of how many, why the first, in words), or None."""
+        cells = self.cells(scenario, label)
+        without = [line for line in cells if line.get("verdict") != "VALID"
+                   or line["errors"]]  # fmt: skip
+        if not without:
+            return None
+        return len(without), len(cells), why_left_out(without[0])
+
+    def skipped(self, scenario, label):
+        """Why a contestant is not there, or None."""
+        reasons = [c["skipped"] for c in self.cells(scenario, label)
+                   if "skipped" in c]  # fmt: skip
+        return reasons[0] if reasons else None
+
+    def faults(self):
+        """{(scenario, label): (fault, why)} for who answered wrongly or failed.
+        There is one of a contestant in a scenario, which is its last cell."""
+        return {
+            where: (fault(line), why_left_out(line))
+            for where, cells in self._cells.items()
+            for line in cells.values()
+            if fault(line)
+        }
+
+    def bytes_per_idle(self, label, kind):
+        """Memory of an idle connection, `kind` own or kernel: the slope between
+        the two largest sizes of S3 in the same visit, the median of these; None
+        without two sizes."""
+        sizes = sorted(
+            (scenarios.find(n).idle, n)
+            for n in self.plan.scenarios if scenarios.find(n).idle
+        )  # fmt: skip
+        if len(sizes) < 2:
+            return None
+        (few, small), (many, large) = sizes[-2:]
+        at_few = self._grown(small, label, kind)
+        at_many = self._grown(large, label, kind)
+        slopes = [
+            (at_many[pair] - at_few[pair]) / (many - few)
+            for pair in at_few.keys() & at_many.keys()
+        ]
+        return paired.median(slopes) if slopes else None
+
+    def _grown(self, scenario, label, kind):
+        found = {}
+        for pair, line in self._cells.get((scenario, label), {}).items():
+            memory = line.get("memory") or {}
+            moments = [memory.get(m) or {} for m in ("before", "measuring")]
+            before, measuring = (moment.get(kind) for moment in moments)
+            if before is not None and measuring is not None:
+                found[pair] = measuring - before
+        return found
+
+
+def why_left_out(line):
+    if "failed" in line:
+        return line["failed"]
+    if line.get("errors"):
+        return f"{line['errors']} wrong answers: {line['first_error']}"
+    return f"{line['verdict']}: {line['reason']}"

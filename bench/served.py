@@ -1,0 +1,156 @@
+"""A contestant while it serves: started for a scenario, and asked for INFO."""
+
+import contextlib
+import functools
+import subprocess
+
+import contestants
+from contestants import REDIS, Failed, Running, Skipped
+from scenarios import RING_SERVERS
+
+TEXT = "x" * 32
+COUNTED = "syscall_"
+MODEL_SECTION = "# Model"
+
+
+def parse_info(text):
+    """What INFO tells of system calls and of the model, by name."""
+    calls, model, section = {}, {}, ""
+    for line in text.splitlines():
+        if line.startswith("#"):
+            section = line.strip()
+        name, _, value = line.partition(":")
+        if not value.strip().isdigit():
+            continue
+        if name.startswith(COUNTED):
+            calls[name.removeprefix(COUNTED)] = int(value)
+        elif section == MODEL_SECTION:
+            model[name] = int(value)
+    return {"calls": calls, "model": model}
+
+
+def add_counts(sum_of_all, counts):
+    for name, count in counts.items():
+        sum_of_all[name] = sum_of_all.get(name, 0) + count
+
+
+class Served:
+    """`running` is what was started, `ports` where its servers are, `asked`
+    whether it has an INFO to be asked for. Its connections for that are opened
+    now, so that opening them is not among what is counted."""
+
+    def __init__(self, running, ports, asked):
+        self.running = running
+        self.pid = running.pid
+        self.port = ports[0]
+        self._peers = []
+        if asked:
+            for port in ports:
+                running.port = port
+                self._peers.append(running.connect())
+            running.port = self.port
+
+    def info(self):
+        """Counts of all servers together; {} for who has none."""
+        found = {"calls": {}, "model": {}}
+        for peer in self._peers:
+            peer.sendall(contestants.request("INFO"))
+            with peer.makefile("rb") as stream:
+                reply = contestants.read_reply(stream)
+            told = parse_info(reply.decode(errors="replace"))
+            for kind, counts in told.items():
+                add_counts(found[kind], counts)
+        return found
+
+    def close(self):
+        for peer in self._peers:
+            peer.close()
+
+
+@functools.cache
+def traits(name):
+    """What a server promises, by docs/contract.md; {} for a peer."""
+    if name in contestants.PEERS:
+        return {}
+    done = subprocess.run(
+        [contestants.program_of(name), "--traits"],
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        timeout=contestants.READY_SECONDS,
+    )
+    pairs = (line.partition("=") for line in done.stdout.splitlines())
+    return {trait: value.strip() for trait, _, value in pairs}
+
+
+def connections_at_once(name):
+    """How many conversations it can have at a time; None for any number."""
+    limit = traits(name).get("concurrent", "all")
+    return int(limit) if limit.isdigit() else None
+
+
+def refuse_unsuited(name, scenario):
+    """Raises Skipped if what it is cannot do this scenario."""
+    if scenario.ring and name in contestants.PEERS:
+        raise Skipped("it has no DHT")
+    limit = connections_at_once(name)
+    if limit is not None and limit < scenario.peers:
+        raise Skipped(f"it serves {limit} at once, not {scenario.peers}")
+
+
+@contextlib.contextmanager
+def serving(name, scenario, cpu):
+    """A fresh process, or a ring of them, that has answered one ECHO."""
+    refuse_unsuited(name, scenario)
+    limit = connections_at_once(name)
+    can_be_asked = not contestants.echo_peer(name) and (
+        limit is None or limit > scenario.peers
+    )
+    if scenario.ring:
+        running, ports = start_ring(name, cpu)
+    else:
+        running = contestants.start(name, cpu, options=options(name, scenario))
+        ports = [running.port]
+    with running:
+        with running.connect() as peer:
+            running.echo(peer, TEXT)
+        with contextlib.closing(Served(running, ports, can_be_asked)) as served:
+            yield served
+
+
+def options(name, scenario):
+    """Redis has a limit of its own; ours take what their descriptors allow."""
+    if name != REDIS:
+        return ()
+    return "--maxclients", str(scenario.peers + 32)
+
+
+def start_ring(name, cpu):
+    """A ring of servers of one program, by the suite's `ring`; its process, and
+    where the servers are."""
+    contestants.SCRATCH.mkdir(parents=True, exist_ok=True)
+    errors = open(contestants.SCRATCH / "ring.stderr", "w+b")
+    process = subprocess.Popen(
+        [
+            contestants.BIN / "ring",
+            "--servers", contestants.program_of(name),
+            "--count", str(RING_SERVERS), "--serve",
+        ],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=errors,
+        preexec_fn=contestants.pin(cpu),
+    )  # fmt: skip
+    lines = [contestants.read_ready_line(process)]
+    if ":" in lines[0]:
+        lines += [process.stdout.readline().decode()
+                  for _ in range(RING_SERVERS - 1)]  # fmt: skip
+    ports = [int(line.rpartition(":")[2]) for line in lines if ":" in line]
+    running = Running(name, process, ports[0] if ports else 0, errors)
+    if len(ports) == RING_SERVERS:
+        return running, ports
+    code = process.wait()
+    last = (lines[0] + running.stop()).strip().splitlines()[-1:]
+    if code == contestants.REFUSED:
+        raise Skipped(*last)
+    raise Failed(f"its ring ended with {code}: {' '.join(last)}")

@@ -1,0 +1,257 @@
+"""The results as text of at most 100 columns, to be read without colour."""
+
+import pathlib
+import textwrap
+
+import paired
+import scenarios
+from plan import VISITS
+from results import CONFIDENCE, CPU, RATE, TAIL
+
+WIDTH = 100
+NAME = 24
+RARE = 0.005  # of a request
+STOLEN = 0.01  # of a processor
+METRIC_TITLES = {RATE: "rate", TAIL: "p99", CPU: "CPU"}
+
+
+def number(value, width=0):
+    """Three digits or more; "-" for what is not known."""
+    if value is None:
+        return f"{'-':>{width}}"
+    return f"{value:>{width}.{decimals(value, 100)}f}"
+
+
+def decimals(value, integral_from):
+    """So many digits behind the point that there are as many in all."""
+    digits = 0
+    while abs(value) < integral_from and integral_from > 1:
+        integral_from /= 10
+        digits += 1
+    return digits
+
+
+def doubtful(median, width=0):
+    """A median and whether it is of INVALID cells alone."""
+    value, invalid = median
+    text = number(value)
+    return f"{'~' + text if invalid and value is not None else text:>{width}}"
+
+
+def ratio_text(ratio):
+    """Of the same width for any size of a ratio, about."""
+    if ratio is None:
+        return "-"
+    parts = [ratio.median, ratio.low, ratio.high]
+    texts = [f"{x:.{decimals(x, 1000)}f}"[:5] for x in parts if x is not None]
+    if len(texts) == 1:
+        return texts[0]
+    return f"{texts[0]} [{texts[1]} {texts[2]}]"
+
+
+def short(label):
+    """A server given by its path is called by its file."""
+    return pathlib.Path(label).name[:NAME]
+
+
+def render(results):
+    """All tables, a list of lines."""
+    lines = []
+    for scenario in results.scenarios():
+        lines += ["", *heading(results, scenario)]
+        if scenarios.find(scenario).metric == scenarios.REST:
+            lines += rest_rows(results, scenario)
+        else:
+            lines += speed_rows(results, scenario)
+            lines += cpu_rows(results, scenario)
+        lines += notes(results, scenario)
+    return lines + memory_rows(results)
+
+
+def heading(results, scenario):
+    plan = results.plan
+    found = scenarios.find(scenario)
+    pace = ""
+    if plan.rate is not None:
+        pace = f", {plan.rate:.0f} requests per second on a schedule"
+    if plan.bound_us is not None:
+        pace = f", the highest rate with a p99 of {plan.bound_us:.0f} us"
+    lines = [f"{scenario}: {found.title}{pace}"]
+    metric = results.metric(scenario)
+    twin = results.ratio(scenario, plan.twin.label, metric)
+    if found.metric == scenarios.REST or twin is None:
+        return lines
+    floor = paired.noise_floor(twin)
+    said = f"{short(plan.reference.label)} against itself: {ratio_text(twin)}"
+    if floor is not None:
+        said += f"; nothing below a factor of {floor:.3f} is ranked"
+    return lines + [said]
+
+
+def labels(results, scenario):
+    there = [c.label for c in results.plan.contestants]
+    return [
+        label for label in there
+        if results.cells(scenario, label)
+        and results.skipped(scenario, label) is None
+    ]  # fmt: skip
+
+
+def speed_rows(results, scenario):
+    metric = results.metric(scenario)
+    title = f"{METRIC_TITLES[metric]} / reference"
+    yield (f"{'':<{NAME}} {'per s':>7} {'p50 us':>7} {'p99 us':>7} "
+           f"{'calls':>5} {title:<19} verdict")  # fmt: skip
+    for label in labels(results, scenario):
+        medians = [results.median(scenario, label, m)
+                   for m in (RATE, "p50", "p99")]  # fmt: skip
+        numbers = " ".join(doubtful(median, 7) for median in medians)
+        calls = middle(results.cells(scenario, label), "calls_per_request")
+        yield (
+            f"{short(label):<{NAME}} {numbers} {number(calls, 5)} "
+            f"{ratio_text(results.ratio(scenario, label, metric)):<19} "
+            f"{results.verdict(scenario, label, metric)}"
+        )
+
+
+def cpu_rows(results, scenario):
+    yield (f"{'':<{NAME}} {'CPU us':>7} {'machine':>7} {'switch':>7} "
+           f"{'thr':>5} {'CPU / reference':<19} verdict")  # fmt: skip
+    for label in labels(results, scenario):
+        cells = results.cells(scenario, label)
+        yield (
+            f"{short(label):<{NAME}} "
+            f"{doubtful(results.median(scenario, label, CPU), 7)} "
+            f"{number(middle(cells, 'machine_cpu_us'), 7)} "
+            f"{number(switches_per_request(cells), 7)} "
+            f"{most_threads(cells):>5} "
+            f"{ratio_text(results.ratio(scenario, label, CPU)):<19} "
+            f"{results.verdict(scenario, label, CPU)}"
+        )
+
+
+def middle(cells, field):
+    values = [c[field] for c in cells if c.get(field) is not None]
+    return paired.median(values) if values else None
+
+
+def switches_per_request(cells):
+    values = [sum(c["switches_per_s"].values()) / c["rate"] for c in cells
+              if c.get("switches_per_s") and c["rate"]]  # fmt: skip
+    return paired.median(values) if values else None
+
+
+def most_threads(cells):
+    return max((c["threads"] for c in cells if "threads" in c), default="-")
+
+
+def rest_rows(results, scenario):
+    yield (f"{'':<{NAME}} {'CPU us/s':>10} {'wake-ups/s':>10} "
+           f"{'threads':>7}")  # fmt: skip
+    for label in labels(results, scenario):
+        cells = [c for c in results.cells(scenario, label) if "spent_s" in c]
+        if not cells:
+            continue
+        busy = [c["spent_s"]["server"] * 1e6 / c["spent_s"]["at"]
+                for c in cells]  # fmt: skip
+        woken = [c["switches_per_s"]["voluntary"] for c in cells
+                 if c["switches_per_s"]]  # fmt: skip
+        yield (
+            f"{short(label):<{NAME}} {number(paired.median(busy), 10)} "
+            f"{number(paired.median(woken) if woken else None, 10)} "
+            f"{most_threads(cells):>7}"
+        )
+
+
+def notes(results, scenario):
+    """What has no column; who is not there, or not as often as the others, and
+    why."""
+    most = []
+    for label in labels(results, scenario):
+        cells = results.cells(scenario, label)
+        if label != results.plan.twin.label:
+            yield from wrap(calls_by_name(cells, label))
+        peaks = [c["peak_bytes"] for c in cells if c.get("peak_bytes")]
+        if peaks:
+            most.append(f"{short(label)} {max(peaks) / (1 << 20):.1f}")
+    yield from wrap(most and f"most memory in use, MB: {', '.join(most)}")
+    yield from wrap(stolen(results, scenario))
+    for contestant in results.plan.contestants:
+        label = contestant.label
+        if reason := results.skipped(scenario, label):
+            yield from wrap(f"{short(label)} is skipped: {reason}")
+        elif left_out := results.left_out(scenario, label):
+            count, all_of_them, why = left_out
+            yield from wrap(
+                f"{short(label)}: {count} of {all_of_them} left out, the "
+                f"first: {why}"
+            )
+
+
+def calls_by_name(cells, label):
+    """System calls of a request, those that are rare left out."""
+    counted = [c for c in cells if c.get("calls") and c.get("requests")]
+    names = sorted({name for c in counted for name in c["calls"]})
+    found = {
+        name: paired.median(
+            [c["calls"].get(name, 0) / c["requests"] for c in counted]
+        )
+        for name in names
+    }
+    texts = [f"{n} {number(x)}" for n, x in found.items() if x >= RARE]
+    return texts and f"{short(label)} calls {', '.join(texts)}"
+
+
+def stolen(results, scenario):
+    """What the hypervisor took, if it was worth mentioning."""
+    spent = [
+        cell["spent_s"]
+        for contestant in results.plan.contestants
+        for cell in results.cells(scenario, contestant.label)
+        if "spent_s" in cell
+    ]
+    seconds = sum(s["at"] for s in spent)
+    share = sum(s["stolen"] for s in spent) / seconds if seconds else 0
+    return share >= STOLEN and f"the hypervisor took {share:.1%} of a processor"
+
+
+def wrap(text):
+    """A note's lines; none if there is none."""
+    return textwrap.wrap(
+        text or "", WIDTH, initial_indent="  ", subsequent_indent="    "
+    )
+
+
+def memory_rows(results):
+    rows = []
+    for contestant in results.plan.contestants:
+        own = results.bytes_per_idle(contestant.label, "own")
+        kernel = results.bytes_per_idle(contestant.label, "kernel")
+        if own is not None or kernel is not None:
+            rows.append(f"{short(contestant.label):<{NAME}} "
+                        f"{number(own, 10)} {number(kernel, 10)}")  # fmt: skip
+    if not rows:
+        return []
+    return [
+        "",
+        "Bytes for each idle connection (kernel: an estimate, from what the "
+        "whole machine holds, for both ends)",
+        f"{'':<{NAME}} {'own':>10} {'kernel':>10}",
+        *rows,
+    ]
+
+
+def legend(results):
+    """What the columns are, once, in front of the tables."""
+    plan = results.plan
+    text = (
+        f"Medians of {plan.blocks} blocks, {VISITS} visits in each, of "
+        f"{plan.seconds:g} s; seed {plan.seed}; "
+        f"{results.description['placement']}. "
+        "Per request: calls, the server's system calls; CPU us, its time on a "
+        "processor, all threads; machine, that of everybody; switch, changes "
+        "of context. thr: threads at most. ~: only of cells in which the load "
+        "was INVALID. Ratios are of neighbours, with the interval that holds "
+        f"the truth in {CONFIDENCE:.0%} of all cases."
+    )
+    return textwrap.wrap(text, WIDTH)

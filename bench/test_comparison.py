@@ -1,0 +1,654 @@
+"""What bench/compare concludes and in what order it measures: with answers
+known beforehand, without a server, a load or a clock."""
+
+import io
+import json
+import math
+import pathlib
+import random
+import sys
+import tempfile
+import unittest
+
+sys.dont_write_bytecode = True
+import journal  # noqa: E402  (after the line that keeps the tree clean)
+import observe  # noqa: E402
+import paired  # noqa: E402
+import progress  # noqa: E402
+import readme  # noqa: E402
+import results  # noqa: E402
+import saturation  # noqa: E402
+import scenarios  # noqa: E402
+import served  # noqa: E402
+import table  # noqa: E402
+from plan import Plan, spell_seconds  # noqa: E402
+
+ONE, OTHER = "epoll-level", "iouring-multishot"
+AGAIN = ONE + " again"
+PLAN = Plan((ONE, OTHER), ("S2",), blocks=7, seconds=2.0, seed=1)
+
+
+def plan_line(plan=PLAN):
+    return {
+        "kind": journal.PLAN,
+        "plan": plan.to_json(),
+        "placement": "server on CPU 0, load on 1",
+        "programs": {},
+        "commit": "abc123",
+        "machine": {"processors": 2, "processor": "a CPU", "kernel": "6.1"},
+    }
+
+
+def cell_line(cell, rate=1000.0, cpu=10.0, **more):
+    latencies = dict.fromkeys(("p50", "p90", "p99", "p99.9", "max"), 500.0)
+    return {
+        "kind": journal.CELL,
+        "block": cell.block,
+        "visit": cell.visit,
+        "scenario": cell.scenario,
+        "contestant": cell.contestant.label,
+        "verdict": "VALID",
+        "reason": "",
+        "errors": 0,
+        "first_error": "",
+        "rate": rate,
+        "requests": 2 * rate,
+        "latency_us": latencies,
+        "server_cpu_us": cpu,
+        "machine_cpu_us": 2 * cpu,
+        "calls_per_request": 2.5,
+        "switches_per_s": {"voluntary": 100.0, "involuntary": 10.0},
+        "threads": 2,
+        "memory": {"before": None, "measuring": None},
+        "calls": {"recv": 2 * rate, "epoll_wait": rate, "accept4": 1},
+        "peak_bytes": 10 << 20,
+        "spent_s": {"at": 2.0, "server": 0.001, "stolen": 0.1},
+        **more,
+    }
+
+
+def lines_of(plan, make):
+    """A journal's lines: `make(cell)` returns what cell_line() is given, or
+    None for a cell that is not there."""
+    lines = [plan_line(plan)]
+    for cell in plan.cells():
+        fields = make(cell)
+        if fields is not None:
+            lines.append(cell_line(cell, **fields))
+    return [json.loads(json.dumps(line)) for line in lines]
+
+
+class Shift(unittest.TestCase):
+    def rank(self, count):
+        ways = paired.signed_rank_ways(count)
+        return paired.largest_rank(ways[: len(ways) // 2], count, 0.95)
+
+    def test_ranks_agree_with_the_tables_of_wilcoxon(self):
+        # Critical values, two-sided 5 %; the k-th mean is one further in.
+        known = {6: 0, 7: 2, 8: 3, 9: 5, 10: 8, 12: 13, 14: 21, 20: 52}
+        for count, critical in known.items():
+            self.assertEqual(self.rank(count), critical + 1, count)
+
+    def test_five_are_too_few_for_95_per_cent(self):
+        self.assertEqual(self.rank(5), 0)
+
+    def test_of_equal_ratios_is_that_ratio(self):
+        found = paired.shift([1.2] * 14)
+        for bound in (found.median, found.low, found.high):
+            self.assertAlmostEqual(bound, 1.2)
+
+    def test_takes_the_means_of_all_pairs(self):
+        # Logarithms 0, 1, 5: means 0, .5, 1, 2.5, 3, 5.
+        found = paired.shift([math.exp(x) for x in (0, 1, 5)], 0.7)
+        self.assertAlmostEqual(math.log(found.median), 1.75)
+        self.assertAlmostEqual(math.log(found.low), 0)
+        self.assertAlmostEqual(math.log(found.high), 5)
+
+    def test_the_inverse_ratios_have_the_inverse_shift(self):
+        draw = random.Random(3).lognormvariate
+        values = [draw(0.2, 0.3) for _ in range(14)]
+        found = paired.shift(values)
+        inverse = paired.shift([1 / x for x in values])
+        self.assertAlmostEqual(found.median, 1 / inverse.median)
+        self.assertAlmostEqual(found.low, 1 / inverse.high)
+
+    def test_too_few_have_no_interval(self):
+        self.assertIsNone(paired.shift([1.0] * 5).low)
+
+    def test_holds_the_truth_as_often_as_it_says(self):
+        draw = random.Random(5).lognormvariate
+        inside = 0
+        for _ in range(1000):
+            found = paired.shift([draw(0, 1) for _ in range(14)], 0.92)
+            inside += found.low <= 1 <= found.high
+        # 92.9 % is exact for 14 values; 1 000 draws stray by 0.8 points.
+        self.assertAlmostEqual(inside / 1000, 0.929, delta=0.025)
+
+
+class Differ(unittest.TestCase):
+    def differ(self, low, middle, high, floor=1.01):
+        return paired.differ(paired.Estimate(middle, low, high, 14), floor)
+
+    def test_names_the_direction(self):
+        self.assertEqual(self.differ(1.1, 1.2, 1.3), paired.MORE)
+        self.assertEqual(self.differ(0.7, 0.8, 0.9), paired.LESS)
+
+    def test_an_interval_with_1_shows_nothing(self):
+        self.assertEqual(self.differ(0.99, 1.2, 1.3), paired.SAME)
+        self.assertEqual(self.differ(1.0, 1.1, 1.2), paired.SAME)
+
+    def test_nothing_is_ranked_below_the_noise_floor(self):
+        self.assertEqual(self.differ(1.02, 1.04, 1.06, 1.05), paired.SAME)
+        self.assertEqual(self.differ(0.94, 0.96, 0.98, 1.05), paired.SAME)
+        self.assertEqual(self.differ(1.02, 1.06, 1.1, 1.05), paired.MORE)
+
+    def test_without_interval_or_floor_nothing_is_said(self):
+        self.assertEqual(self.differ(None, 2.0, None), paired.TOO_FEW)
+        self.assertEqual(self.differ(1.9, 2.0, 2.1, None), paired.NO_FLOOR)
+
+    def test_the_floor_is_how_far_the_twin_strays(self):
+        for twin in (paired.Estimate(1.25, 1, 2, 14),
+                     paired.Estimate(0.8, 0.5, 1, 14)):  # fmt: skip
+            self.assertAlmostEqual(paired.noise_floor(twin), 1.25)
+        self.assertIsNone(paired.noise_floor(None))
+        few = paired.Estimate(1.0, None, None, 3)
+        self.assertIsNone(paired.noise_floor(few))
+
+
+class Verdicts(unittest.TestCase):
+    """Whole runs, made up: what the tables would say of them."""
+
+    CELL_SPREAD, BLOCK_SPREAD = 0.08, 0.15
+
+    def run_with(self, speed, seed, plan=PLAN):
+        """A run in which the other contestant is so many times as fast."""
+        draw = random.Random(seed).gauss
+        blocks = [draw(0, self.BLOCK_SPREAD) for _ in range(plan.blocks)]
+        speeds = {ONE: 1, OTHER: speed}
+
+        def make(cell):
+            strays = blocks[cell.block] + draw(0, self.CELL_SPREAD)
+            speed = speeds[cell.contestant.name]
+            return {"rate": 5e4 * speed * math.exp(strays)}
+
+        return results.Results(lines_of(plan, make))
+
+    def count(self, speed, said, times=200):
+        """Of 100."""
+        there = 0
+        for seed in range(times):
+            run = self.run_with(speed, seed)
+            there += run.verdict("S2", OTHER, "rate") == said
+        return there * 100 / times
+
+    def test_at_most_10_of_100_comparisons_with_itself_find_something(self):
+        self.assertGreaterEqual(self.count(1.0, paired.SAME), 90)
+
+    def test_the_twin_itself_is_called_different_as_rarely(self):
+        different = 0
+        for seed in range(200):
+            twin = self.run_with(1.0, seed).ratio("S2", AGAIN, "rate")
+            different += not twin.low <= 1 <= twin.high
+        self.assertLessEqual(different / 2, 10)
+
+    def test_a_planted_10_per_cent_is_found_in_90_of_100(self):
+        self.assertGreaterEqual(self.count(1.1, "faster"), 90)
+        self.assertGreaterEqual(self.count(1 / 1.1, "slower"), 90)
+
+    def test_a_broken_off_run_says_that_it_is_too_short(self):
+        def make(cell):
+            return {"rate": 2e4} if cell.block < 2 else None
+
+        run = results.Results(lines_of(PLAN, make))
+        self.assertEqual(run.verdict("S2", OTHER, "rate"), paired.TOO_FEW)
+        self.assertEqual(run.verdict("S2", AGAIN, "rate"), paired.TOO_FEW)
+
+    def test_reference_and_twin_are_not_ranked(self):
+        run = self.run_with(1.0, 1)
+        self.assertEqual(run.verdict("S2", ONE, "rate"), "reference")
+        self.assertEqual(run.verdict("S2", AGAIN, "rate"), "the noise floor")
+        self.assertIsNone(run.ratio("S2", ONE, "rate"))
+
+    def test_a_cell_is_compared_with_its_neighbours_only(self):
+        # A machine that gets slower by half from each visit to the next.
+        def make(cell):
+            slower = 1.5 ** (2 * cell.block + cell.visit)
+            faster = 1.2 if cell.contestant.name == OTHER else 1.0
+            return {"rate": 1e6 / slower * faster}
+
+        run = results.Results(lines_of(PLAN, make))
+        self.assertAlmostEqual(run.ratio("S2", OTHER, "rate").low, 1.2)
+
+    def test_more_cpu_is_dearer(self):
+        def make(cell):
+            return {"cpu": 20.0 if cell.contestant.name == OTHER else 10.0}
+
+        run = results.Results(lines_of(PLAN, make))
+        self.assertEqual(run.verdict("S2", OTHER, "cpu"), "dearer")
+        self.assertEqual(run.verdict("S2", OTHER, "rate"), paired.SAME)
+
+
+class LeftOut(unittest.TestCase):
+    def run_with(self, label, fields, blocks=3):
+        def make(cell):
+            mine = cell.contestant.label == label and cell.block < blocks
+            return fields if mine else {}
+
+        return results.Results(lines_of(PLAN, make))
+
+    def test_invalid_cells_are_counted_and_not_in_the_ratios(self):
+        invalid = {"verdict": "INVALID", "reason": "late", "rate": 1.0}
+        run = self.run_with(OTHER, invalid)
+        self.assertAlmostEqual(run.ratio("S2", OTHER, "rate").median, 1)
+        self.assertEqual(run.ratio("S2", OTHER, "rate").count, 8)
+        self.assertEqual(run.left_out("S2", OTHER), (6, 14, "INVALID: late"))
+        self.assertEqual(run.faults(), {})
+
+    def test_their_cpu_time_is(self):
+        run = self.run_with(OTHER, {"verdict": "INVALID", "reason": "late"})
+        self.assertEqual(run.ratio("S2", OTHER, "cpu").count, 14)
+
+    def test_without_a_valid_reference_there_is_no_ratio(self):
+        run = self.run_with(ONE, {"verdict": "INVALID"}, blocks=7)
+        self.assertIsNone(run.ratio("S2", OTHER, "rate"))
+        said = run.verdict("S2", OTHER, "rate")
+        self.assertEqual(said, results.NO_PAIRS)
+        self.assertEqual(run.median("S2", ONE, "rate"), (1000.0, True))
+
+    def test_who_answers_wrongly_is_convicted(self):
+        wrong = {"errors": 1, "first_error": "another's bytes"}
+        run = self.run_with(OTHER, wrong, blocks=1)
+        self.assertEqual(list(run.faults()), [("S2", OTHER)])
+        word, why = run.faults()["S2", OTHER]
+        self.assertEqual(word, results.CONVICTED)
+        self.assertIn("another's bytes", why)
+        self.assertEqual(run.ratio("S2", OTHER, "cpu").count, 12)
+
+    def test_who_fails_is_named_and_who_is_skipped_is_no_failure(self):
+        cell = PLAN.cells()[0]
+        there = ("kind", "block", "visit", "scenario", "contestant")
+        bare = {name: cell_line(cell)[name] for name in there}
+        failed = results.Results([plan_line(), bare | {"failed": "it died"}])
+        said = [(results.FAILED, "it died")]
+        self.assertEqual(list(failed.faults().values()), said)
+        skipped = results.Results([plan_line(), bare | {"skipped": "no DHT"}])
+        self.assertEqual(skipped.faults(), {})
+        for run in (failed, skipped):
+            self.assertTrue(table.render(run))
+
+
+class Memory(unittest.TestCase):
+    def test_is_the_slope_between_the_two_largest_sizes(self):
+        plan = Plan((ONE,), ("S3-10", "S3-1000", "S3-10000"), 3, 1.0, 1)
+
+        def make(cell):
+            count = scenarios.find(cell.scenario).idle
+            noise = cell.block - 1
+            own = {"own": 7000, "kernel": 10**6}
+            grown = {"own": 7000 + 5000 + 300 * count + noise,
+                     "kernel": 10**6 + 4000 * count}  # fmt: skip
+            return {"memory": {"before": own, "measuring": grown}}
+
+        run = results.Results(lines_of(plan, make))
+        self.assertAlmostEqual(run.bytes_per_idle(ONE, "own"), 300, places=3)
+        self.assertAlmostEqual(run.bytes_per_idle(ONE, "kernel"), 4000)
+        self.assertTrue(any("300" in line for line in table.render(run)))
+
+    def test_needs_two_sizes(self):
+        plan = Plan((ONE,), ("S3-10", "S2"), 3, 1.0, 1)
+        run = results.Results(lines_of(plan, lambda cell: {}))
+        self.assertIsNone(run.bytes_per_idle(ONE, "own"))
+
+
+class Order(unittest.TestCase):
+    def test_repeats_with_its_seed(self):
+        again = Plan.from_json(json.loads(json.dumps(PLAN.to_json())))
+        self.assertEqual(again, PLAN)
+        self.assertEqual(again.cells(), PLAN.cells())
+        other = Plan(PLAN.names, PLAN.scenarios, 7, 2.0, seed=2)
+        self.assertNotEqual(other.cells(), PLAN.cells())
+
+    def test_visits_everybody_there_and_back(self):
+        cells = PLAN.cells()
+        self.assertEqual(len(cells), 7 * 2 * 3)
+        self.assertEqual(len({cell.key for cell in cells}), len(cells))
+        for first in range(0, len(cells), 6):
+            labels = [c.contestant.label for c in cells[first : first + 6]]
+            self.assertEqual(sorted(labels[:3]), sorted([ONE, AGAIN, OTHER]))
+            self.assertEqual(labels[3:], labels[2::-1])
+
+    def test_is_shuffled_in_every_block(self):
+        orders = {
+            tuple(c.contestant.label for c in PLAN.cells()
+                  if (c.block, c.visit) == (block, 0))
+            for block in range(7)
+        }  # fmt: skip
+        self.assertGreater(len(orders), 1)
+
+    def test_spells_times(self):
+        self.assertEqual(spell_seconds(59.6), "1:00")
+        self.assertEqual(spell_seconds(3785), "1:03:05")
+
+
+class Scenarios(unittest.TestCase):
+    def test_a_name_stands_for_all_its_sizes(self):
+        sizes = ["S3-10", "S3-1000", "S3-10000"]
+        self.assertEqual(scenarios.named(["S3", "S1"]), [*sizes, "S1"])
+        self.assertEqual(scenarios.named(["S3-77"]), ["S3-77"])
+        self.assertEqual(scenarios.named(["S1", "S1"]), ["S1"])
+        with self.assertRaisesRegex(ValueError, "no scenario S11"):
+            scenarios.named(["S11"])
+
+    def test_fits_into_the_descriptors(self):
+        self.assertEqual(scenarios.within("S3-10000", 20_000), "S3-10000")
+        self.assertEqual(scenarios.within("S3-10000", 4096), "S3-4022")
+        self.assertEqual(scenarios.find("S3-4022").peers + 64, 4096)
+        self.assertEqual(scenarios.within("S2", 1024), "S2")
+
+    def test_are_arguments_of_the_load(self):
+        words = scenarios.find("S3-1000").arguments(2.0, seed=7)
+        pairs = dict(zip(words[::2], words[1::2]))
+        self.assertEqual(pairs, {
+            "--connections": "10", "--depth": "1", "--idle": "1000",
+            "--command": "ECHO {32}", "--duration": "2.0", "--seed": "7",
+        })  # fmt: skip
+        scheduled = scenarios.find("S2").arguments(2.0, 7, rate=500.0)
+        self.assertIn("--rate", scheduled)
+        self.assertNotIn("--depth", scheduled)
+
+    def test_count_their_connections(self):
+        self.assertEqual(scenarios.find("S9").peers, 100)
+        self.assertEqual(scenarios.find("S7").peers, 100)
+        self.assertEqual(scenarios.find("S3-10").peers, 20)
+
+    def test_some_have_no_schedule(self):
+        everything = scenarios.SCENARIOS.values()
+        without = [s.name for s in everything if not s.takes_rate]
+        self.assertEqual(without, ["S4", "S5", "S6", "S10"])
+
+
+class Saturation(unittest.TestCase):
+    """A server whose p99 grows as a queue's does, up to what it can do."""
+
+    def server(self, capacity, base_us=100.0):
+        self.offered = []
+
+        def run(rate):
+            self.offered.append(rate)
+            room = 1 - rate / capacity
+            p99 = base_us / room if room > 0 else 1e9
+            answered = min(rate, capacity)
+            return {
+                "verdict": "VALID", "reason": "", "errors": 0,
+                "requests": answered, "unanswered": rate - answered,
+                "rate": answered, "latency_us": {"p99": p99},
+            }  # fmt: skip
+
+        return run
+
+    def search(self, run, bound_us=1_000):
+        return saturation.search(run, 2.0, bound_us)
+
+    def test_finds_where_the_p99_reaches_the_bound(self):
+        # 100 us / (1 - load) is 1 000 us at 90 % of the capacity.
+        for capacity in (2_000, 123_456, 900_000):
+            found = self.search(self.server(capacity))
+            self.assertLessEqual(found.rate, 0.9 * capacity)
+            self.assertGreater(found.rate * saturation.PRECISION,
+                               0.9 * capacity)  # fmt: skip
+            self.assertLess(len(self.offered), 20)
+
+    def test_says_so_if_no_rate_stands(self):
+        run = self.server(1e6, base_us=5_000)
+        judged = self.search(run).judge(run(1_000), 1_000)
+        self.assertEqual(judged["verdict"], "INVALID")
+        self.assertIn("not even 1000 a second stand", judged["reason"])
+
+    def test_says_so_if_every_rate_stands(self):
+        run = self.server(1e9)
+        judged = self.search(run).judge(run(1_000), 1_000)
+        self.assertEqual(judged["verdict"], "INVALID")
+        self.assertIn("stand, and more is not tried", judged["reason"])
+
+    def test_tries_again_when_the_load_was_held_up(self):
+        run = self.server(123_456)
+
+        def disturbed(rate):
+            held_up = rate not in self.offered
+            return run(rate) | ({"verdict": "INVALID"} if held_up else {})
+
+        found = self.search(disturbed)
+        self.assertEqual(found.rate, self.search(self.server(123_456)).rate)
+
+    def test_counts_what_was_achieved_and_errors(self):
+        good = self.server(1e6)(1_000.0)
+        self.assertTrue(saturation.stands(good, 1_000))
+        self.assertTrue(saturation.stands(good | {"unanswered": 9}, 1_000))
+        for spoilt in ({"unanswered": 20}, {"errors": 1},
+                       {"verdict": "INVALID"},
+                       {"latency_us": {"p99": None}}):  # fmt: skip
+            self.assertFalse(saturation.stands(good | spoilt, 1_000))
+
+    def test_a_load_that_gives_out_first_is_no_result(self):
+        run = self.server(1e6)
+
+        def limited(rate):
+            spoilt = {"verdict": "INVALID", "reason": "99 % of a CPU"}
+            return run(rate) | (spoilt if rate > 50_000 else {})
+
+        found = self.search(limited)
+        judged = found.judge(limited(found.rate), 1_000)
+        self.assertEqual(judged["verdict"], "INVALID")
+        self.assertIn("99 % of a CPU", judged["reason"])
+
+    def test_the_rate_has_to_stand_again(self):
+        run = self.server(100_000)
+        found = self.search(run)
+        self.assertNotIn("verdict", found.judge(run(found.rate), 1_000))
+        worse = run(found.rate) | {"latency_us": {"p99": 3e3}}
+        self.assertEqual(found.judge(worse, 1_000)["verdict"], "INVALID")
+
+
+class Journals(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.path = pathlib.Path(folder.name) / "new" / "results.jsonl"
+
+    def write(self, lines):
+        there = journal.Journal(self.path, resume=False)
+        for line in lines:
+            fields = {k: v for k, v in line.items() if k != "kind"}
+            there.write(line["kind"], **fields)
+        there.close()
+
+    def resume(self):
+        there = journal.Journal(self.path, resume=True)
+        self.addCleanup(there.close)
+        return there
+
+    def test_is_gone_on_with_where_it_ended(self):
+        lines = lines_of(PLAN, lambda cell: {})
+        self.write(lines[:5])
+        there = self.resume()
+        self.assertEqual(there.lines, lines[:5])
+        self.assertFalse(there.torn)
+        there.write(journal.RESUMED)
+        self.assertEqual(len(journal.parse(self.path)[0]), 6)
+        done = {journal.key(line) for line in journal.cells(there.lines)}
+        self.assertEqual(done, {cell.key for cell in PLAN.cells()[:4]})
+
+    def test_a_torn_last_line_is_dropped(self):
+        lines = lines_of(PLAN, lambda cell: {})[:3]
+        for torn in (b'{"kind": "cell", "blo', b'{"kind": "cell"}', b"\x00\n"):
+            self.path.unlink(missing_ok=True)
+            self.write(lines)
+            with open(self.path, "ab") as file:
+                file.write(torn)
+            there = self.resume()
+            self.assertTrue(there.torn)
+            there.write(journal.RESUMED)
+            found = journal.parse(self.path)[0]
+            self.assertEqual(found, [*lines, {"kind": journal.RESUMED}])
+
+    def test_anything_else_is_no_run(self):
+        self.write([{"kind": "cell"}])
+        with self.assertRaises(journal.Unusable):
+            journal.parse(self.path)
+        self.path.write_text("broken\n" + json.dumps(plan_line()) + "\n")
+        with self.assertRaisesRegex(journal.Unusable, "line 1 is broken"):
+            journal.parse(self.path)
+        self.path.write_text("")
+        with self.assertRaises(journal.Unusable):
+            journal.parse(self.path)
+
+    def test_does_not_overwrite(self):
+        self.write([plan_line()])
+        with self.assertRaises(FileExistsError):
+            journal.Journal(self.path, resume=False)
+
+
+class Tables(unittest.TestCase):
+    def setUp(self):
+        names = (ONE, OTHER, "/home/me/mine", "redis")
+        self.plan = Plan(names, tuple(scenarios.SCENARIOS), 3, 2.0, 1)
+        strange = {"rate": 12_345_678.0, "cpu": 0.0001}
+
+        def make(cell):
+            if cell.scenario == "S10":
+                return {"rate": 0.0}
+            return strange if cell.contestant.name == "redis" else {}
+
+        self.run_there = results.Results(lines_of(self.plan, make))
+
+    def test_are_at_most_100_columns_wide(self):
+        lines = table.legend(self.run_there) + table.render(self.run_there)
+        for line in lines:
+            self.assertLessEqual(len(line), 100, line)
+
+    def test_have_a_row_for_each_contestant_and_scenario(self):
+        lines = table.render(self.run_there)
+        for scenario in self.plan.scenarios:
+            self.assertTrue(any(x.startswith(scenario + ":") for x in lines))
+        rows = [line for line in lines if line.startswith("mine ")]
+        # Rates and CPU time, but for S10, where there is one table.
+        self.assertEqual(len(rows), 2 * len(self.plan.scenarios) - 1)
+
+    def test_numbers_have_three_digits(self):
+        known = {0.1234: "0.12", 9.994: "9.99", 12.34: "12.3", 123.4: "123",
+                 1234567.8: "1234568", None: "-"}  # fmt: skip
+        for value, text in known.items():
+            self.assertEqual(table.number(value), text)
+
+    def test_ratios_keep_their_width(self):
+        for factor in (0.001, 1, 9.9996, 123.456, 98765.4):
+            ratio = paired.Estimate(factor, factor, factor, 14)
+            self.assertLessEqual(len(table.ratio_text(ratio)), 19)
+        text = table.ratio_text(paired.Estimate(1.02, 0.991, 1.0523, 9))
+        self.assertEqual(text, "1.020 [0.991 1.052]")
+
+    def test_notes_tell_calls_memory_and_what_was_stolen(self):
+        lines = table.notes(self.run_there, "S2")
+        text = " ".join(" ".join(lines).split())
+        self.assertIn("mine calls epoll_wait 0.50, recv 1.00 ", text)
+        self.assertIn(f"MB: {ONE} 10.0, {AGAIN} 10.0, ", text)
+        self.assertIn("the hypervisor took 5.0% of a processor", text)
+
+    def test_of_a_run_that_has_just_begun(self):
+        for count in range(1, 4):
+            lines = lines_of(self.plan, lambda cell: {})[:count]
+            table.render(results.Results(lines))
+
+
+class Readme(unittest.TestCase):
+    TEXT = f"before\n{readme.BEGIN}\nold\n{readme.END}\nafter\n"
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.document = pathlib.Path(folder.name) / "README.md"
+        self.results = pathlib.Path(folder.name) / "docs" / "run.jsonl"
+        self.results.parent.mkdir()
+        lines = lines_of(PLAN, lambda cell: {})
+        self.results.write_text("".join(json.dumps(x) + "\n" for x in lines))
+
+    def test_replaces_what_is_between_the_markers(self):
+        self.document.write_text(self.TEXT)
+        readme.rewrite(self.document, self.results)
+        text = self.document.read_text()
+        self.assertTrue(text.startswith(f"before\n{readme.BEGIN}\n"))
+        self.assertTrue(text.endswith(f"{readme.END}\nafter\n"))
+        self.assertNotIn("old", text)
+        self.assertIn("[docs/run.jsonl](docs/run.jsonl)", text)
+        for label in (ONE, AGAIN, OTHER):
+            self.assertIn(f"| `{label}` | 1000 |", text)
+        readme.rewrite(self.document, self.results)
+        self.assertEqual(self.document.read_text(), text)
+
+    def test_needs_the_markers(self):
+        self.document.write_text("before\n" + readme.END + readme.BEGIN)
+        with self.assertRaisesRegex(ValueError, "no lines"):
+            readme.rewrite(self.document, self.results)
+
+
+class Observing(unittest.TestCase):
+    def test_switches_are_lost_with_their_task(self):
+        before = {1: (10, 1), 2: (20, 2)}
+        after = {1: (15, 1), 2: (20, 5), 3: (7, 0)}
+        found = observe.switches_between(before, after)
+        self.assertEqual(found, {"voluntary": 12, "involuntary": 3})
+        self.assertIsNone(observe.switches_between(before, {1: (15, 1)}))
+        self.assertIsNone(observe.switches_between(None, after))
+
+    def test_reads_calls_and_model_of_info(self):
+        text = ("# Clients\r\nconnected_clients:1\r\n# Syscalls\r\n"
+                "syscall_recv:12\r\nideal_recv:1.00\r\n# Model\r\n"
+                "enobufs:3\r\n\r\n# Keyspace\r\ndb0:keys=1\r\n")  # fmt: skip
+        found = served.parse_info(text)
+        self.assertEqual(found["calls"], {"recv": 12})
+        self.assertEqual(found["model"], {"enobufs": 3})
+
+
+class Screen(io.StringIO):
+    def isatty(self):
+        return True
+
+
+class Shown(unittest.TestCase):
+    FIELDS = {"verdict": "VALID", "reason": "", "rate": 1000.0, "errors": 0,
+              "latency_us": {"p99": 500.0}}  # fmt: skip
+
+    def show(self, out):
+        shown = progress.Progress(out, 2, expected=3.0)
+        self.assertEqual(shown.seconds_left(), 6.0)
+        cell = PLAN.cells()[0]
+        shown.begin(cell)
+        shown.end(cell, progress.describe_result(self.FIELDS))
+        shown.leave_out()
+        self.assertEqual(shown.seconds_left(), 0)
+        shown.clear()
+        return out.getvalue()
+
+    def test_a_line_a_cell_where_there_is_no_terminal(self):
+        text = self.show(io.StringIO())
+        self.assertEqual(len(text.splitlines()), 1)
+        self.assertRegex(text, r"^1/2 S2 block 1 .*: 1000/s, p99 500 us\n$")
+
+    def test_one_line_painted_anew_on_a_terminal(self):
+        text = self.show(Screen())
+        self.assertNotIn("\n", text)
+        self.assertIn("[##########..........] 1/2", text)
+
+    def test_tells_what_went_wrong(self):
+        for fields, said in (
+            ({"skipped": "no DHT"}, "SKIPPED: no DHT"),
+            ({"failed": "it died"}, "FAILED: it died"),
+            (self.FIELDS | {"errors": 1, "first_error": "b"}, "WRONG: b"),
+            (self.FIELDS | {"verdict": "INVALID", "reason": "late"},
+             "INVALID: late"),
+        ):  # fmt: skip
+            self.assertIn(said, progress.describe_result(fields))
+
+
+if __name__ == "__main__":
+    unittest.main()

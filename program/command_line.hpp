@@ -1,0 +1,181 @@
+#pragma once
+// How command lines are parsed: the library that does it, and the kinds of
+// options that our programs have. Included by the compile units that define a
+// command line, and by nothing else: it costs seconds.
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+#include <cstdint>
+#include <expected>
+#include <functional>
+#include <limits>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "net/model.hpp"
+#include "program/options.hpp"
+
+namespace program::command_line {
+
+using std::chrono::milliseconds;
+
+inline constexpr std::uint64_t kib = 1024, mib = 1024 * kib, gib = 1024 * mib;
+inline constexpr std::uint64_t day_ms = 24 * 60 * 60 * 1000;
+inline constexpr const char* hint = "Run with --help to see all options.\n";
+
+/// Bounds of an option, and whether 64k may be written for 65536.
+struct Range {
+  std::uint64_t least, most;
+  bool size = false;
+};
+
+/// "k", "kb", "m", "mb", "g", "gb", in any case; 0: none of these.
+inline std::uint64_t factor_of(std::string suffix) {
+  std::ranges::transform(suffix, suffix.begin(), [](unsigned char c) {
+    return static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+  });
+  if (suffix.empty()) return 1;
+  if (suffix == "k" || suffix == "kb") return kib;
+  if (suffix == "m" || suffix == "mb") return mib;
+  if (suffix == "g" || suffix == "gb") return gib;
+  return 0;
+}
+
+inline std::optional<std::uint64_t> parse_number(const std::string& text,
+                                                 const Range& range) {
+  std::uint64_t number = 0;
+  const char* end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, number);
+  const std::uint64_t factor = factor_of({rest, end});
+  if (error != std::errc() || !factor || (factor > 1 && !range.size))
+    return std::nullopt;
+  if (number > std::numeric_limits<std::uint64_t>::max() / factor)
+    return std::nullopt;
+  number *= factor;
+  if (number < range.least || number > range.most) return std::nullopt;
+  return number;
+}
+
+inline std::string written(std::uint64_t number, const Range& range) {
+  if (range.size && number && number % mib == 0)
+    return std::to_string(number / mib) + "m";
+  if (range.size && number && number % kib == 0)
+    return std::to_string(number / kib) + "k";
+  return std::to_string(number);
+}
+
+inline std::string allowed(const Range& range) {
+  return (range.size ? "a size from " : "a number from ") +
+         written(range.least, range) + " to " + written(range.most, range) +
+         (range.size ? " (k, m, g: 1024 bytes, ...)" : "");
+}
+
+[[noreturn]] inline void refuse(const std::string& name,
+                                const std::string& text,
+                                const std::string& what_is_allowed) {
+  throw CLI::ValidationError(
+      name, "'" + text + "' is not allowed, but " + what_is_allowed);
+}
+
+/// One word, which is handed to `take`.
+inline CLI::Option* word(CLI::App& app, const std::string& name,
+                         std::function<void(const std::string&)> take,
+                         const std::string& help) {
+  const CLI::callback_t call =
+      [take = std::move(take)](const std::vector<std::string>& words) {
+        take(words.front());
+        return true;
+      };
+  return app.add_option(name, call, help);
+}
+
+/// A number; `value` keeps its default unless the option is given.
+template <class T>
+void number(CLI::App& app, const std::string& name, T& value, Range range,
+            const std::string& help) {
+  const auto take = [&value, name, range](const std::string& text) {
+    const auto parsed = parse_number(text, range);
+    if (!parsed) refuse(name, text, allowed(range));
+    value = static_cast<T>(*parsed);
+  };
+  word(app, name, take, help)
+      ->type_name(range.size ? "BYTES" : "N")
+      ->default_str(written(static_cast<std::uint64_t>(value), range));
+}
+
+inline void duration(CLI::App& app, const std::string& name,
+                     milliseconds& value, const std::string& help) {
+  const Range range{1, day_ms};
+  const auto take = [&value, name, range](const std::string& text) {
+    const auto parsed = parse_number(text, range);
+    if (!parsed) refuse(name, text, allowed(range) + ", in milliseconds");
+    value = milliseconds(*parsed);
+  };
+  word(app, name, take, help)
+      ->type_name("MS")
+      ->default_str(std::to_string(value.count()));
+}
+
+template <class T>
+void choice(CLI::App& app, const std::string& name, T& value,
+            std::initializer_list<std::pair<const char*, T>> choices,
+            const std::string& help) {
+  std::string names;
+  for (const auto& [known_word, meaning] : choices)
+    names += (names.empty() ? "" : "|") + std::string(known_word);
+  const std::vector<std::pair<std::string, T>> known(choices.begin(),
+                                                     choices.end());
+  const auto take = [&value, name, names, known](const std::string& text) {
+    for (const auto& [known_word, meaning] : known)
+      if (known_word == text) return void(value = meaning);
+    refuse(name, text, names);
+  };
+  word(app, name, take, help)
+      ->type_name(names)
+      ->default_str(known.front().first);
+}
+
+/// A row that both of a program's models have is one option.
+inline void rows(CLI::App& app, net::Options& options,
+                 const net::Model& model) {
+  for (const net::Row& row : model.rows) {
+    const auto [own, is_new] = options.own.try_emplace(row.name, row.value);
+    if (is_new)
+      number(app, "--" + std::string(row.name), own->second,
+             {row.least, row.most}, row.help);
+  }
+}
+
+inline std::string title(const net::Model& model, const char* kind) {
+  return std::string("The ") + model.name + " " + kind + ", variant " +
+         model.variant + ".";
+}
+
+/// Runs the parser and then what only the whole can be checked for.
+template <class T, class Check>
+std::expected<T, Ending> parse(CLI::App& app, Arguments arguments, T& options,
+                               Check check) {
+  app.set_help_flag("--help", "print this and end");
+  app.get_formatter()->column_width(36);
+  std::ranges::reverse(arguments);  // as the library wants them
+  try {
+    app.parse(std::move(arguments));
+    check();
+    return std::move(options);
+  } catch (const CLI::CallForHelp&) {
+    return std::unexpected(Ending{0, app.help()});
+  } catch (const CLI::ArgumentMismatch& error) {
+    // Its own words are of the kind "--port: 1 required N missing".
+    const std::string text = error.what();
+    return std::unexpected(Ending{
+        2, text.substr(0, text.find(':')) + ": wants one value\n" + hint});
+  } catch (const CLI::Error& error) {
+    return std::unexpected(Ending{2, std::string(error.what()) + '\n' + hint});
+  }
+}
+
+}  // namespace program::command_line
