@@ -388,9 +388,9 @@ fuzz: $(FUZZ:%=$(BUILD)/tests/%)  ## fuzz each parser for FUZZ_TIME=60 seconds
 	    $(BUILD)/corpus/$$target $(wildcard tests/fuzz/corpus); \
 	done
 
-bench-quick: programs  ## compare the models in 3 minutes; writes README's table
+bench-quick: programs  ## compare the models, in 3 minutes
 	bench/compare --quick $(ARGS)
-bench: programs  ## compare the models and Redis in 25 minutes; ARGS="--help"
+bench: programs  ## compare the models and Redis, in 25 minutes; ARGS="--help"
 	bench/compare --full $(ARGS)
 bench-all: programs  ## everything that can be compared; HOURS=8 allows it
 	bench/compare --all $(ARGS)

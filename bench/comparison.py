@@ -37,6 +37,7 @@ from plan import Plan, spell_seconds
 from results import Results, fault
 
 WRONG_ARGUMENTS, SIGNALLED = 2, 128
+REFERENCE = "epoll-level"  # what most servers are, and the simplest of them
 BOUND_US = 1_000
 TIME = "%Y-%m-%d %H:%M:%S %z"
 
@@ -109,7 +110,7 @@ def add_what(parser):
         type=names,
         metavar="LIST",
         help="models or model-variants; the first is the reference\n"
-        "(default: every model's default variant)",
+        f"(default: every model's default variant; {REFERENCE})",
     )
     what.add_argument(
         "--server",
@@ -220,11 +221,12 @@ def variant(model):
 
 
 def default_models(all_variants):
-    known = contestants.server_names()
-    if all_variants:
-        return known
-    models = dict.fromkeys(name.rpartition("-")[0] for name in known)
-    return [variant(model) for model in models]
+    """All of them, or one of each model; the usual reference first."""
+    found = contestants.server_names()
+    if not all_variants:
+        models = dict.fromkeys(name.rpartition("-")[0] for name in found)
+        found = [variant(model) for model in models]
+    return sorted(found, key=lambda name: name != REFERENCE)
 
 
 def make_plan(options):
@@ -304,16 +306,21 @@ def versions(plan, load):
 def commit():
     """The sources' commit, "+" behind it if they differ from it; None outside
     of git."""
-    def git(*words):
-        done = subprocess.run(["git", "-C", contestants.ROOT, *words],
-                              capture_output=True, text=True)  # fmt: skip
-        return done.stdout.strip() if done.returncode == 0 else None
+    found = git("rev-parse", "--short", "HEAD")
+    return found and found + ("+" if git("diff", "HEAD", "--stat") else "")
 
+
+def git(*words):
+    """What it says; None if it is not there, or fails."""
     try:
-        found = git("rev-parse", "--short", "HEAD")
-        return found and found + ("+" if git("diff", "HEAD", "--stat") else "")
+        done = subprocess.run(
+            ["git", "-C", contestants.ROOT, *words],
+            capture_output=True,
+            text=True,
+        )
     except OSError:
         return None
+    return done.stdout.strip() if done.returncode == 0 else None
 
 
 def describe(plan, where, programs):
@@ -368,8 +375,7 @@ def measure_all(plan, there, where, load):
     """Measures what is not there yet, and writes it down."""
     lines = journal.cells(there.lines)
     done = {journal.key(line) for line in lines}
-    dropped = {k[2:] for k, line in zip(map(journal.key, lines), lines)
-               if is_last(line)}  # fmt: skip
+    dropped = {journal.key(line)[2:] for line in lines if is_last(line)}
     cells = [c for c in plan.cells() if c.key not in done]
     shown = progress.Progress(
         sys.stdout, len(cells), estimated_seconds(plan, cells[:1])

@@ -85,11 +85,12 @@ def outcome(process, said):
     """Its object, whatever verdict is in it."""
     text = process.stdout.read().decode(errors="replace")
     code = process.wait()
-    last = said.strip().splitlines()[-1] if said.strip() else "it said nothing"
+    lines = said.strip().splitlines() or ["it said nothing"]
+    last = lines[-1]
     if code == contestants.REFUSED:
         raise Skipped(f"the load cannot run here: {last}")
     if code == WRONG_ARGUMENTS:
-        raise Skipped(f"the load refuses it: {last}")
+        raise Skipped(f"the load refuses it: {lines[0]}")
     if code == INTERRUPTED or code < 0:
         raise Failed(f"the load ended with {code}: {last}")
     try:

@@ -12,7 +12,6 @@ import scenarios
 import served as servers
 from contestants import Failed
 
-
 LATER = 0.6  # of the measured time
 
 

@@ -5,11 +5,11 @@ measured within the same minute or so; the reference has two cells there, its
 own and its twin's, and their geometric mean is taken. The twin is compared with
 the reference alone.
 
-CONFIDENCE is the least at which, with seven blocks and cells that stray by 8 %
-(and blocks by 15 %), 93 of 100 differences of 10 % are found, while 7 of 100
+CONFIDENCE is such that, with seven blocks and cells that stray by 8 % (and
+blocks by 15 %), 93 of 100 differences of 10 % are found, while 7 of 100
 comparisons of a program with itself find one; test_comparison.py counts. With
-one visit to a block, no construction could do it: even if the spread were known
-and nothing else went wrong, 72 would be found.
+one visit to a block, no construction could do that: at 10 false alarms of 100,
+and with the spread known beforehand, the best test there is finds 72.
 """
 
 import math

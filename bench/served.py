@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import re
 import subprocess
 
 import contestants
@@ -11,6 +12,7 @@ from scenarios import RING_SERVERS
 TEXT = "x" * 32
 COUNTED = "syscall_"
 MODEL_SECTION = "# Model"
+ADDRESS = re.compile(r"\S+:(\d+)\n")
 
 
 def parse_info(text):
@@ -142,15 +144,22 @@ def start_ring(name, cpu):
         preexec_fn=contestants.pin(cpu),
     )  # fmt: skip
     lines = [contestants.read_ready_line(process)]
-    if ":" in lines[0]:
-        lines += [process.stdout.readline().decode()
-                  for _ in range(RING_SERVERS - 1)]  # fmt: skip
-    ports = [int(line.rpartition(":")[2]) for line in lines if ":" in line]
+    while len(lines) < RING_SERVERS and ADDRESS.fullmatch(lines[-1]):
+        lines.append(process.stdout.readline().decode())
+    ports = [int(found[1]) for found in map(ADDRESS.fullmatch, lines) if found]
     running = Running(name, process, ports[0] if ports else 0, errors)
     if len(ports) == RING_SERVERS:
         return running, ports
-    code = process.wait()
-    last = (lines[0] + running.stop()).strip().splitlines()[-1:]
+    raise why_no_ring(running, process, lines[-1])
+
+
+def why_no_ring(running, process, said):
+    """Skipped or Failed, once it has ended."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(contestants.STOP_SECONDS)
+    code = process.returncode
+    last = (running.stop() + said).strip().splitlines()[-1:]
+    text = last[0].removeprefix("SKIP ") if last else "it said nothing"
     if code == contestants.REFUSED:
-        raise Skipped(*last)
-    raise Failed(f"its ring ended with {code}: {' '.join(last)}")
+        return Skipped(text)
+    return Failed(f"its ring ended with {code}: {text}")

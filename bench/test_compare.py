@@ -194,6 +194,12 @@ class Compare(unittest.TestCase):
             str(own): 2,
         })  # fmt: skip
 
+    def test_a_ring_that_cannot_run_is_skipped(self):
+        self.write("ring", "#!/bin/sh\necho 'SKIP one: not: 7'\nexit 77\n")
+        text = self.compare(["here-one"], "--peers", "redis", scenario="S8")
+        self.assertIn("here-one is skipped: one: not: 7", text)
+        self.assertIn("redis is skipped: it has no DHT", text)
+
     def interrupt(self, number):
         """Breaks it off when it has come to the slow server; what it said."""
         process = self.start(["parent-one", "slow-one"], "--seed", "3")

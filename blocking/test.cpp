@@ -83,7 +83,7 @@ TEST(Blocking, ThreadsInEveryKindOfSleepAreCalledBack) {
 }
 
 TEST(Blocking, AnEchoTakesSoManyInstructions) {
-  tests::expect_instructions({{"thread", 1530}});
+  tests::expect_instructions({{"thread", 1540}});
 }
 
 }  // namespace

@@ -76,7 +76,7 @@ TEST(Fault, IsThatItDidNotKeepItsSchedule) {
   Outcome outcome = healthy();
   record(outcome.lag, 15, 90 * microsecond);
   EXPECT_EQ(load::find_fault(open(), outcome), "");
-  record(outcome.lag, 15, 150 * microsecond);
+  record(outcome.lag, 30, 150 * microsecond);
   const std::string fault = load::find_fault(open(), outcome);
   EXPECT_TRUE(has(fault, "us after their time; allowed are 100.000")) << fault;
 }

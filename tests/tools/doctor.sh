@@ -83,11 +83,16 @@ tool strace strace "tests with injected faults"
 tool valgrind valgrind "instructions per request"
 tool gcovr gcovr "make coverage"
 
+echo "== measuring"
+tool python3 python3 "make bench, tests of the measuring"
+header libuv1-dev uv.h "the peer libuv-echo"
+header libevent-dev event2/bufferevent.h "the peer libevent-echo"
+header libasio-dev asio.hpp "the peer asio-echo"
+
 echo "== developing"
 tool clang++-19 clang-19 "the second compiler, make fuzz"
 tool clang-tidy-19 clang-tidy-19 "make tidy"
 tool clang-format-19 clang-format-19 "make format"
-tool python3 python3 "make bench"
 
 echo "== servers"
 for name in "$@"; do server "$name"; done
