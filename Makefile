@@ -392,8 +392,8 @@ bench-quick: programs  ## compare the models, in 3 minutes
 	bench/compare --quick $(ARGS)
 bench: programs  ## compare the models and Redis, in 25 minutes; ARGS="--help"
 	bench/compare --full $(ARGS)
-bench-all: programs  ## everything that can be compared; HOURS=8 allows it
-	bench/compare --all $(ARGS)
+bench-all: programs  ## everything that can be compared; HOURS= allows it, RESUME=FILE goes on
+	bench/compare $(if $(RESUME),--resume $(RESUME),--all) $(ARGS)
 bench-cpu: programs  ## CPU per request by redis-benchmark, and memory, beside a bare echo
 	bench/run $(ARGS); code=$$?; bench/memory && exit $$code
 

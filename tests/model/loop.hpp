@@ -65,7 +65,7 @@ class LaterService final : public protocol::Service {
 class Loop {
  public:
   explicit Loop(protocol::Service& service,
-                std::map<std::string, std::uint64_t> own = {}) {
+                const std::map<std::string, std::uint64_t>& own = {}) {
     for (const net::Row& row : model::server.rows)
       options_.own[row.name] = row.value;
     for (const auto& [name, value] : own) options_.own[name] = value;
