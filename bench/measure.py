@@ -66,36 +66,37 @@ class Watcher:
             self._look_in_between()
 
     def begin(self):
-        info = self._info()
         processes = observe.Processes(self._served.pid)
-        self.before = clocks(processes) | switches(processes)
-        self.before["info"] = info
+        self.before = self._counts(processes) | clocks(processes)
         self._look(processes)
         self._memory_seen.append(self._memory())
 
     def end(self):
         processes = observe.Processes(self._served.pid)
-        self.after = clocks(processes) | switches(processes)
+        self.after = clocks(processes)
+        self.later = self.later or self._counts(processes)
         self._look(processes)
-        self.after["info"] = self._info()
 
     def _look_in_between(self):
         processes = observe.Processes(self._served.pid)
         self._look(processes)
-        # At the end the load closes its connections at once, and a thread that
-        # ends with its connection takes its counts with it.
+        # At the end the load closes its connections at once: that takes calls
+        # of its own, and a thread that ends takes its counts with it.
         passed = time.monotonic() - self.before["at"]
         if self.later is None and passed > LATER * self._seconds:
-            self.later = switches(processes)
+            self.later = self._counts(processes)
 
     def _look(self, processes):
         self._threads = max(self._threads, processes.threads())
         self._peak_bytes = max(self._peak_bytes, processes.peak_bytes())
 
-    def _info(self):
-        if self._asks:
-            return self._served.info()
-        return {"calls": {}, "model": {}}
+    def _counts(self, processes):
+        info = self._served.info() if self._asks else servers.parse_info("")
+        return {
+            "info": info,
+            "counted_at": time.monotonic(),
+            "switches": processes.switches(),
+        }
 
     def _memory(self):
         """Own and kernel's, in bytes."""
@@ -104,43 +105,48 @@ class Watcher:
         own = observe.Processes(self._served.pid).anonymous_bytes()
         return {"own": own, "kernel": observe.kernel_bytes()}
 
-    def found(self, requests):
-        """Totals, and what each of the requests took that were answered in the
-        measured time. Both are rates that are divided, for where there are
-        thousands of processes, a look at them takes long."""
+    def found(self, rate):
+        """Totals, and what a request took of them, of which so many were
+        answered in a second: time and switches are divided as rates, for where
+        there are thousands of processes, a look at them takes long."""
         names = ("at", "server", "busy", "stolen")
         spent = {name: self.after[name] - self.before[name] for name in names}
-        answered = requests * spent["at"] / self._seconds
-        counts = {
-            kind: subtract(self.after["info"][kind], self.before["info"][kind])
-            for kind in ("calls", "model")
-        }
-        calls = sum(counts["calls"].values())
+        answered = rate * spent["at"]
         return {
             "spent_s": spent,
             "server_cpu_us": per(answered, spent["server"] * 1e6),
             "machine_cpu_us": per(answered, spent["busy"] * 1e6),
-            "calls_per_request": per(requests, calls) if calls else None,
-            "switches_per_s": self._switches_per_second(),
             "threads": self._threads,
             "peak_bytes": self._peak_bytes,
             "memory": dict(zip(("before", "measuring"), self._memory_seen)),
-            **counts,
+            **self._counted(rate),
         }
 
-    def _switches_per_second(self):
-        """{"voluntary": , "involuntary": }, or None where they are not to be
-        had."""
-        later = self.later or self.after
-        found = observe.switches_between(
-            self.before["switches"], later["switches"]
+    def _counted(self, rate):
+        """What was counted up to the look in between."""
+        before, later = self.before, self.later
+        seconds = later["counted_at"] - before["counted_at"]
+        counts = {
+            kind: subtract(later["info"][kind], before["info"][kind])
+            for kind in later["info"]
+        }
+        # The server's own count is exact, and a ring's has the questions that
+        # its members ask each other.
+        commands = sum(counts.pop("commands").values())
+        requests = rate * seconds if self._served.is_ring else commands
+        switches = observe.switches_between(
+            before["switches"], later["switches"]
         )
-        seconds = later["switches_at"] - self.before["switches_at"]
-        return found and {kind: n / seconds for kind, n in found.items()}
-
-
-def switches(processes):
-    return {"switches_at": time.monotonic(), "switches": processes.switches()}
+        return {
+            **counts,
+            "commands": commands,
+            "calls_per_request": {
+                name: per(requests, count)
+                for name, count in counts["calls"].items()
+            },
+            "switches_per_s": switches
+            and {kind: count / seconds for kind, count in switches.items()},
+        }
 
 
 def clocks(processes):
@@ -190,7 +196,7 @@ def under_load(served, cell, plan, where, load):
         if fields["verdict"] == "VALID":
             raise Failed("the load did not say when it measured")
         return fields
-    return fields | watcher.found(fields["requests"])
+    return fields | watcher.found(fields["served_per_s"])
 
 
 def raw(name):
@@ -201,7 +207,10 @@ def raw(name):
 def outcome(result):
     kept = ("verdict", "reason", "rate", "requests", "errors", "first_error")
     fields = {name: result[name] for name in kept}
-    return fields | {"latency_us": result["latency_us"], "load": result}
+    fields |= {"latency_us": result["latency_us"], "load": result}
+    # The flooder has no part in the rate, but in the server's work.
+    flood = result.get("flooder_requests", 0) / result["duration_s"]
+    return fields | {"served_per_s": result["rate"] + flood}
 
 
 def rest(served, seconds):

@@ -11,24 +11,28 @@ from scenarios import RING_SERVERS
 
 TEXT = "x" * 32
 COUNTED = "syscall_"
+COMMANDS = "total_commands_processed"
 MODEL_SECTION = "# Model"
 ADDRESS = re.compile(r"\S+:(\d+)\n")
 
 
 def parse_info(text):
-    """What INFO tells of system calls and of the model, by name."""
-    calls, model, section = {}, {}, ""
+    """What INFO tells of system calls and of the model, by name, and of the
+    commands that were answered."""
+    calls, model, commands, section = {}, {}, {}, ""
     for line in text.splitlines():
         if line.startswith("#"):
             section = line.strip()
         name, _, value = line.partition(":")
         if not value.strip().isdigit():
             continue
-        if name.startswith(COUNTED):
+        if name == COMMANDS:
+            commands[name] = int(value)
+        elif name.startswith(COUNTED):
             calls[name.removeprefix(COUNTED)] = int(value)
         elif section == MODEL_SECTION:
             model[name] = int(value)
-    return {"calls": calls, "model": model}
+    return {"calls": calls, "model": model, "commands": commands}
 
 
 def add_counts(sum_of_all, counts):
@@ -44,6 +48,7 @@ class Served:
     def __init__(self, running, ports, asked):
         self.running = running
         self.pid = running.pid
+        self.is_ring = len(ports) > 1
         self.port = ports[0]
         self._peers = []
         if asked:
@@ -53,8 +58,8 @@ class Served:
             running.port = self.port
 
     def info(self):
-        """Counts of all servers together; {} for who has none."""
-        found = {"calls": {}, "model": {}}
+        """As parse_info, of all servers together."""
+        found = parse_info("")
         for peer in self._peers:
             peer.sendall(contestants.request("INFO"))
             with peer.makefile("rb") as stream:

@@ -106,9 +106,9 @@ def speed_rows(results, scenario):
         medians = [results.median(scenario, label, m)
                    for m in (RATE, "p50", "p99")]  # fmt: skip
         numbers = " ".join(doubtful(median, 7) for median in medians)
-        calls = middle(results.cells(scenario, label), "calls_per_request")
+        calls = sum(calls_by_name(results.cells(scenario, label)).values())
         yield (
-            f"{short(label):<{NAME}} {numbers} {number(calls, 5)} "
+            f"{short(label):<{NAME}} {numbers} {number(calls or None, 5)} "
             f"{ratio_text(results.ratio(scenario, label, metric)):<19} "
             f"{results.verdict(scenario, label, metric)}"
         )
@@ -136,8 +136,9 @@ def middle(cells, field):
 
 
 def switches_per_request(cells):
-    values = [sum(c["switches_per_s"].values()) / c["rate"] for c in cells
-              if c.get("switches_per_s") and c["rate"]]  # fmt: skip
+    values = [sum(c["switches_per_s"].values()) / c["served_per_s"]
+              for c in cells
+              if c.get("switches_per_s") and c["served_per_s"]]  # fmt: skip
     return paired.median(values) if values else None
 
 
@@ -170,7 +171,7 @@ def notes(results, scenario):
     for label in labels(results, scenario):
         cells = results.cells(scenario, label)
         if label != results.plan.twin.label:
-            yield from wrap(calls_by_name(cells, label))
+            yield from wrap(calls_note(cells, label))
         peaks = [c["peak_bytes"] for c in cells if c.get("peak_bytes")]
         if peaks:
             most.append(f"{short(label)} {max(peaks) / (1 << 20):.1f}")
@@ -188,17 +189,19 @@ def notes(results, scenario):
             )
 
 
-def calls_by_name(cells, label):
+def calls_by_name(cells):
     """System calls of a request, those that are rare left out."""
-    counted = [c for c in cells if c.get("calls") and c.get("requests")]
-    names = sorted({name for c in counted for name in c["calls"]})
-    found = {
-        name: paired.median(
-            [c["calls"].get(name, 0) / c["requests"] for c in counted]
-        )
-        for name in names
+    counted = [c["calls_per_request"] for c in cells
+               if c.get("calls_per_request")]  # fmt: skip
+    medians = {
+        name: paired.median([calls.get(name) or 0 for calls in counted])
+        for name in sorted({name for calls in counted for name in calls})
     }
-    texts = [f"{n} {number(x)}" for n, x in found.items() if x >= RARE]
+    return {name: count for name, count in medians.items() if count >= RARE}
+
+
+def calls_note(cells, label):
+    texts = [f"{n} {number(x)}" for n, x in calls_by_name(cells).items()]
     return texts and f"{short(label)} calls {', '.join(texts)}"
 
 

@@ -60,8 +60,8 @@ SERVER = PYTHON + textwrap.dedent("""
                 text = name.encode()
             else:
                 infos += 1
-                text = b"# Syscalls\\nsyscall_recv:%d\\n# Model\\nseen:7" % (
-                    1000 * infos)
+                text = (b"total_commands_processed:%d\\nsyscall_recv:%d\\n"
+                        b"# Model\\nseen:7" % (100 * infos, 300 * infos))
             peer.sendall(b"$%d\\r\\n%s\\r\\n" % (len(text), text))
 """)
 
@@ -86,7 +86,8 @@ LOAD = PYTHON + textwrap.dedent("""
         "verdict": "INVALID" if held else "VALID",
         "reason": "held up" if held else "",
         "errors": int(wrong), "first_error": "another's bytes" if wrong else "",
-        "requests": 100, "rate": rate, "latency_us": dict.fromkeys(
+        "requests": 100, "rate": rate, "duration_s": 0.1,
+        "latency_us": dict.fromkeys(
             ("p50", "p90", "p99", "p99.9", "max"), 1e6 / rate),
     }))
     sys.exit(1 if wrong else 0)
@@ -161,8 +162,8 @@ class Compare(unittest.TestCase):
         self.assertIn("kernel", machine)
         cell = self.cells()[0]
         # Both INFOs of a fresh process, which is asked for nothing else.
-        self.assertEqual(cell["calls"], {"recv": 1000})
-        self.assertEqual(cell["calls_per_request"], 10)
+        self.assertEqual(cell["calls"], {"recv": 300})
+        self.assertEqual(cell["calls_per_request"], {"recv": 3.0})
         self.assertEqual(cell["model"], {"seen": 0})
         self.assertEqual(cell["threads"], 1)
         self.assertGreater(cell["peak_bytes"], 1 << 20)

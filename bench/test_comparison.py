@@ -56,11 +56,11 @@ def cell_line(cell, rate=1000.0, cpu=10.0, **more):
         "latency_us": latencies,
         "server_cpu_us": cpu,
         "machine_cpu_us": 2 * cpu,
-        "calls_per_request": 2.5,
+        "served_per_s": rate,
+        "calls_per_request": {"recv": 1.0, "epoll_wait": 0.5, "brk": 0.001},
         "switches_per_s": {"voluntary": 100.0, "involuntary": 10.0},
         "threads": 2,
         "memory": {"before": None, "measuring": None},
-        "calls": {"recv": 2 * rate, "epoll_wait": rate, "accept4": 1},
         "peak_bytes": 10 << 20,
         "spent_s": {"at": 2.0, "server": 0.001, "stolen": 0.1},
         **more,
@@ -601,12 +601,13 @@ class Observing(unittest.TestCase):
         self.assertIsNone(observe.switches_between(None, after))
 
     def test_reads_calls_and_model_of_info(self):
-        text = ("# Clients\r\nconnected_clients:1\r\n# Syscalls\r\n"
+        text = ("# Stats\r\ntotal_commands_processed:9\r\n# Syscalls\r\n"
                 "syscall_recv:12\r\nideal_recv:1.00\r\n# Model\r\n"
                 "enobufs:3\r\n\r\n# Keyspace\r\ndb0:keys=1\r\n")  # fmt: skip
         found = served.parse_info(text)
         self.assertEqual(found["calls"], {"recv": 12})
         self.assertEqual(found["model"], {"enobufs": 3})
+        self.assertEqual(sum(found["commands"].values()), 9)
 
 
 class Screen(io.StringIO):

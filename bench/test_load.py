@@ -29,7 +29,9 @@ KEYS = {
 }  # fmt: skip
 # What a load says of a machine that had no time for it. Others work here too.
 HELD_UP = ("held up", "waited for its CPU", "after their time", "of a CPU")
-TRIES = 3
+TRIES = 5
+# Left alone, the scheduler puts one who wakes another onto the same CPU.
+CPUS = sorted(os.sched_getaffinity(0))
 GIVE_UP = 60  # seconds, for what takes one or two
 
 
@@ -43,6 +45,7 @@ class Load:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=contestants.pin(CPUS[-1]),
         )
         self.said = []
 
@@ -135,7 +138,7 @@ class Servers(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         try:
-            cls.server = contestants.start(SERVER)
+            cls.server = contestants.start(SERVER, CPUS[0])
         except contestants.Skipped as reason:
             raise unittest.SkipTest(f"{SERVER}: {reason}")
         cls.addClassCleanup(cls.server.stop)
@@ -154,7 +157,8 @@ class Servers(unittest.TestCase):
         self.assertEqual(len(said), 3, said)
         if code != 0:
             self.assertEqual((code, result["verdict"]), (1, "INVALID"))
-            self.assertTrue(is_held_up(result), result["reason"])
+            few = "too few samples" in result["reason"]
+            self.assertTrue(few or is_held_up(result), result["reason"])
             return result
         self.assertEqual((result["verdict"], result["reason"]), ("VALID", ""))
         self.assertTrue(said[2].startswith("VALID: "), said)
@@ -172,15 +176,15 @@ class Servers(unittest.TestCase):
         self.assertEqual((probe.returncode, probe.stdout), (0, ""))
         return program
 
-    def with_client(self, client):
+    def with_client(self, client, *words):
         """Valid, as soon as nothing of this machine is in its way."""
         program = self.program(client)
         for _ in range(TRIES):
             result = self.run_rightly(
-                *short(), "--connections", 4, "--depth", 2, program=program
+                *short(), "--connections", 4, *words, program=program
             )
             self.assertEqual(result["client"], client)
-            self.assertEqual(result["mode"], "closed")
+            self.assertEqual(result["mode"], "open" if words else "closed")
             self.assertEqual(result["target"], self.address)
             if result["verdict"] == "VALID":
                 return
@@ -192,21 +196,21 @@ class Servers(unittest.TestCase):
         self.run_rightly(*short(), *churn, *words, program=program)
 
     def test_epoll(self):
-        self.with_client(CLIENTS[0])
+        self.with_client(CLIENTS[0], "--rate", 4000)
 
     def test_iouring(self):
-        self.with_client(CLIENTS[1])
+        self.with_client(CLIENTS[1], "--rate", 4000)
 
     def test_blocking(self):
         self.with_client(CLIENTS[2])
 
     def test_churn_epoll(self):
         self.with_churn(CLIENTS[0])
-        self.with_churn(CLIENTS[0], "--rate", 3000)
+        self.with_churn(CLIENTS[0], "--rate", 6000)
 
     def test_churn_iouring(self):
         self.with_churn(CLIENTS[1])
-        self.with_churn(CLIENTS[1], "--rate", 3000)
+        self.with_churn(CLIENTS[1], "--rate", 6000)
 
     def test_churn_blocking(self):
         self.with_churn(CLIENTS[2])
@@ -281,7 +285,7 @@ class StoppedServer(unittest.TestCase):
     """One that stands still for a second of five."""
 
     def test_shows_in_the_latencies_and_not_in_the_naive_ones(self):
-        with contestants.start(SERVER) as server:
+        with contestants.start(SERVER, CPUS[0]) as server:
             load = Load(
                 *(f"127.0.0.1:{server.port}", "--json", "-"),
                 *("--connections", 10, "--rate", 1000),
@@ -303,7 +307,7 @@ class StoppedLoad(unittest.TestCase):
     """A load that runs for 50 ms of every 100 only."""
 
     def run_held_up(self, *words):
-        with contestants.start(SERVER) as server:
+        with contestants.start(SERVER, CPUS[0]) as server:
             address = f"127.0.0.1:{server.port}"
             load = Load(address, *short(0.6), "--json", "-", *words)
             load.wait_for("measuring")
@@ -330,12 +334,14 @@ class StoppedLoad(unittest.TestCase):
 class WrongServers(unittest.TestCase):
     """Some that answer, but not all of it rightly."""
 
-    def ask(self, answer, *words):
+    def ask(self, answer, *words, seconds=0.3):
+        words = [*words, *short(seconds)]
         with Fake(answer) as fake:
-            return run(fake.address, *short(), "--connections", 4, *words)
+            return run(fake.address, *words, "--connections", 4)
 
-    def convicted(self, answer, *words):
-        code, result, said = self.ask(answer, *words)
+    def convicted(self, answer):
+        """However long it takes: the first wrong answer ends it."""
+        code, result, said = self.ask(answer, seconds=GIVE_UP)
         self.assertEqual((code, result["verdict"]), (1, "INVALID"))
         self.assertEqual(result["errors"], 1)
         self.assertEqual(result["reason"], result["first_error"])
@@ -357,12 +363,10 @@ class WrongServers(unittest.TestCase):
             wrong = bytes([text[0], text[1] ^ 1]) + text[2:]
             return [bulk(wrong if count == 1000 else text)]
 
-        # As long as it takes: the first wrong answer ends it.
-        with Fake(answer) as fake:
-            code, result, _ = run(fake.address, "--duration", GIVE_UP)
-        self.assertEqual((code, result["errors"]), (1, 1))
-        self.assertIn("instead of the answer to ECHO", result["first_error"])
-        self.assertLess(count, 1000 + 2 * result["connections"])
+        said = self.convicted(answer)
+        self.assertIn("instead of the answer to ECHO", said)
+        # At the first: what the four connections had under way, no more.
+        self.assertLess(count, 1010)
 
     def test_bytes_of_another_connection(self):
         kept = b""
@@ -379,7 +383,8 @@ class WrongServers(unittest.TestCase):
         self.assertIn("'ERR busy'", said)
 
     def test_what_is_not_resp(self):
-        code, result, _ = self.ask(lambda _: [b"hello\r\n"])
+        hello = [b"hello\r\n"]
+        code, result, _ = self.ask(lambda _: hello, seconds=GIVE_UP)
         self.assertEqual(code, 1)
         self.assertIn("protocol error", result["first_error"])
 
@@ -427,9 +432,11 @@ class WrongServers(unittest.TestCase):
             count += 1
             return [bulk(text)] if count <= 100 else None
 
-        code, result, _ = self.ask(answer)
+        # As long as it takes: without a connection it ends.
+        code, result, _ = self.ask(answer, seconds=GIVE_UP)
         self.assertEqual((code, result["verdict"]), (1, "INVALID"))
         self.assertEqual((result["errors"], result["requests"]), (4, 100))
+        self.assertIn("while 1 reply was owed", result["first_error"])
 
     def test_nobody_there(self):
         with Fake(None) as fake:

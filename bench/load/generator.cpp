@@ -138,7 +138,9 @@ void Generator::ask(Connection& c, Nanoseconds intended, Nanoseconds now) {
   asked.intended_ns = intended;
   asked.sent_ns = now;
   c.owed.push_back(asked);
-  if (c.role == Role::active) owed_.fetch_add(1, std::memory_order_relaxed);
+  // An open load owes from the time that a request is due: call_due().
+  if (c.role == Role::active && !plan_.is_open())
+    owed_.fetch_add(1, std::memory_order_relaxed);
 }
 
 void Generator::say(protocol::Peer& peer, Nanoseconds now) {
@@ -165,6 +167,8 @@ void Generator::fill(Connection& c, Nanoseconds now) {
 }
 
 void Generator::hand_over(protocol::Peer& peer, Nanoseconds now) {
+  // Of many answers that are wrong the first one is named.
+  if (over()) return;
   Connection& c = of(peer);
   c.heard.clear();
   while (const protocol::Value* reply = c.session.reply()) {
@@ -247,9 +251,9 @@ const Outcome& Generator::outcome() {
 
 protocol::Peer* Generator::due(Nanoseconds now) {
   if (called_.empty()) {
+    call_due(now);
     move_on(now);
     look_at_clock(now);
-    call_due(now);
   }
   if (called_.empty()) return nullptr;
   Connection* const c = called_.back();
@@ -283,6 +287,7 @@ void Generator::call_due(Nanoseconds now) {
       c.due.push_back(at);
     }
     call(c);
+    owed_.fetch_add(1, std::memory_order_relaxed);
     schedules_[number].advance();
     events_.push({schedules_[number].next_ns(), number});
   }
@@ -309,8 +314,10 @@ void Generator::move_on(Nanoseconds now) {
       if (now >= phase_end_) look_at_window(now);
       break;
     case Phase::measuring:
-      if (now >= phase_end_ || is_lost()) await(now);
-      break;
+      if (now < phase_end_ && !is_lost()) break;
+      await(now);
+      // Nobody may be left whose answer would wake us.
+      [[fallthrough]];
     case Phase::awaiting:
       if (now >= phase_end_ || owed_ == 0 || is_lost()) finish(now);
       break;

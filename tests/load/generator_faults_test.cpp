@@ -100,13 +100,16 @@ TEST(WrongAnswer, ToTheFlooderOrAnIdleOneIsOneToo) {
   }
 }
 
+// All connections are answered wrongly at once: it is the first that counts.
 TEST(WrongAnswer, ErrorReplyIsOne) {
-  World world(closed_loop(1, 1));
+  World world(closed_loop(5, 1));
   world.store.instead = [&](Words, protocol::Reply& reply) {
     reply.error("ERR out of order");
     return true;
   };
-  EXPECT_TRUE(has(world.run().first_error, "the error 'ERR out of order'"));
+  const Outcome& outcome = world.run();
+  EXPECT_TRUE(has(outcome.first_error, "the error 'ERR out of order'"));
+  EXPECT_EQ(outcome.errors, 1u);
 }
 
 TEST(WrongAnswer, ToNothingIsOne) {

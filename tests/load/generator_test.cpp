@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
+#include <algorithm>
 #include <string>
 #include <thread>
 #include <vector>
@@ -146,6 +146,28 @@ TEST(OpenLoop, CountsWhatCouldNotBeSentAtTheEnd) {
   EXPECT_GE(outcome.lag.max(), 900 * millisecond);
 }
 
+TEST(OpenLoop, EndsWithItsTimeIfNothingIsOwedThen) {
+  Plan plan = open_loop(1, 100);
+  plan.arrivals = Arrivals::fixed;
+  World world(plan);
+  EXPECT_EQ(world.run().requests, 100u);
+  EXPECT_LT(world.now, world.measured_at + second + millisecond);
+}
+
+// All connections are being made anew when the time ends, and nothing is owed
+// on any of them.
+TEST(OpenLoop, AwaitsWhatCouldNotBeSentYet) {
+  Plan plan = open_loop(1, 100);
+  plan.churn = 1;
+  plan.arrivals = Arrivals::fixed;
+  World world(plan);
+  world.connect_time = 15 * millisecond;
+  const Outcome& outcome = world.run();
+  EXPECT_EQ(outcome.requests, 100u);
+  EXPECT_EQ(outcome.unanswered, 0u);
+  EXPECT_EQ(outcome.errors, 0u);
+}
+
 TEST(OpenLoop, SendsLateWhatIsFoundToBeDueAfterTheEnd) {
   Plan plan = open_loop(1, 1000);
   plan.arrivals = Arrivals::fixed;
@@ -281,8 +303,8 @@ TEST(Phases, WarmNoLongerThanTheirLimit) {
     plan.warmup_max = limit;
     World world(plan);
     // Ten times as slow in every other window.
-    world.answered_at = [](Time now) {
-      const bool slow = now / (100 * millisecond) % 2 == 0;
+    world.answered_at = [begin = world.now](Time now) {
+      const bool slow = (now - begin) / (100 * millisecond) % 2 == 0;
       return now + (slow ? 10 : 1) * millisecond;
     };
     EXPECT_EQ(world.run().warming, limit);
@@ -345,6 +367,19 @@ TEST(Connections, AreMadeNotAllAtOnce) {
   EXPECT_EQ(outcome.errors, 0u);
 }
 
+// A model whose threads hold the peers sleeps elsewhere until it rings.
+TEST(Connections, RingWhenTheyStandAndWhenTheyEnd) {
+  World world(closed_loop(1, 1));
+  protocol::Peer* const peer = world.generator.next();
+  ASSERT_NE(peer, nullptr);
+  EXPECT_EQ(world.generator.next(), nullptr);
+  EXPECT_FALSE(world.bell.rung);
+  world.generator.connected(*peer);
+  EXPECT_TRUE(world.bell.rung.exchange(false));
+  world.generator.closed(*peer, "gone");
+  EXPECT_TRUE(world.bell.rung);
+}
+
 class Churn : public testing::TestWithParam<bool> {};
 
 TEST_P(Churn, MakesConnectionsAnewAndLosesNothing) {
@@ -372,6 +407,11 @@ TEST(Connections, ThatAreIdleAskOnce) {
   plan.idle = 200;
   World world(plan);
   world.answered_at = [](Time now) { return now + 10 * millisecond; };
+  // However often the model lets them speak.
+  world.look = [&](protocol::Peer& peer) {
+    world.generator.say(peer, world.now);
+    EXPECT_FALSE(peer.session.has_output());
+  };
   const Outcome& outcome = world.run();
   EXPECT_EQ(world.connects, 201u);
   EXPECT_EQ(outcome.requests, 100u);

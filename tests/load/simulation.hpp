@@ -2,6 +2,7 @@
 // A model's client and a server in memory, in made-up time: what a generator
 // does in five seconds is seen in some milliseconds, and the same every time.
 
+#include <atomic>
 #include <cstddef>
 #include <functional>
 #include <map>
