@@ -84,7 +84,7 @@ class Client {
   }
 
   // 1. CONNECT. Sleeps until the peer has answered or refused, as long as TCP
-  // tries (two minutes). Interrupted, or after a nap, it goes on by itself, and
+  // tries (two minutes). Interrupted, or out of time, it goes on by itself, and
   // another connect(2) sleeps for what is left of it (EINPROGRESS, EALREADY).
   int connect(Connection& c) {
     const auto address = net::parse_address(c.peer.address);
@@ -144,7 +144,7 @@ class Client {
     return 0;
   }
 
-  // 7. SEND. Sleeps until the kernel has taken all of it, nap after nap.
+  // 7. SEND. Sleeps until the kernel has taken all of it. EAGAIN: SO_SNDTIMEO.
   int send(Connection& c) {
     protocol::ClientSession& session = c.peer.session;
     while (session.has_output()) {
