@@ -11,8 +11,8 @@ namespace {
 
 constexpr std::size_t room_size = 16 << 10;
 
-// "$5\r\n": so many bytes, and how they are written.
-std::size_t line_size(std::size_t number) { return 3 + digits(number); }
+// "$5\r\n": at most so many bytes, and how they are written.
+constexpr std::size_t line_max = 3 + digits(~std::uint64_t{0});
 
 char* write_line(char* at, char type, std::size_t number) {
   *at++ = type;
@@ -42,17 +42,17 @@ void ClientSession::request(std::span<const std::string_view> arguments) {
   // What is lent does not move, and nothing overtakes what already waits.
   const bool behind = lent_ != 0 || sent_ != 0 || !filling_.empty();
   std::string& text = behind ? filling_ : sending_;
-  std::size_t size = line_size(arguments.size());
+  std::size_t most = line_max;
   for (const std::string_view argument : arguments)
-    size += line_size(argument.size()) + argument.size() + 2;
+    most += line_max + argument.size() + 2;
   // Written in its place at once: a load does this a million times a second.
   // (The size that libstdc++ 12 hands to the function is that of the memory.)
   const std::size_t before = text.size();
-  text.resize_and_overwrite(before + size, [&](char* begin, std::size_t) {
+  text.resize_and_overwrite(before + most, [&](char* begin, std::size_t) {
     char* at = write_line(begin + before, '*', arguments.size());
     for (const std::string_view argument : arguments)
       at = write_bulk(at, argument);
-    return before + size;
+    return static_cast<std::size_t>(at - begin);
   });
   ++owed_;
 }

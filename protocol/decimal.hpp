@@ -27,6 +27,11 @@ constexpr char* write_decimal(char* at, std::uint64_t number,
   return end;
 }
 constexpr char* write_decimal(char* at, std::uint64_t number) {
+  // Most are small, and a load writes three for each request.
+  if (number < 10) {
+    *at = static_cast<char>('0' + number);
+    return at + 1;
+  }
   return write_decimal(at, number, digits(number));
 }
 

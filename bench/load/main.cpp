@@ -125,14 +125,15 @@ class Run {
  public:
   explicit Run(const Options& options)
       : options_(options),
-        workload_(options.commands, options.keys),
+        workload_(options.commands, options.keys, options.answers),
         shows_(!options.quiet && ::isatty(STDERR_FILENO)),
         generator_(options.plan, workload_, bell_, usage, [this](Phase phase) {
           if (!shows_) announce(phase);
         }) {}
 
   int run(const Signals& signals) {
-    if (options_.slow) slow_.emplace(options_.plan.address, options_.slow);
+    if (options_.slow)
+      slow_.emplace(options_.plan.address, options_.slow, options_.answers);
     auto ended = std::async(std::launch::async, [this] { converse(); });
     const bool interrupted = watch(signals, ended);
     bell_.stop();

@@ -73,6 +73,9 @@ void requests(CLI::App& app, Options& options) {
       ->take_all()
       ->capture_default_str();
   number(app, "--key-count", options.keys, {1, std::uint64_t{1} << 40}, "keys");
+  app.add_flag_callback(
+      "--raw", [&options] { options.answers = Answers::echo; },
+      "an echo is asked: the right answer is the request itself");
   number(app, "--seed", options.plan.seed,
          {0, std::numeric_limits<std::uint64_t>::max()},
          "of sizes, keys, commands and gaps");
@@ -95,7 +98,7 @@ void check(const Options& options, const net::Model& client) {
                       " client cannot send while it waits for a reply, so it "
                       "keeps no schedule");
   try {
-    const Workload tried(options.commands, options.keys);
+    const Workload tried(options.commands, options.keys, options.answers);
   } catch (const std::invalid_argument& error) {
     throw CLI::ValidationError("--command", error.what());
   }

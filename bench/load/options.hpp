@@ -16,6 +16,7 @@ struct Options {
   Plan plan;         // its address as it was given: not resolved
   std::vector<std::string> commands{"ECHO {32}"};
   std::uint64_t keys = 10'000;
+  Answers answers = Answers::server;
   std::uint32_t slow = 0;  // connections that read slowly
   std::string json;        // a file; "-": the standard output; empty: none
   std::string hgrm;        // a file; empty: none

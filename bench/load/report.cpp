@@ -11,6 +11,11 @@ namespace {
 constexpr std::array<std::pair<const char*, double>, 4> percentiles{
     {{"p50", 50}, {"p90", 90}, {"p99", 99}, {"p99.9", 99.9}}};
 
+/// Enough for a curve, denser where it bends.
+constexpr std::array<double, 20> curve{0,  5,    10,   20,    30,    40,    50,
+                                       60, 70,   75,   80,    85,    90,    95,
+                                       99, 99.5, 99.9, 99.95, 99.99, 99.999};
+
 template <class... Numbers>
 std::string format(const char* pattern, Numbers... numbers) {
   std::array<char, 256> text;
@@ -41,6 +46,16 @@ std::string figures(const Histogram& histogram) {
   const bool empty = histogram.count() == 0;
   return text + "\"max\":" + (empty ? "null" : microseconds(histogram.max())) +
          '}';
+}
+
+/// [[50, 38.100], ..., [100, greatest]], as far as there are samples beyond.
+std::string pairs(const Histogram& histogram) {
+  if (histogram.count() == 0) return "[]";
+  std::string text = "[";
+  for (const double value : curve)
+    if (histogram.reported(value))
+      text += format("[%g,", value) + percentile(histogram, value) + "],";
+  return text + "[100," + microseconds(histogram.max()) + "]]";
 }
 
 std::string quoted(std::string_view text) {
@@ -152,6 +167,7 @@ std::string to_json(const Plan& plan, const Setting& setting,
   text += ",\"flooder_requests\":" + std::to_string(outcome.flooded);
   text += format(",\"rate\":%.3f", per_second(outcome));
   text += ",\"latency_us\":" + figures(outcome.latency);
+  text += ",\"percentiles_us\":" + pairs(outcome.latency);
   text += ",\"naive_us\":" + figures(outcome.naive);
   text += ",\"send_lag_us\":" + figures(outcome.lag);
   text += ",\"first_error\":" + quoted(outcome.first_error);
@@ -161,7 +177,8 @@ std::string to_json(const Plan& plan, const Setting& setting,
 
 std::string to_json(const Histogram& latency) {
   return "{\"requests\":" + std::to_string(latency.count()) +
-         ",\"latency_us\":" + figures(latency) + '}';
+         ",\"latency_us\":" + figures(latency) +
+         ",\"percentiles_us\":" + pairs(latency) + '}';
 }
 
 std::string to_line(const Plan& plan, const Outcome& outcome,

@@ -5,7 +5,6 @@
 
 #include <array>
 
-#include "bench/load/workload.hpp"
 #include "net/address.hpp"
 #include "net/error.hpp"
 
@@ -19,12 +18,14 @@ constexpr int pause_ms = 100;
 
 }  // namespace
 
-SlowReaders::SlowReaders(const std::string& address, std::uint32_t count) {
+SlowReaders::SlowReaders(const std::string& address, std::uint32_t count,
+                         Answers from) {
   const std::string size = std::to_string(value_size);
   reply_ = "$" + size + "\r\n";
   append_payload(reply_, value_size, owner_of_request(0, 0));
   reply_ += "\r\n";
   request_ = "*2\r\n$4\r\nECHO\r\n" + reply_;
+  if (from == Answers::echo) reply_ = request_;
   const auto to = net::parse_address(address);
   for (std::uint32_t i = 0; to && i < count; ++i) {
     Reader reader{net::open_socket(*to, 0)};

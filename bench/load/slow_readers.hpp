@@ -8,6 +8,7 @@
 #include <thread>
 #include <vector>
 
+#include "bench/load/workload.hpp"
 #include "net/fd.hpp"
 
 namespace load {
@@ -19,7 +20,8 @@ class SlowReaders {
  public:
   /// Connects all. `address` as net::parse_address() takes it. Throws
   /// std::system_error if one cannot.
-  SlowReaders(const std::string& address, std::uint32_t count);
+  SlowReaders(const std::string& address, std::uint32_t count,
+              Answers from = Answers::server);
   ~SlowReaders();
   SlowReaders(const SlowReaders&) = delete;
   SlowReaders& operator=(const SlowReaders&) = delete;

@@ -75,13 +75,17 @@ std::string describe_reply(const protocol::Value& reply) {
     case Type::bulk:
       return std::to_string(reply.text.size()) + " bytes '" +
              shown(reply.text) + "'";
+    case Type::array:
+      return "an array of " + std::to_string(reply.elements.size());
     default:
       return "a value of another type";
   }
 }
 
 std::string wrong(const protocol::Value& reply, const std::string& wanted) {
-  const std::string owner = whose(reply.text);
+  // The payload of an echo's answer is the last of its words.
+  const std::string owner =
+      whose(reply.elements.empty() ? reply.text : reply.elements.back().text);
   return describe_reply(reply) + " instead of " + wanted +
          (owner.empty() ? "" : "; they belong to " + owner);
 }
@@ -149,11 +153,15 @@ std::string whose(std::string_view bytes) {
                                                            : "";
 }
 
-Workload::Workload(const std::vector<std::string>& commands, std::uint64_t keys)
+Workload::Workload(const std::vector<std::string>& commands, std::uint64_t keys,
+                   Answers from)
     : keys_(keys) {
   for (const std::string& text : commands) {
     commands_.push_back(parse(text));
-    find_answer(commands_.back(), text);
+    if (from == Answers::echo)
+      commands_.back().answer = Answer::request;
+    else
+      find_answer(commands_.back(), text);
     weights_ += commands_.back().weight;
   }
   if (commands_.empty()) throw std::invalid_argument("no command");
@@ -328,12 +336,8 @@ bool Workload::is_right(const protocol::Value& reply, const Asked& asked,
   const Command& command = commands_[asked.command];
   switch (command.answer) {
     case Answer::argument:
-      if (is_payload(command.words[1]))
-        return reply.type == Type::bulk && reply.text.size() == asked.size &&
-               load::is_payload(reply.text, owner(asked, speaker.connection));
-      speaker.text.clear();
-      append(speaker.text, command.words[1], asked, speaker.connection);
-      return reply.type == Type::bulk && reply.text == speaker.text;
+      return reply.type == Type::bulk &&
+             is_word(reply.text, command.words[1], asked, speaker);
     case Answer::pong:
       return reply.type == Type::simple && reply.text == "PONG";
     case Answer::ok:
@@ -347,8 +351,36 @@ bool Workload::is_right(const protocol::Value& reply, const Asked& asked,
              reply.integer <= 1;
     case Answer::hops:
       return are_hops(reply, asked.key);
+    case Answer::request:
+      return is_request(reply, asked, speaker);
   }
   return false;
+}
+
+bool Workload::is_word(std::string_view text, const Word& word,
+                       const Asked& asked, Speaker& speaker) const {
+  if (is_payload(word))
+    return text.size() == asked.size &&
+           load::is_payload(text, owner(asked, speaker.connection));
+  if (is_literal(word)) return text == word[0].literal;
+  speaker.text.clear();
+  append(speaker.text, word, asked, speaker.connection);
+  return text == speaker.text;
+}
+
+bool Workload::is_request(const protocol::Value& reply, const Asked& asked,
+                          Speaker& speaker) const {
+  using Type = protocol::Value::Type;
+  const std::vector<Word>& words = commands_[asked.command].words;
+  if (reply.type != Type::array || reply.elements.size() != words.size())
+    return false;
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    const protocol::Value& part = reply.elements[i];
+    if (part.type != Type::bulk ||
+        !is_word(part.text, words[i], asked, speaker))
+      return false;
+  }
+  return true;
 }
 
 // Each hop is an id, an address, a rule and a time; the last one is the key's

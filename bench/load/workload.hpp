@@ -57,6 +57,11 @@ struct Asked {
   std::uint32_t command = 0;  // which of the workload's
 };
 
+/// Who answers: a server, or an echo, which sends the request itself back.
+/// Since a request is RESP too, it is an answer like others: an array of its
+/// words.
+enum class Answers { server, echo };
+
 /// A mix of commands. May be used by many threads.
 class Workload {
  public:
@@ -64,8 +69,9 @@ class Workload {
   /// `{n}` (n bytes of payload), `{n-m}` (n to m bytes) and `{key}` (one of
   /// `keys`); in front, perhaps, a weight: "9*GET {key}". Throws
   /// std::invalid_argument for what has no sense, and for a command whose
-  /// answer could not be checked.
-  Workload(const std::vector<std::string>& commands, std::uint64_t keys);
+  /// answer could not be checked. `from`: who answers.
+  Workload(const std::vector<std::string>& commands, std::uint64_t keys,
+           Answers from = Answers::server);
 
   /// What one connection needs for its requests.
   struct Speaker {
@@ -89,7 +95,7 @@ class Workload {
                     Speaker& speaker) const;
 
  private:
-  enum class Answer { argument, pong, ok, value, count, hops };
+  enum class Answer { argument, pong, ok, value, count, hops, request };
   struct Piece {
     enum class Kind { literal, payload, key };
     Kind kind = Kind::literal;
@@ -120,6 +126,10 @@ class Workload {
               std::uint32_t connection) const;
   bool is_right(const protocol::Value& reply, const Asked& asked,
                 Speaker& speaker) const;
+  bool is_word(std::string_view text, const Word& word, const Asked& asked,
+               Speaker& speaker) const;
+  bool is_request(const protocol::Value& reply, const Asked& asked,
+                  Speaker& speaker) const;
   bool are_hops(const protocol::Value& reply, std::uint64_t key) const;
 
   std::vector<Command> commands_;

@@ -41,12 +41,19 @@ TEST(Options, HaveDefaults) {
   EXPECT_EQ(options.slow, 0u);
   EXPECT_EQ(options.commands, std::vector<std::string>{"ECHO {32}"});
   EXPECT_EQ(options.keys, 10'000u);
+  EXPECT_EQ(options.answers, load::Answers::server);
   EXPECT_EQ(options.json, "");
   EXPECT_EQ(options.hgrm, "");
   EXPECT_FALSE(options.quiet);
   EXPECT_FALSE(options.probe);
   EXPECT_TRUE(options.merge.empty());
   EXPECT_EQ(options.net["entries"], 256u);
+}
+
+// What no server's answer could be checked for, an echo's can.
+TEST(Options, OfAnEcho) {
+  const Options options = taken({"--raw", "--command", "INFO {8}"});
+  EXPECT_EQ(options.answers, load::Answers::echo);
 }
 
 TEST(Options, OfAClosedLoop) {

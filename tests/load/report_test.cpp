@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <vector>
 
 namespace {
 
@@ -43,6 +44,17 @@ Outcome healthy(std::uint64_t count = 2000) {
 
 void record(load::Histogram& histogram, int count, load::Nanoseconds value) {
   for (int i = 0; i < count; ++i) histogram.record(value);
+}
+
+/// The curve of samples that are all alike: so many points, and the greatest.
+std::string all_alike(const std::string& value, std::size_t points) {
+  const std::vector<std::string> percentiles{
+      "0",  "5",  "10", "20", "30", "40", "50",   "60",   "70",
+      "75", "80", "85", "90", "95", "99", "99.5", "99.9", "99.95"};
+  std::string text = "[";
+  for (std::size_t i = 0; i < points; ++i)
+    text += "[" + percentiles.at(i) + "," + value + "],";
+  return text + "[100," + value + "]]";
 }
 
 bool has(const std::string& text, const std::string& part) {
@@ -151,12 +163,13 @@ TEST(Json, OfAClosedLoop) {
       R"("requests":20000,"errors":3,"unanswered":4,"flooder_requests":5,)"
       R"("rate":10000.000,)"
       R"("latency_us":{"p50":40.000,"p90":40.000,"p99":40.000,)"
-      R"("p99.9":40.000,"max":40.000},)"
-      R"("naive_us":{"p50":39.000,"p90":39.000,"p99":39.000,)"
-      R"("p99.9":39.000,"max":39.000},)"
-      R"("send_lag_us":{"p50":1.000,"p90":1.000,"p99":1.000,)"
-      R"("p99.9":1.000,"max":1.000},)"
-      R"("first_error":"","cpu_us_per_request":10.0000})");
+      R"("p99.9":40.000,"max":40.000},"percentiles_us":)" +
+          all_alike("40.000", 18) +
+          R"(,"naive_us":{"p50":39.000,"p90":39.000,"p99":39.000,)"
+          R"("p99.9":39.000,"max":39.000},)"
+          R"("send_lag_us":{"p50":1.000,"p90":1.000,"p99":1.000,)"
+          R"("p99.9":1.000,"max":1.000},)"
+          R"("first_error":"","cpu_us_per_request":10.0000})");
 }
 
 TEST(Json, OfAnOpenLoop) {
@@ -178,9 +191,11 @@ TEST(Json, HasNullWhereSamplesAreTooFew) {
   const auto json = [](std::uint64_t count) {
     return load::to_json(closed(), Setting(), healthy(count), "");
   };
-  const std::string rest = R"("max":40.000},"naive_us")";
+  const std::string rest = R"("max":40.000},"percentiles_us":[)";
   EXPECT_TRUE(has(json(0), R"("latency_us":{"p50":null,"p90":null,"p99":null,)"
-                           R"("p99.9":null,"max":null})"));
+                           R"("p99.9":null,"max":null},)"
+                           R"("percentiles_us":[],)"));
+  EXPECT_TRUE(has(json(9), R"("percentiles_us":[[100,40.000]],)"));
   EXPECT_TRUE(has(json(19),
                   R"({"p50":null,"p90":null,"p99":null,"p99.9":null,)" + rest));
   EXPECT_TRUE(has(
@@ -222,7 +237,8 @@ TEST(Json, QuotesWhatItWasTold) {
 TEST(Json, OfAMergedHistogram) {
   EXPECT_EQ(load::to_json(healthy(2000).latency),
             R"({"requests":2000,"latency_us":{"p50":40.000,"p90":40.000,)"
-            R"("p99":40.000,"p99.9":null,"max":40.000}})");
+            R"("p99":40.000,"p99.9":null,"max":40.000},"percentiles_us":)" +
+                all_alike("40.000", 16) + "}");
 }
 
 // ---- For people -------------------------------------------------------------

@@ -11,6 +11,7 @@
 
 namespace {
 
+using load::Answers;
 using load::append_payload;
 using load::Asked;
 using load::is_payload;
@@ -93,8 +94,8 @@ TEST(Payload, OfNobodyIsNobodys) {
 class Speaking {
  public:
   explicit Speaking(std::vector<std::string> commands, std::uint64_t keys = 10,
-                    std::uint64_t seed = 1)
-      : workload(commands, keys), speaker(5, Random(seed)) {}
+                    std::uint64_t seed = 1, Answers from = Answers::server)
+      : workload(commands, keys, from), speaker(5, Random(seed)) {}
 
   std::vector<std::string> ask() {
     asked = workload.ask(session, speaker);
@@ -317,7 +318,8 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{"ECHO {32}", "-ERR no\r\n", "the error 'ERR no'"},
         Wrong{"ECHO {32}", "$-1\r\n", "null instead"},
         Wrong{"ECHO {32}", ":7\r\n", "7 instead"},
-        Wrong{"ECHO {32}", "*0\r\n", "a value of another type"},
+        Wrong{"ECHO {32}", "*0\r\n", "an array of 0 instead"},
+        Wrong{"ECHO {32}", "%0\r\n", "a value of another type"},
         Wrong{"ECHO {0}", "+\r\n", "0 bytes ''"},
         Wrong{"ECHO a{4}", bulk("a" + payload(4, owner_of_key(0))),
               "instead of the answer to ECHO"},
@@ -340,6 +342,45 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{"DEL {key}", ":2\r\n", "2 instead of"},
         Wrong{"DEL {key}", ":-1\r\n", "-1 instead of"},
         Wrong{"EXISTS {key}", "+1\r\n", "instead of the answer to EXISTS"}));
+
+// ---- Echoes -----------------------------------------------------------------
+
+std::string array(const Words& words) {
+  std::string text = "*" + std::to_string(words.size()) + "\r\n";
+  for (const std::string& word : words) text += bulk(word);
+  return text;
+}
+
+Speaking to_echo(const std::string& command) {
+  return Speaking({command}, 1, 1, Answers::echo);
+}
+
+TEST(Echo, OfTheRequestIsTaken) {
+  // Commands whose answers by a server cannot be checked, too.
+  for (const char* const command :
+       {"ECHO {32}", "PING", "INFO", "ECHO a{8}b", "SET {key} {20}", "GET"}) {
+    Speaking speaking = to_echo(command);
+    EXPECT_EQ(speaking.check(array(speaking.ask())), "") << command;
+  }
+}
+
+TEST(Echo, OfSomethingElseIsNamed) {
+  const auto answer = [](const Words& words) {
+    return to_echo("ECHO {32}").answer(array(words));
+  };
+  EXPECT_EQ(answer({"ECHO", right}), "");
+  EXPECT_EQ(answer({"ECHO"}).find("an array of 1 instead of"), 0);
+  EXPECT_EQ(answer({"ECHO", right, ""}).find("an array of 3 instead of"), 0);
+  EXPECT_NE(answer({"echo", right}), "");
+  EXPECT_NE(answer({"ECHO", right.substr(1)}), "");
+  EXPECT_NE(answer({"ECHO", payload(32, owner_of_request(4, 0))})
+                .find("they belong to connection 4, request 0"),
+            std::string::npos);
+  EXPECT_NE(to_echo("ECHO {32}").answer(bulk(right)), "");
+  EXPECT_NE(to_echo("PING").answer("*1\r\n+PING\r\n"), "");
+  EXPECT_NE(to_echo("SET {key} {4}").answer(array({"SET", "key:1", "abcd"})),
+            "");
+}
 
 // ---- Lookups ----------------------------------------------------------------
 
