@@ -100,6 +100,22 @@ TEST(ReplyParser, reads_bulks) {
   expect_value("=4\r\nmkd:\r\n", Type::verbatim);
 }
 
+// By their size they are read in one way or the other.
+TEST(ReplyParser, reads_long_bulks) {
+  for (const std::size_t size : {99'999u, 999'999u, 1'000'000u, 9'999'999u}) {
+    const std::string line = "$" + std::to_string(size) + "\r\n";
+    const std::string text(size, 'x');
+    const std::string reply = line + text + "\r\n";
+    ReplyScanner scanner(16 << 20);
+    EXPECT_EQ(scanner.scan(line), State::incomplete);
+    EXPECT_EQ(scanner.scan(line + text + '\r'), State::incomplete);
+    EXPECT_EQ(scanner.scan(reply), State::whole);
+    Value value;
+    EXPECT_EQ(read_reply(reply, value), reply.size());
+    EXPECT_EQ(value.text, text);
+  }
+}
+
 TEST(ReplyParser, reads_what_holds_others) {
   expect_value("*0\r\n", Type::array);
   expect_value("*-1\r\n", Type::null);
@@ -150,8 +166,9 @@ TEST(ReplyParser, reads_into_the_same_value_again) {
 }
 
 TEST(ReplyParser, refuses_what_is_not_resp) {
-  for (const char* reply : {"\n", "\r\n", "+\n", "+OK\n", "+O\rK\r\n",
-                            "+OK\r\r\n", "x\n", "$1\n"}) {
+  for (const char* reply :
+       {"\n", "\r\n", "+\n", "+OK\n", "+O\rK\r\n", "+OK\r\r\n", "x\n", "$1\n",
+        "$1\rxa\r\n", "$1x\na\r\n", "$12345678\rx\r\n"}) {
     expect_error(reply, "a line that does not end as a line does");
   }
   for (const char* reply : {"?\r\n", "PONG\r\n", ">2\r\n", "|1\r\n", ".\r\n"}) {
@@ -167,8 +184,9 @@ TEST(ReplyParser, refuses_wrong_numbers) {
     expect_error(reply, "not a number");
   }
   for (const char* reply :
-       {"$\r\n", "$x\r\n", "$-2\r\n", "$01\r\n", "$?\r\n", "!-1\r\n", "=-1\r\n",
-        "*\r\n", "*-2\r\n", "*?\r\n", "%-1\r\n", "~-1\r\n", "%x\r\n"}) {
+       {"$\r\n", "$x\r\n", "$-2\r\n", "$01\r\n", "$?\r\n", "$1 \r\n\r\n",
+        "!-1\r\n", "=-1\r\n", "*\r\n", "*-2\r\n", "*?\r\n", "%-1\r\n",
+        "~-1\r\n", "%x\r\n"}) {
     expect_error(reply, "invalid length");
   }
 }
@@ -180,7 +198,8 @@ TEST(ReplyParser, refuses_values_that_are_none) {
   for (const char* reply : {"=3\r\ntxt\r\n", "=0\r\n\r\n", "=4\r\ntxt.\r\n"}) {
     expect_error(reply, "a verbatim string without its kind");
   }
-  for (const char* reply : {"$1\r\nab\r\n", "$0\r\n+O", "!1\r\na\n\r"}) {
+  for (const char* reply :
+       {"$1\r\nab\r\n", "$1\r\na\rb\n", "$0\r\n+O", "!1\r\na\n\r"}) {
     expect_error(reply, "a bulk that does not end where it should");
   }
 }
@@ -208,6 +227,11 @@ TEST(ReplyParser, limits_the_size) {
   ReplyScanner scanner(20);
   EXPECT_EQ(scanner.scan("+" + std::string(17, 'a') + "\r\n"), State::whole);
   EXPECT_EQ(scanner.scan("+" + std::string(18, 'a') + "\r\n"), State::error);
+  ReplyScanner bulks(20);
+  EXPECT_EQ(bulks.scan("$13\r\n" + std::string(13, 'a') + "\r\n"),
+            State::whole);
+  EXPECT_EQ(bulks.scan("$14\r\n" + std::string(14, 'a') + "\r\n"),
+            State::error);
   ReplyScanner patient(20);
   EXPECT_EQ(patient.scan("+" + std::string(19, 'a')), State::incomplete);
   EXPECT_EQ(patient.scan("+" + std::string(20, 'a')), State::error);

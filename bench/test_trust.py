@@ -1,0 +1,117 @@
+"""bench/trust: what is judged, and that each demand is measured."""
+
+import contextlib
+import io
+import json
+import shutil
+import sys
+import unittest
+
+sys.dont_write_bytecode = True
+import contestants  # noqa: E402  (after the line that keeps the tree clean)
+import paired  # noqa: E402
+import trustworthiness as trust  # noqa: E402
+
+CSV = (
+    '"test","rps","avg_latency_ms","min_latency_ms","p50_latency_ms",'
+    '"p95_latency_ms","p99_latency_ms","max_latency_ms"\n'
+    '"ECHO xx","80000.00","0.010","0.008","0.015","0.031","0.044","1.2"\n'
+)
+
+
+def interval(low, high):
+    return paired.Estimate((low + high) / 2, low, high, 15)
+
+
+class Judging(unittest.TestCase):
+    def test_a_demand_on_one_side(self):
+        self.assertEqual(trust.judge(interval(1.31, 1.5), 1.3), paired.HOLDS)
+        self.assertEqual(trust.judge(interval(1.2, 1.5), 1.3), paired.OPEN)
+        self.assertEqual(trust.judge(interval(1.1, 1.2), 1.3), paired.FAILS)
+
+    def test_a_demand_on_both_sides(self):
+        def judged(low, high):
+            return trust.judge(interval(low, high), 0.8, 1.2)
+
+        self.assertEqual(judged(0.9, 1.1), paired.HOLDS)
+        self.assertEqual(judged(0.7, 1.1), paired.OPEN)
+        self.assertEqual(judged(0.9, 1.3), paired.OPEN)
+        self.assertEqual(judged(0.5, 0.7), paired.FAILS)
+        self.assertEqual(judged(1.3, 1.4), paired.FAILS)
+
+    def test_too_few_are_no_verdict(self):
+        found = paired.estimate([1.4] * 3)
+        self.assertEqual(trust.judge(found, 1.3), paired.INCONCLUSIVE)
+
+    def test_the_median_stands_under_its_name(self):
+        self.assertEqual(trust.median_us(CSV), 15.0)
+
+    def test_the_lag_of_a_run_too_short_for_a_percentile_is_its_worst(self):
+        lag = {"p99": None, "max": 7.5}
+        self.assertEqual(trust.lag_of({"send_lag_us": lag}), 7.5)
+        lag = {"p99": 3.5, "max": 7.5}
+        self.assertEqual(trust.lag_of({"send_lag_us": lag}), 3.5)
+
+
+def said(*runs, wanted, least):
+    """The report of such verdicts, and what it printed."""
+    report = trust.Report()
+    runs = [{"verdict": verdict, "reason": "so"} for verdict in runs]
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        trust.say_verdicts(report, "name", runs, wanted, least)
+    return report, out.getvalue()
+
+
+class Verdicts(unittest.TestCase):
+    def test_enough_are_right(self):
+        report, text = said("VALID", "VALID", "INVALID", wanted="VALID", least=2)
+        self.assertFalse(report.failed)
+        self.assertIn("2 of 3", text)
+        self.assertIn("  INVALID so", text)
+
+    def test_one_is_missing(self):
+        report, _ = said("INVALID", "VALID", wanted="INVALID", least=2)
+        self.assertTrue(report.failed)
+        self.assertEqual(report.lines[0]["verdict"], paired.FAILS)
+
+
+class Arguments(unittest.TestCase):
+    def test_that_have_no_sense_are_refused(self):
+        for words in (["--pairs", "0"], ["--seconds", "0"], ["--only", "x"]):
+            with (
+                self.assertRaises(SystemExit) as ended,
+                contextlib.redirect_stderr(io.StringIO()),
+            ):
+                trust.parse_arguments(words)
+            self.assertEqual(ended.exception.code, 2)
+
+
+@unittest.skipUnless(shutil.which("redis-benchmark"), "no redis-benchmark")
+class Whole(unittest.TestCase):
+    def test_every_demand_is_measured(self):
+        results = contestants.SCRATCH / "test-trust.jsonl"
+        contestants.SCRATCH.mkdir(parents=True, exist_ok=True)
+        words = ["--pairs", "1", "--seconds", "0.2", "--results", str(results)]
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            code = trust.main(words)
+        # On a machine that does other things meanwhile, demands fail.
+        self.assertIn(code, (0, 1), out.getvalue())
+        lines = [json.loads(line) for line in results.read_text().splitlines()]
+        self.assertEqual(
+            [line["name"] for line in lines],
+            ["cost, P16", "median, c1", "median, c50", "lag, p99",
+             "healthy: VALID", "held up: not"],
+        )  # fmt: skip
+        for line in lines[:3]:
+            self.assertEqual(len(line["ratios"]), 1)
+            self.assertGreater(line["ratios"][0], 0)
+        self.assertEqual(len(lines[4]["reasons"]), len(trust.HEALTHY_LOADS))
+
+    def test_a_load_that_does_not_work_is_a_failure(self):
+        with contextlib.redirect_stderr(io.StringIO()) as errors:
+            self.assertEqual(trust.main(["--client", "/bin/false"]), 1)
+        self.assertIn("FAILED: ", errors.getvalue())
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,315 @@
+"""Is the load good enough to measure with?
+
+Four demands, each printed with what was found:
+
+  cost      requests per CPU second at pipeline 16, every answer compared,
+            against redis-benchmark's, which compares none: at least 1.3
+  median    closed loop, 1 and 50 connections: its p50 against that of
+            redis-benchmark: between 0.8 and 1.2
+  lag       open loop, 50 000 requests per second: how late it sends, p99:
+            at most 50 us
+  verdicts  of 20 healthy runs at least 19 are VALID; of 10 runs of a load that
+            was held up none is
+
+Ratios are of runs beside each other, first one and then the other in turn; the
+estimate is their median, with its 95 % interval (bench/paired.py). They are
+judged as everywhere here: a demand FAILS only where the whole interval is
+beyond it. Server and load have a CPU each: with only one, the lag and the
+verdicts have no sense.
+"""
+
+import argparse
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+
+import children
+import contestants
+import load_run
+import measure
+import paired
+from contestants import Failed, Skipped
+
+TEXT = "x" * 32
+SERVER = "epoll-level"
+COST_MIN = 1.3
+MEDIAN_MIN, MEDIAN_MAX = 0.8, 1.2
+LAG_RATE, LAG_MAX_US = 50_000, 50
+HEALTHY, HEALTHY_MIN = 20, 19
+HELD_UP = 10
+SECONDS_OF_EACH = 1.5
+HEALTHY_LOADS = (
+    ("--connections", "1"),
+    ("--connections", "10", "--rate", "10000", "--idle", "1000"),
+    ("--connections", "50", "--rate", "5000"),
+    ("--connections", "50", "--rate", "20000", "--arrivals", "fixed"),
+)
+# A load that takes turns with a loop that never sleeps, and one that stands
+# still for a while, within the time that it measures.
+SHARES_ITS_CPU = """while :; do :; done & busy=$!
+"$@"; code=$?; kill $busy; exit $code"""
+STANDS_STILL = """"$@" & load=$!
+sleep 0.5; kill -STOP $load; sleep 0.4; kill -CONT $load; wait $load"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """What one run of a load came to."""
+
+    requests: int
+    cpu_s: float
+    p50_us: float
+
+    @property
+    def per_cpu_second(self):
+        return self.requests / self.cpu_s
+
+
+class Bench:
+    """Both loads, against one server."""
+
+    def __init__(self, port, where, program, seconds):
+        self._port, self._where = port, where
+        self._program, self._seconds = program, seconds
+
+    def own(self, *words):
+        """The object that the load writes, and its CPU time from its start to
+        its end, in seconds."""
+        return self._measured(self._command(*words))
+
+    def held_up(self, script):
+        words = ("--connections", "10", "--warmup", "0")
+        return self._measured(["sh", "-c", script, "sh", *self._command(*words)])
+
+    def _command(self, *words):
+        place = f"127.0.0.1:{self._port}"
+        return [self._program, place, "--duration", str(self._seconds), *words]
+
+    def _measured(self, command):
+        before = os.times()
+        found = load_run.run(command, self._seconds, self._where.load_cpus)
+        after = os.times()
+        return found, children_seconds(after) - children_seconds(before)
+
+    def ours(self, connections, depth):
+        found, cpu = self.own(
+            "--connections", str(connections), "--depth", str(depth),
+            "--warmup", "0",
+        )  # fmt: skip
+        if found["errors"]:
+            raise Failed(found["first_error"])
+        return Run(found["requests"], cpu, found["latency_us"]["p50"])
+
+    def theirs(self, connections, depth, requests):
+        """redis-benchmark, for so many requests."""
+        command = [
+            "redis-benchmark", "-h", "127.0.0.1", "-p", str(self._port),
+            "--csv", "-c", str(connections), "-P", str(depth),
+            "-n", str(requests), "ECHO", TEXT,
+        ]  # fmt: skip
+        before = os.times()
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            preexec_fn=load_run.pin_to(self._where.load_cpus),
+        )
+        cpu = children_seconds(os.times()) - children_seconds(before)
+        if done.returncode != 0:
+            raise Failed(f"redis-benchmark: {done.stderr.strip()[-300:]}")
+        return Run(requests, cpu, median_us(done.stdout))
+
+    def pairs(self, connections, depth, count):
+        """So many runs of each beside each other, about as long."""
+        requests = self.ours(connections, depth).requests
+        both = []
+        for number in range(count):
+            if number % 2:
+                theirs = self.theirs(connections, depth, requests)
+            ours = self.ours(connections, depth)
+            if number % 2 == 0:
+                theirs = self.theirs(connections, depth, requests)
+            both.append((ours, theirs))
+        return both
+
+
+def children_seconds(times):
+    return times.children_user + times.children_system
+
+
+def median_us(csv):
+    """The p50 in what redis-benchmark --csv prints; its header names it."""
+    names, values = (
+        [word.strip('"') for word in line.split(",")]
+        for line in csv.strip().splitlines()[-2:]
+    )
+    return float(values[names.index("p50_latency_ms")]) * 1000
+
+
+def judge(found, low=None, high=None):
+    """A demand on a ratio, by its interval."""
+    if found.low is None:
+        return paired.INCONCLUSIVE
+    if (low is not None and found.high < low) or (
+        high is not None and found.low > high
+    ):
+        return paired.FAILS
+    within = (low is None or found.low >= low) and (
+        high is None or found.high <= high
+    )
+    return paired.HOLDS if within else paired.OPEN
+
+
+class Report:
+    """Says each result as it comes, and keeps them for --results."""
+
+    def __init__(self):
+        self.lines = []
+        self.failed = False
+
+    def say(self, name, found, demand, verdict, values):
+        print(f"{name:<16} {found:<28} {demand:<20} {verdict}", flush=True)
+        self.failed |= verdict == paired.FAILS
+        self.lines.append(
+            {"name": name, "demand": demand, "verdict": verdict} | values
+        )
+
+    def say_ratio(self, name, ratios, low, high):
+        found = paired.estimate(ratios)
+        demand = f">= {low}" if high is None else f"{low} to {high}"
+        self.say(
+            name, str(found), demand, judge(found, low, high),
+            {"ratios": ratios},
+        )  # fmt: skip
+
+
+def check_cost(bench, report, count):
+    pairs = bench.pairs(50, 16, count)
+    ratios = [a.per_cpu_second / b.per_cpu_second for a, b in pairs]
+    report.say_ratio("cost, P16", ratios, COST_MIN, None)
+
+
+def check_median(bench, report, count):
+    for connections in (1, 50):
+        pairs = bench.pairs(connections, 1, count)
+        ratios = [a.p50_us / b.p50_us for a, b in pairs]
+        report.say_ratio(
+            f"median, c{connections}", ratios, MEDIAN_MIN, MEDIAN_MAX
+        )
+
+
+def check_lag(bench, report, count):
+    found = [
+        bench.own("--rate", str(LAG_RATE), "--connections", "50")[0]
+        for _ in range(count)
+    ]
+    lags = sorted(lag_of(run) for run in found)
+    middle = paired.median(lags)
+    verdict = paired.HOLDS if middle <= LAG_MAX_US else paired.FAILS
+    text = f"{middle:.1f} us [{lags[0]:.1f} {lags[-1]:.1f}]"
+    report.say(
+        "lag, p99", text, f"<= {LAG_MAX_US} us", verdict, {"lags_us": lags}
+    )
+
+
+def lag_of(run):
+    """A run too short for a p99 has its worst."""
+    lag = run["send_lag_us"]
+    return lag["max"] if lag["p99"] is None else lag["p99"]
+
+
+def check_verdicts(bench, report, healthy, held_up):
+    loads = [HEALTHY_LOADS[n % len(HEALTHY_LOADS)] for n in range(healthy)]
+    found = [bench.own(*words)[0] for words in loads]
+    least = healthy * HEALTHY_MIN // HEALTHY
+    say_verdicts(report, "healthy: VALID", found, "VALID", least)
+    scripts = [(SHARES_ITS_CPU, STANDS_STILL)[n % 2] for n in range(held_up)]
+    found = [bench.held_up(script)[0] for script in scripts]
+    say_verdicts(report, "held up: not", found, "INVALID", held_up)
+
+
+def say_verdicts(report, name, runs, wanted, least):
+    right = sum(run["verdict"] == wanted for run in runs)
+    verdict = paired.HOLDS if right >= least else paired.FAILS
+    reasons = [run["reason"] for run in runs]
+    report.say(
+        name, f"{right} of {len(runs)}", f">= {least}", verdict,
+        {"reasons": reasons},
+    )  # fmt: skip
+    for run in runs:
+        if run["verdict"] != wanted:
+            print(f"  {run['verdict']} {run['reason']}", flush=True)
+
+
+def parse_arguments(words):
+    parser = argparse.ArgumentParser(
+        prog="bench/trust",
+        description=__doc__,
+        formatter_class=argparse.RawTextHelpFormatter,
+    )
+    parser.add_argument("--pairs", type=int, default=15, help="(default: 15)")
+    parser.add_argument(
+        "--seconds", type=float, default=SECONDS_OF_EACH,
+        help=f"of each run (default: {SECONDS_OF_EACH})",
+    )  # fmt: skip
+    parser.add_argument(
+        "--only", default="cost,median,lag,verdicts", metavar="LIST",
+        help="which of these (default: all)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--client", help="by which client (default: the first that can run)"
+    )
+    parser.add_argument("--server", default=SERVER, help=f"(default: {SERVER})")
+    parser.add_argument("--results", help="write them there, as JSON lines")
+    options = parser.parse_args(words)
+    if options.pairs < 1 or not options.seconds > 0:
+        parser.error("--pairs and --seconds must be above 0")
+    options.only = set(options.only.split(","))
+    if unknown := options.only - {"cost", "median", "lag", "verdicts"}:
+        parser.error(f"no demand {unknown.pop()}")
+    return options
+
+
+def check(bench, report, options):
+    count = options.pairs
+    if "cost" in options.only:
+        check_cost(bench, report, count)
+    if "median" in options.only:
+        check_median(bench, report, count)
+    if "lag" in options.only:
+        check_lag(bench, report, count)
+    if "verdicts" in options.only:
+        healthy = HEALTHY if count > 1 else len(HEALTHY_LOADS)
+        held_up = HELD_UP if count > 1 else 2
+        check_verdicts(bench, report, healthy, held_up)
+
+
+def main(words):
+    options = parse_arguments(words)
+    report = Report()
+    where = measure.placement(pinned=True)
+    try:
+        program = load_run.program(options.client)
+        with (
+            children.supervised(),
+            contestants.start(options.server, where.server_cpu) as server,
+        ):
+            bench = Bench(server.port, where, program, options.seconds)
+            print(f"{where}; {options.server}, {program.rpartition('/')[2]}")
+            check(bench, report, options)
+    except Skipped as reason:
+        print(f"SKIP trust: {reason}")
+        return contestants.REFUSED
+    except (Failed, OSError, subprocess.SubprocessError) as error:
+        print(f"FAILED: {error}", file=sys.stderr)
+        return 1
+    except children.Interrupted as signal:
+        return 128 + signal.number
+    if options.results:
+        with open(options.results, "w") as file:
+            for line in report.lines:
+                print(json.dumps(line), file=file)
+    return int(report.failed)
