@@ -3,6 +3,7 @@ it is held up itself. BIN says where the programs are."""
 
 import contextlib
 import json
+import math
 import os
 import pathlib
 import signal
@@ -33,6 +34,20 @@ TRIES = 5
 # Left alone, the scheduler puts one who wakes another onto the same CPU.
 CPUS = sorted(os.sched_getaffinity(0))
 GIVE_UP = 60  # seconds, for what takes one or two
+
+
+def without_io_uring(program, *words):
+    """Runs it to its end where io_uring_setup(2) fails, as in containers."""
+    launcher = contestants.BIN.parent / "tests/tools/seccomp_launcher"
+    if not launcher.exists():
+        raise unittest.SkipTest(f"{launcher} was not built")
+    words = map(str, words)
+    return subprocess.run(
+        [launcher, "EPERM", contestants.BIN / program, *words],
+        capture_output=True,
+        text=True,
+        timeout=GIVE_UP,
+    )
 
 
 class Load:
@@ -220,6 +235,17 @@ class Servers(unittest.TestCase):
         result = self.run_rightly(*short(), program=program)
         self.assertIn(result["client"], CLIENTS)
 
+    def test_another_one_where_io_uring_is_refused(self):
+        words = [self.address, *short()]
+        refused = without_io_uring(f"load-{CLIENTS[1]}", *words)
+        self.assertEqual(refused.returncode, contestants.REFUSED)
+        self.assertIn("io_uring", refused.stderr)
+        done = without_io_uring("load", *words, "--json", "-")
+        self.assertIn(done.returncode, (0, 1), done.stderr)
+        result = json.loads(done.stdout)
+        self.assertEqual(result["client"], "epoll-level")
+        self.assertEqual(result["errors"], 0)
+
     def test_open_loop(self):
         result = self.run_rightly(
             *("--rate", 4000, "--arrivals", "fixed", "--seed", 7), *short(0.5)
@@ -284,7 +310,7 @@ class Servers(unittest.TestCase):
 class StoppedServer(unittest.TestCase):
     """One that stands still for a second of five."""
 
-    def test_shows_in_the_latencies_and_not_in_the_naive_ones(self):
+    def stopped(self):
         with contestants.start(SERVER, CPUS[0]) as server:
             load = Load(
                 *(f"127.0.0.1:{server.port}", "--json", "-"),
@@ -296,11 +322,18 @@ class StoppedServer(unittest.TestCase):
             os.kill(server.pid, signal.SIGSTOP)
             time.sleep(1)
             os.kill(server.pid, signal.SIGCONT)
-            result = json.loads(load.end()[1])
-        self.assertEqual(result["errors"], 0)
-        self.assertGreaterEqual(result["latency_us"]["p99"], 0.9e6)
-        self.assertGreaterEqual(result["latency_us"]["max"], 0.98e6)
-        self.assertLess(result["naive_us"]["p99"], 0.05e6)
+            return json.loads(load.end()[1])
+
+    def test_shows_in_the_latencies_and_not_in_the_naive_ones(self):
+        naive = []
+        # A busy machine holds servers up too, and that is in the naive ones.
+        while len(naive) < TRIES and min(naive, default=math.inf) >= 0.05e6:
+            result = self.stopped()
+            self.assertEqual(result["errors"], 0)
+            self.assertGreaterEqual(result["latency_us"]["p99"], 0.9e6)
+            self.assertGreaterEqual(result["latency_us"]["max"], 0.98e6)
+            naive.append(result["naive_us"]["p99"])
+        self.assertLess(min(naive), 0.05e6)
 
 
 class StoppedLoad(unittest.TestCase):
