@@ -202,7 +202,7 @@ $(BIN)/record-cost: $(BUILD)/obj/bench/load/record_cost.o $(LOAD)
 	@mkdir -p $(@D)
 	$(LINK) $^ -o $@
 
-$(BIN)/load: bench/load/load.sh
+$(BIN)/load: bench/load/load.sh Makefile
 	@mkdir -p $(@D)
 	sed 's/@CLIENTS@/$(call names,$(LOAD_CLIENTS))/' $< >$@ && chmod +x $@
 

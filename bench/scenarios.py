@@ -12,6 +12,9 @@ IDLE_CONNECTIONS = 50  # of S10
 SPARE_DESCRIPTORS = 64  # of a server or a load, for what is no peer
 
 RATE, TAIL, REST = "rate", "p99", "rest"
+# The load warms up until its rate is steady, at most for this part of the time
+# that it measures: on a machine that is never steady, cells take no longer.
+WARMUP = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +58,7 @@ class Scenario:
         words = [
             "--connections", self.connections, *pace, *idle, *self.more,
             "--command", self.command, "--duration", seconds, "--seed", seed,
+            "--warmup", seconds * WARMUP,
         ]  # fmt: skip
         return [str(word) for word in words]
 

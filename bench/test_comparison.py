@@ -351,6 +351,7 @@ class Scenarios(unittest.TestCase):
         self.assertEqual(pairs, {
             "--connections": "10", "--depth": "1", "--idle": "1000",
             "--command": "ECHO {32}", "--duration": "2.0", "--seed": "7",
+            "--warmup": "1.0",
         })  # fmt: skip
         scheduled = scenarios.find("S2").arguments(2.0, 7, rate=500.0)
         self.assertIn("--rate", scheduled)
