@@ -37,6 +37,12 @@ LIBS_libevent-echo := -levent_core
 NEED_libevent-echo := libevent-dev
 NEED_asio-echo := libasio-dev
 
+# By what loads on several hosts talk; without it they are left out.
+MPI_FLAGS = $(subst -I,-isystem ,$(shell mpicxx --showme:compile)) \
+  -DOMPI_SKIP_MPICXX
+MPI_LIBS = $(filter -L% -lmpi,$(shell mpicxx --showme:link))
+NEED_load-mpi := libopenmpi-dev
+
 # Parts in the order in which their archives are linked: each may use those
 # behind it. The linker thus keeps the arrows of ARCHITECTURE.md.
 PARTS := program net node dht protocol
@@ -67,7 +73,10 @@ ifeq ($(MODE),fuzz)
 CXX := clang++-19
 endif
 
-CXXFLAGS := -std=c++23 $(FLAGS_$(MODE)) -g -Wall -Wextra -Wpedantic -Werror -I.
+# What a sanitizer prints has lines, and no variables.
+DEBUG := $(if $(filter asan tsan,$(MODE)),-g1,-g)
+CXXFLAGS := -std=c++23 $(FLAGS_$(MODE)) $(DEBUG) -Wall -Wextra -Wpedantic \
+  -Werror -I.
 COMPILE = $(CXX) $(CXXFLAGS)
 LINK = $(CXX) $(FLAGS_$(MODE)) -pthread
 
@@ -81,22 +90,28 @@ TEST_PACKAGES := libgtest-dev=gtest/gtest.h redis-tools=redis-benchmark \
   strace=strace valgrind=valgrind gcovr=gcovr python3=python3
 PEER_PACKAGES := libuv1-dev=uv.h libevent-dev=event2/bufferevent.h \
   libasio-dev=asio.hpp
-BENCH_PACKAGES := redis-tools=redis-benchmark python3=python3 $(PEER_PACKAGES)
+HOSTS_PACKAGES := libopenmpi-dev=mpicxx openmpi-bin=mpirun
+BENCH_PACKAGES := redis-tools=redis-benchmark python3=python3 \
+  gnuplot-nox=gnuplot $(PEER_PACKAGES)
+REPORT_PACKAGES := chromium=chromium gnuplot-nox=gnuplot nodejs=node npm=npm
 DEV_PACKAGES := clang-19=clang++-19 libclang-rt-19-dev=clang++-19 \
-  clang-tidy-19=clang-tidy-19 clang-format-19=clang-format-19 python3=python3 $(PEER_PACKAGES)
+  clang-tidy-19=clang-tidy-19 clang-format-19=clang-format-19 python3=python3 $(PEER_PACKAGES) \
+  $(HOSTS_PACKAGES)
 
 PLACES := $(subst :, ,$(PATH):$(CPATH)) /usr/include /usr/local/include
 there = $(wildcard $(addsuffix /$(word 2,$(subst =, ,$1)),$(PLACES)))
 absent = $(foreach p,$1,$(if $(call there,$p),,$(word 1,$(subst =, ,$p))))
 
 GOALS := $(or $(MAKECMDGOALS),all)
-RUNS := $(filter run-% serve-% test test-% check bench bench-% coverage,$(GOALS))
+RUNS := $(filter run-% serve-% trace-% test test-% check bench bench-% race coverage,$(GOALS))
 TESTS := $(filter test test-% check coverage,$(GOALS))
 BENCHES := $(filter bench bench-%,$(GOALS))
+TRACES := $(filter trace-%,$(GOALS))
 BUILDS := $(filter-out help clean deps deps-% doctor format diff,$(GOALS))
 MISSING := $(call absent,$(RUN_PACKAGES)) \
   $(if $(TESTS),$(call absent,$(TEST_PACKAGES))) \
-  $(if $(BENCHES),$(call absent,$(BENCH_PACKAGES)))
+  $(if $(BENCHES),$(call absent,$(BENCH_PACKAGES))) \
+  $(if $(TRACES)$(filter race,$(GOALS)),$(call absent,python3=python3))
 
 # Who wants to run or test gets what is missing: make makes the makefiles that
 # it includes before anything else, and then reads all of them anew. What could
@@ -125,9 +140,11 @@ models = $(foreach v,$1,$(call field,1,$v))
 names = $(foreach v,$1,$(call field,1,$v)-$(call field,2,$v))
 of_model = $(filter $1:%,$2)
 
-MODELS := $(shell printf '%s\n' $(call models,$(SERVERS)) | uniq)
+# MODELS, as it is given: who takes part in a race.
+RACERS := $(MODELS)
+override MODELS := $(shell printf '%s\n' $(call models,$(SERVERS)) | uniq)
 LEFT_OUT := $(foreach m,$(MODELS),$(if $(filter $(NEED_$m),$(MISSING)),$m))
-MODELS := $(filter-out $(LEFT_OUT),$(MODELS))
+override MODELS := $(filter-out $(LEFT_OUT),$(MODELS))
 SERVERS := $(filter-out $(LEFT_OUT:%=%:%),$(SERVERS))
 CLIENTS := $(filter-out $(LEFT_OUT:%=%:%),$(CLIENTS))
 # The cheapest first: what the load takes, it cannot ask.
@@ -137,7 +154,12 @@ $(if $(TOLD),$(foreach m,$(LEFT_OUT),$(info SKIP $m: $(NEED_$m) is \
 
 SERVER_NAMES := $(call names,$(SERVERS))
 CLIENT_NAMES := $(call names,$(CLIENTS))
-LOADS := $(BIN)/load $(BIN)/record-cost $(CLIENT_NAMES:%=$(BIN)/load-%)
+MPI_LEFT_OUT := $(if $(strip $(call absent,$(HOSTS_PACKAGES))),load-mpi)
+# OpenMPI itself was not made with the sanitizers, and leaks.
+MPI_LOADS := $(if $(MPI_LEFT_OUT)$(filter asan tsan,$(MODE)),,load-mpi \
+  $(CLIENT_NAMES:%=load-%-mpi))
+LOADS := $(BIN)/load $(BIN)/record-cost $(CLIENT_NAMES:%=$(BIN)/load-%) \
+  $(MPI_LOADS:%=$(BIN)/%)
 PROGRAMS := $(BIN)/ring $(LOADS) \
   $(SERVER_NAMES:%=$(BIN)/%-server) $(CLIENT_NAMES:%=$(BIN)/%-client) \
   $(MODELS:%=$(BIN)/%-server) $(MODELS:%=$(BIN)/%-client)
@@ -164,6 +186,8 @@ TOOLS := $(patsubst tests/tools/%.cpp,$(BUILD)/tests/tools/%, \
 
 all: $(PROGRAMS)  ## build every program
 
+objects = $(patsubst %.cpp,$(BUILD)/obj/%.o,$(wildcard $(1:%=%/*.cpp)))
+
 # Another compiler or other flags: everything is built anew.
 FLAGS_FILE := $(BUILD)/flags
 ifneq ($(BUILDS),)
@@ -173,8 +197,22 @@ $(file >$(FLAGS_FILE),$(COMPILE))
 endif
 endif
 
-# Tests spend their time in compiling, not in running: half of it is -O2.
-$(BUILD)/obj/tests/%.o $(MODELS:%=$(BUILD)/obj/%/test.o): CXXFLAGS += -O0 -g1
+# Tests spend their time in compiling, not in running: half of it is -O2, and a
+# third what they all include, which is read once.
+COMMON := $(BUILD)/obj/tests/tools/common.hpp
+TEST_OBJECTS := $(call objects,$(wildcard tests/*)) \
+  $(MODELS:%=$(BUILD)/obj/%/test.o)
+$(COMMON).gch $(TEST_OBJECTS): private CXXFLAGS += -O0 -g1
+$(TEST_OBJECTS): private CXXFLAGS += -include $(COMMON)
+$(TEST_OBJECTS): $(COMMON).gch
+$(COMMON).gch: tests/tools/common.hpp $(FLAGS_FILE)
+	@mkdir -p $(@D) && cp $< $(COMMON)
+	$(COMPILE) -w -x c++-header $< -o $@
+
+# To optimize what reads a command line takes longer than to compile all of
+# epoll's model, and it runs once.
+$(BUILD)/obj/program/options.o $(BUILD)/obj/bench/load/options.o: \
+  private CXXFLAGS += -O0
 
 $(BUILD)/obj/%.o: %.cpp $(FLAGS_FILE)
 	@mkdir -p $(@D)
@@ -182,7 +220,6 @@ $(BUILD)/obj/%.o: %.cpp $(FLAGS_FILE)
 
 # program/server.cpp, client.cpp and ring.cpp are mains, the rest is shared.
 MAINS := $(foreach m,server client ring,$(BUILD)/obj/program/$m.o)
-objects = $(patsubst %.cpp,$(BUILD)/obj/%.o,$(wildcard $1/*.cpp))
 define PART
 $(BUILD)/lib/$1.a: $(filter-out $(MAINS),$(call objects,$1))
 	@mkdir -p $$(@D)
@@ -191,9 +228,11 @@ $(BUILD)/lib/$1.a: $(filter-out $(MAINS),$(call objects,$1))
 endef
 $(foreach p,$(PARTS),$(eval $(call PART,$p)))
 
-# The load is linked with one client, and measures any server.
+# The load is linked with one client, and measures any server; either alone or
+# with others, by MPI.
 LOAD := $(BUILD)/lib/load.a
-$(LOAD): $(filter-out %/main.o %/record_cost.o,$(call objects,bench/load))
+$(LOAD): $(filter-out %/main.o %/record_cost.o %/alone.o %/mpi.o, \
+    $(call objects,bench/load))
 	@mkdir -p $(@D)
 	@rm -f $@
 	ar rcs $@ $^
@@ -202,9 +241,16 @@ $(BIN)/record-cost: $(BUILD)/obj/bench/load/record_cost.o $(LOAD)
 	@mkdir -p $(@D)
 	$(LINK) $^ -o $@
 
-$(BIN)/load: bench/load/load.sh Makefile
+$(BUILD)/obj/bench/load/mpi.o: COMPILE += $(MPI_FLAGS)
+
+$(BIN)/load $(BIN)/load-mpi: bench/load/load.sh Makefile
 	@mkdir -p $(@D)
-	sed 's/@CLIENTS@/$(call names,$(LOAD_CLIENTS))/' $< >$@ && chmod +x $@
+	sed -e 's/@CLIENTS@/$(call names,$(LOAD_CLIENTS))/' \
+	  -e 's/@WITH@/$(patsubst load%,%,$(@F))/' $< >$@ && chmod +x $@
+
+# With what a timeline of one of the model's servers is made.
+traced = $(BIN)/$1-client $(BIN)/load-$(firstword \
+  $(call names,$(call of_model,$1,$(CLIENTS))))
 
 # One server: its own file, its model's default client (by which the node asks
 # other nodes), and what all servers share.
@@ -228,6 +274,8 @@ run-$1-$2: $(BIN)/ring $(BIN)/$1-$2-server $(BIN)/$1-client
 	$$< --servers $(BIN)/$1-$2-server --client $(BIN)/$1-client --count 8
 serve-$1-$2: $(BIN)/$1-$2-server
 	$$< $$(ARGS)
+trace-$1-$2: $(BIN)/$1-$2-server $(call traced,$1)
+	@bench/timeline $1-$2 $$(ARGS)
 endef
 define CLIENT_RULES
 $(BIN)/$1-$2-client: $(BUILD)/obj/program/client.o \
@@ -235,9 +283,15 @@ $(BIN)/$1-$2-client: $(BUILD)/obj/program/client.o \
 	@mkdir -p $$(@D)
 	$$(LINK) $$^ $$(LIBS_$1) -lcrypto -o $$@
 $(BIN)/load-$1-$2: $(BUILD)/obj/bench/load/main.o \
+    $(BUILD)/obj/bench/load/alone.o \
     $(call source_of,$1,client,$3,$(CLIENTS)) $(LOAD) $(ARCHIVES)
 	@mkdir -p $$(@D)
 	$$(LINK) $$^ $$(LIBS_$1) -lcrypto -o $$@
+$(BIN)/load-$1-$2-mpi: $(BUILD)/obj/bench/load/main.o \
+    $(BUILD)/obj/bench/load/mpi.o \
+    $(call source_of,$1,client,$3,$(CLIENTS)) $(LOAD) $(ARCHIVES)
+	@mkdir -p $$(@D)
+	$$(LINK) $$^ $$(LIBS_$1) $$(MPI_LIBS) -lcrypto -o $$@
 endef
 define MODEL_RULES
 $(BIN)/$1-server: $(BIN)/$2-server
@@ -246,6 +300,7 @@ $(BIN)/$1-client: $(BIN)/$3-client
 	ln -sf $$(<F) $$@
 run-$1: run-$2
 serve-$1: serve-$2
+trace-$1: trace-$2
 test-$1: programs tests
 	@$$(SUITES) $(patsubst %,model-%,$(call names,$(call \
 	  of_model,$1,$(SERVERS)))) $(BLACK_BOX_SUITES)
@@ -261,7 +316,7 @@ $(foreach m,$(MODELS),$(eval $(call \
   MODEL_RULES,$m,$(call first,$m,$(SERVERS)),$(call first,$m,$(CLIENTS)))))
 
 # A model that was left out can be asked for, and says why not (exit code 77).
-$(foreach m,$(LEFT_OUT),run-$m serve-$m):
+$(foreach m,$(LEFT_OUT),run-$m serve-$m trace-$m):
 	@exit 77
 $(foreach m,$(LEFT_OUT),test-$m):
 	@tests/tools/suites.sh $(BUILD)
@@ -279,7 +334,7 @@ $(BUILD)/tests/$1: $(call objects,tests/$1) $2
 	$$(LINK) $$^ -lgtest_main -lgtest -lcrypto -o $$@
 endef
 $(foreach s,$(filter-out fuzz-%,$(UNIT_SUITES)),$(eval $(call \
-  SUITE,$s,$(LOAD) $(ARCHIVES))))
+  SUITE,$s,$(if $(filter load,$s),$(LOAD)) $(ARCHIVES))))
 $(foreach s,$(STYLE_SUITES) $(BENCH_SUITES),$(eval $(call SUITE,$s)))
 
 # Who looks from outside needs no sanitizer of its own.
@@ -324,11 +379,14 @@ tests: $(ALL_SUITES:%=$(BUILD)/tests/%) $(TOOLS)
 # What the suites know of the build. They read the lists of programs from
 # here, and a program that is missing is a failure.
 SUITES := tests/tools/suites.sh $(BUILD)
+export SPLIT_SUITES := $(BLACK_BOX_SUITES)
+export LONE_SUITES := $(BENCH_SUITES)
+export LONE_TESTS := *.AllBuffersTogetherKeepTheirLimit/*
 export BIN := $(BIN)
 export MODE
 export STYLE_ROOT := $(CURDIR)
 export LEFT_OUT_REASONS := $(foreach m,$(LEFT_OUT) \
-  $(if $(SERVER),,$(PEERS_LEFT_OUT)),$m:$(NEED_$m))
+  $(if $(SERVER),,$(PEERS_LEFT_OUT) $(MPI_LEFT_OUT)),$m:$(NEED_$m))
 export ASAN_OPTIONS := halt_on_error=1:detect_leaks=1:abort_on_error=0
 export UBSAN_OPTIONS := halt_on_error=1:print_stacktrace=1
 export TSAN_OPTIONS := halt_on_error=1:second_deadlock_stack=1
@@ -336,7 +394,7 @@ ifneq ($(filter asan tsan,$(MODE)),)
 export SAMPLED := 1
 endif
 
-BENCH_GOALS := bench bench-quick bench-all bench-cpu
+BENCH_GOALS := bench bench-quick bench-all bench-cpu race
 test check test-all $(BENCH_GOALS): export SERVERS := $(SERVER_NAMES)
 test check test-all: export CLIENTS := $(CLIENT_NAMES)
 
@@ -358,13 +416,15 @@ check: export CLIENTS := $(firstword $(filter $(CHECKED),$(CLIENT_NAMES)) \
   $(CLIENT_NAMES))
 check: export SAMPLED := 1
 CHECK_SUITES := $(UNIT_SUITES) $(STYLE_SUITES) $(BLACK_BOX_SUITES)
+CHECK_PROGRAMS := programs
 else
 CHECK_SUITES := $(UNIT_SUITES) $(MODEL_SUITES) $(BLACK_BOX_SUITES)
+CHECK_PROGRAMS := $(filter-out $(LOADS),$(PROGRAMS))
 endif
 ifeq ($(MODE),tsan)
 CHECK_SUITES := $(filter-out protocol dht load $(FUZZ),$(CHECK_SUITES))
 endif
-check: programs $(CHECK_SUITES:%=$(BUILD)/tests/%) $(TOOLS)  ## what every commit passes, within a minute: unit, style, one variant
+check: $(CHECK_PROGRAMS) $(CHECK_SUITES:%=$(BUILD)/tests/%) $(TOOLS)  ## what every commit passes, within a minute: unit, style, one variant
 	@$(SUITES) $(CHECK_SUITES)
 
 test-all: export EVERYTHING := 1
@@ -374,6 +434,7 @@ test-all: programs tests  ## nothing sampled, the sanitizers, and coverage
 	env -u EVERYTHING $(MAKE) test MODE=tsan
 	$(MAKE) coverage
 
+coverage: export SUITES_AT_ONCE := 1
 coverage: $(UNIT_SUITES:%=$(BUILD)/tests/%)  ## branches of the pure parts that the unit tests reach
 	@find $(BUILD) -name '*.gcda' -delete
 	@$(SUITES) $(UNIT_SUITES)
@@ -390,19 +451,30 @@ fuzz: $(FUZZ:%=$(BUILD)/tests/%)  ## fuzz each parser for FUZZ_TIME=60 seconds
 	    $(BUILD)/corpus/$$target $(wildcard tests/fuzz/corpus); \
 	done
 
-bench-quick: programs  ## compare the models, in 3 minutes
-	bench/compare --quick $(ARGS)
+REPORT := build/report
+bench-quick: programs  ## compare the models, in 3 minutes; ends with a page in build/report
+	bench/compare --quick --report $(REPORT) $(ARGS)
 bench: programs  ## compare the models and Redis, in 25 minutes; ARGS="--help"
-	bench/compare --full $(ARGS)
+	bench/compare --full --report $(REPORT) $(ARGS)
 bench-all: programs  ## everything that can be compared; HOURS= allows it, RESUME=FILE goes on
-	bench/compare $(if $(RESUME),--resume $(RESUME),--all) $(ARGS)
+	bench/compare $(if $(RESUME),--resume $(RESUME),--all) --report $(REPORT) \
+	  $(ARGS)
 bench-cpu: programs  ## CPU per request by redis-benchmark, and memory, beside a bare echo
 	bench/run $(ARGS); code=$$?; bench/memory && exit $$code
+race: programs  ## the models one after the other, in 20 seconds; MODELS="epoll iouring"
+	bench/race $(RACERS) $(ARGS)
 
 # ---- Running ----------------------------------------------------------------
 
 ## run-<model>[-<variant>]: a ring of its servers echoes, stores and looks up
 ## serve-<model>[-<variant>]: one server; ARGS="--port 7000 ..."
+
+## trace-<model>[-<variant>]: what its threads do during a request, drawn
+COMPARED = $(foreach n,$(A) $(B),$(BIN)/$n-server \
+  $(call traced,$(firstword $(subst -, ,$n))))
+trace-compare: $(COMPARED)  ## two of them on the same time scale: A=epoll B=iouring
+	$(if $(and $(A),$(B)),,$(error trace-compare wants two names: make trace-compare A=epoll B=iouring))
+	@bench/timeline $(A) $(B) $(ARGS)
 
 source_file = $(firstword $(wildcard $(subst -,/server_,$1).cpp) \
   $(firstword $(subst -, ,$1))/$(or $(SIDE),server).cpp)
@@ -418,6 +490,14 @@ deps-run:
 	@tests/tools/install.sh $(call absent,$(RUN_PACKAGES))
 deps-test:
 	@tests/tools/install.sh $(call absent,$(TEST_PACKAGES))
+deps-hosts:  ## and what loads on several hosts talk by: OpenMPI
+	@tests/tools/install.sh $(call absent,$(HOSTS_PACKAGES))
+BROWSER := build/browser
+deps-report:  ## and what the tests of the report need: gnuplot, Chromium and its driver
+	@tests/tools/install.sh $(call absent,$(REPORT_PACKAGES))
+	@mkdir -p $(BROWSER) && cp tests/browser/package*.json $(BROWSER)
+	@npm ci --prefix $(BROWSER) --no-audit --no-fund --loglevel=error || \
+	  echo "missing: playwright-core; its test will be skipped" >&2
 deps-dev: deps  ## and what developing needs: clang 19, its tidy and format
 	@tests/tools/install.sh $(call absent,$(DEV_PACKAGES))
 doctor:  ## what works on this machine, what does not, why, and the remedy
@@ -435,7 +515,8 @@ format:  ## clang-format, in place
 	clang-format-19 -i $(SOURCES) $(HEADERS)
 tidy:  ## clang-tidy
 	@printf '%s\n' $(SOURCES) | xargs -P $$(nproc) -n 4 sh -c \
-	  'clang-tidy-19 --quiet --warnings-as-errors="*" "$$@" -- -std=c++23 -I.' tidy
+	  'clang-tidy-19 --quiet --warnings-as-errors="*" "$$@" -- -std=c++23 -I. $(MPI_FLAGS)' \
+	  tidy
 
 define ENTRY
   {"directory": "$(CURDIR)", "file": "$1",
@@ -465,8 +546,9 @@ help:  ## this list
 FORCE:
 .PHONY: all programs tests test check test-all coverage fuzz diff deps \
   $(BENCH_GOALS) \
-  deps-run deps-test deps-dev doctor format tidy clean help FORCE \
-  $(foreach n,$(MODELS) $(SERVER_NAMES),run-$n serve-$n test-$n)
+  deps-run deps-test deps-hosts deps-report deps-dev doctor format tidy clean help FORCE \
+  $(foreach n,$(MODELS) $(SERVER_NAMES),run-$n serve-$n trace-$n test-$n) \
+  trace-compare
 .DELETE_ON_ERROR:
 .SECONDARY:
 .SUFFIXES:

@@ -11,7 +11,6 @@ broken off. Exit code 1 if a server answers wrongly or fails.
 import argparse
 import contextlib
 import dataclasses
-import hashlib
 import math
 import os
 import pathlib
@@ -23,17 +22,20 @@ import time
 
 import children
 import contestants
+import hosts
 import journal
+import lab
 import load_run
 import measure
-import observe
 import progress
 import readme
 import saturation
 import scenarios
+import sweep
 import table
 from contestants import PEERS, REDIS, Failed, Skipped
 from plan import Plan, spell_seconds
+from reporting import command as reports
 from results import Results, fault
 
 WRONG_ARGUMENTS, SIGNALLED = 2, 128
@@ -49,13 +51,17 @@ class Size:
     seconds: float
     peers: tuple
     all_variants: bool = False
+    sweep: tuple = ()  # scenarios that are asked at several rates as well
 
 
+SWEEP = "sweep"
 SIZES = {
     "quick": Size(("S2",), 5, 2, ()),
+    SWEEP: Size(("S2",), 3, 2, ()),
     "full": Size(("S1", "S2", "S3", "S5"), 7, 2, (REDIS,)),
     "all": Size(
-        tuple(scenarios.SCENARIOS), 7, 2, tuple(PEERS), all_variants=True
+        tuple(scenarios.SCENARIOS), 7, 2, tuple(PEERS), all_variants=True,
+        sweep=("S2",),
     ),
 }
 
@@ -76,6 +82,10 @@ def positive(kind):
 
     parse.__name__ = f"{kind.__name__} above 0"
     return parse
+
+
+def rates(text):
+    return tuple(sorted({positive(int)(word) for word in names(text)}))
 
 
 def make_parser():
@@ -158,6 +168,13 @@ def add_how(parser):
         action=argparse.BooleanOptionalAction,
         help="server and load on CPUs of their own (default)",
     )
+    how.add_argument(
+        "--hosts",
+        type=pathlib.Path,
+        metavar="FILE",
+        help="server and loads on the hosts that it lists;\n"
+        "docs/many-hosts.md",
+    )
     add_pace(how)
 
 
@@ -173,6 +190,18 @@ def add_pace(how):
         "--saturate",
         action="store_true",
         help="search the highest rate whose p99 is within --bound-us",
+    )
+    pace.add_argument(
+        "--sweep",
+        action="store_true",
+        help="besides, requests on a schedule at 10 to 120 % of what\n"
+        "the reference answers, which is measured first (3 blocks)",
+    )
+    pace.add_argument(
+        "--rates",
+        type=rates,
+        metavar="LIST",
+        help="likewise, at these rates: 5000,10000,20000",
     )
     how.add_argument(
         "--bound-us",
@@ -204,6 +233,12 @@ def add_files(parser):
         help="measure nothing; write a table of the results between\n"
         "the file's markers",
     )
+    files.add_argument(
+        "--report",
+        type=pathlib.Path,
+        metavar="DIR",
+        help="write a page and figures there, as bench/report does",
+    )
 
 
 def variant(model):
@@ -231,7 +266,7 @@ def default_models(all_variants):
 
 def make_plan(options):
     """Raises ValueError with what is wrong with the options."""
-    size = SIZES[options.size or "quick"]
+    size = SIZES[options.size or usual_size(options)]
     models = options.models or default_models(size.all_variants)
     peers = size.peers if options.peers is None else options.peers
     if unknown := set(peers) - PEERS.keys():
@@ -245,7 +280,9 @@ def make_plan(options):
         raise ValueError("--bound-us is the bound of --saturate")
     return Plan(
         names=tuple(dict.fromkeys(everybody)),
-        scenarios=chosen_scenarios(options, size),
+        scenarios=sweep.at_rates(
+            chosen_scenarios(options, size), options.rates or ()
+        ),
         blocks=options.blocks or size.blocks,
         seconds=options.seconds or size.seconds,
         seed=any_seed() if options.seed is None else options.seed,
@@ -253,7 +290,23 @@ def make_plan(options):
         client=options.client,
         rate=options.rate,
         bound_us=(options.bound_us or BOUND_US) if options.saturate else None,
+        hosts=hosts.read(options.hosts) if options.hosts else (),
     )
+
+
+def usual_size(options):
+    return SWEEP if options.sweep or options.rates else "quick"
+
+
+def swept_scenarios(options, plan):
+    """Those that are to be asked at rates which depend on a peak. Raises
+    ValueError if that makes no sense for any of them."""
+    if options.resume or options.rates or options.rate or options.saturate:
+        return ()  # the file has its rates, or they have been given
+    if options.sweep:
+        return sweep.able(plan.scenarios)
+    wanted = SIZES[options.size].sweep if options.size else ()
+    return tuple(name for name in wanted if name in plan.scenarios)
 
 
 def any_seed():
@@ -282,24 +335,26 @@ def estimated_seconds(plan, cells):
     return len(cells) * plan.cell_seconds(loads)
 
 
-def fingerprint(path):
-    """What tells one build of a program from another."""
-    return hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()[:12]
-
-
 def versions(plan, load):
     """{program: fingerprint} of all that take part and are there."""
     found = {}
+    for name, path in contestants_programs(plan).items():
+        found[name] = contestants.fingerprint(path)
+    for path in sorted({load, *map(str, contestants.BIN.glob("load-*-*"))}):
+        found[pathlib.Path(path).name] = contestants.fingerprint(path)
+    return found
+
+
+def contestants_programs(plan):
+    """{name: path} of those that are there."""
+    found = {}
     for name in plan.names:
         with contextlib.suppress(Failed, Skipped):
-            path = (
+            found[name] = (
                 contestants.redis_program()
                 if name == REDIS
                 else contestants.program_of(name)
             )
-            found[name] = fingerprint(path)
-    for path in sorted({load, *map(str, contestants.BIN.glob("load-*-*"))}):
-        found[pathlib.Path(path).name] = fingerprint(path)
     return found
 
 
@@ -330,7 +385,7 @@ def describe(plan, where, programs):
         "programs": programs,
         "commit": commit(),
         "began": time.strftime(TIME),
-        "machine": observe.describe_machine(),
+        **where.describe(),
     }
 
 
@@ -344,7 +399,7 @@ def open_journal(options):
     Unusable, OSError."""
     if options.resume is None:
         return make_plan(options), None
-    others = {**vars(options), "resume": None}.values()
+    others = {**vars(options), "resume": None, "report": None}.values()
     if any(value not in (None, [], False) for value in others):
         raise ValueError("--resume takes all from its file; nothing beside it")
     old = journal.Journal(options.resume, resume=True)
@@ -435,7 +490,7 @@ def report(there):
     return not faults
 
 
-def run(plan, there, where, load):
+def run(plan, there, where, load, report_to):
     """Measures, whatever comes; the exit code."""
     code = 0
     with children.supervised():
@@ -449,6 +504,8 @@ def run(plan, there, where, load):
             )
         there.close()
         right = report(there)
+    if report_to:
+        reports.write_after(there.lines, there.path, report_to)
     return code or (0 if right else 1)
 
 
@@ -476,23 +533,61 @@ def allow_descriptors():
 
 def compare(options):
     plan, there = open_journal(options)
-    load = load_run.program(plan.client)
-    where = measure.placement(plan.pinned)
-    cells = plan.cells()
-    seconds = estimated_seconds(plan, cells)
+    where, load = site(plan)
+    swept = swept_scenarios(options, plan)
+    planned = sweep.foreseen(plan, swept)
+    cells = planned.cells()
+    seconds = estimated_seconds(planned, cells)
     print(
         f"{plan.blocks} blocks, {len(plan.contestants)} contestants, "
-        f"{len(plan.scenarios)} scenarios: {len(cells)} cells, about "
+        f"{len(planned.scenarios)} scenarios: {len(cells)} cells, about "
         f"{spell_seconds(seconds)}; seed {plan.seed}; {where}",
         flush=True,
     )
     if options.size == "all" and not enough_hours(seconds):
         return WRONG_ARGUMENTS
-    there = begin(there, plan, where, load, options.results)
     allow_descriptors()
     if where.load_cpus:
         os.sched_setaffinity(0, where.load_cpus)
-    return run(plan, there, where, load)
+    try:
+        if plan.hosts:
+            look_around(plan, where, load)
+        if swept:
+            plan = with_peaks(plan, swept, where, load)
+    except children.Interrupted as interruption:
+        return SIGNALLED + interruption.number
+    there = begin(there, plan, where, load, options.results)
+    return run(plan, there, where, load, options.report)
+
+
+def site(plan):
+    """Where is measured, and by which load. Raises Failed, ValueError."""
+    if plan.hosts:
+        where = lab.Lab(plan.hosts, plan.pinned)
+        return where, lab.load_program(plan.client)
+    return measure.placement(plan.pinned), load_run.program(plan.client)
+
+
+def look_around(plan, where, load):
+    """Whether all hosts are there is found out before anything is begun."""
+    programs = [path for name, path in contestants_programs(plan).items()
+                if name != REDIS]  # fmt: skip
+    with children.supervised():
+        where.look_around(load, programs)
+
+
+def with_peaks(plan, swept, where, load):
+    """The plan, with the rates that it takes to have measured something for."""
+    peaks = {}
+    with children.supervised():
+        for name in swept:
+            peaks[name] = sweep.peak(plan, name, where, load)
+            print(
+                f"{plan.reference.label} answers {peaks[name]:.0f} a second in "
+                f"{name}",
+                flush=True,
+            )
+    return sweep.planned(plan, peaks)
 
 
 def main(arguments):

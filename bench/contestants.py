@@ -11,6 +11,7 @@ with. The environment says where they are:
 
 import ctypes
 import glob
+import hashlib
 import os
 import pathlib
 import select
@@ -35,6 +36,7 @@ PEERS = {
     "asio-echo": ("libasio-dev", "asio.hpp"),
     REDIS: ("redis-tools", "redis-benchmark"),
 }
+LOOPBACK = "127.0.0.1"
 READY_SECONDS = 30
 STOP_SECONDS = 10
 REFUSED = 77  # what a server says when the machine cannot run its model
@@ -94,6 +96,11 @@ def program_of(name):
     return str(path)
 
 
+def fingerprint(path):
+    """What tells one build of a program from another."""
+    return hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()[:12]
+
+
 def missing_package(peer):
     """The package that it cannot be built without, "" if nothing is missing."""
     package, sign = PEERS[peer]
@@ -132,9 +139,10 @@ class Ended(Failed):
 class Running:
     """A started contestant. Ends it when the `with` block is left."""
 
-    def __init__(self, name, process, port, errors):
+    def __init__(self, name, process, port, errors, host=LOOPBACK):
         self.name = name
         self.pid = process.pid
+        self.host = host
         self.port = port
         self._process = process
         self._errors = errors
@@ -146,7 +154,7 @@ class Running:
         self.stop()
 
     def connect(self):
-        peer = socket.create_connection(("127.0.0.1", self.port), timeout=20)
+        peer = socket.create_connection((self.host, self.port), timeout=20)
         peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return peer
 
@@ -243,17 +251,17 @@ def pin(cpu):
     return None if cpu is None else lambda: os.sched_setaffinity(0, {cpu})
 
 
-def start(name, cpu=None, wrapper=(), options=()):
+def start(name, cpu=None, wrapper=(), options=(), address=(LOOPBACK, 0)):
     """Starts a contestant on a CPU, below a wrapper such as valgrind, and
-    returns it Running once it can be connected to."""
+    returns it Running once it can be connected to: there, at any port for 0."""
     SCRATCH.mkdir(parents=True, exist_ok=True)
     if name == REDIS:
-        return start_redis(cpu, wrapper, options)
+        return start_redis(cpu, wrapper, options, address)
     program = program_of(name)
     errors = open(SCRATCH / f"{pathlib.Path(name).name}.stderr", "w+b")
     with socket.socket() as listener:
         # Bound here and inherited: no port can be taken in between.
-        listener.bind(("127.0.0.1", 0))
+        bind(listener, address)
         port = listener.getsockname()[1]
         fd = str(listener.fileno())
         process = subprocess.Popen(
@@ -265,14 +273,26 @@ def start(name, cpu=None, wrapper=(), options=()):
             preexec_fn=pin(cpu),
         )
     line = read_ready_line(process)
+    running = Running(name, process, port, errors, address[0])
     if not line.startswith("ready "):
         code = process.poll()
-        text = Running(name, process, port, errors).stop().strip()
+        text = running.stop().strip()
         last = text.splitlines()[-1] if text else f"said {line!r}"
         if code == REFUSED:
             raise Skipped(last)
         raise Failed(f"{name} did not become ready (exit code {code}): {last}")
-    return Running(name, process, port, errors)
+    return running
+
+
+def bind(listener, address):
+    """A port that was given has belonged to the contestant before."""
+    if address[1]:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(address)
+    except OSError as error:
+        host, port = address
+        raise Failed(f"{host}:{port}: {error.strerror}") from None
 
 
 def read_ready_line(process):
@@ -285,14 +305,17 @@ def read_ready_line(process):
     return line
 
 
-def start_redis(cpu, wrapper, options):
+def start_redis(cpu, wrapper, options, address):
+    host = address[0]
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        bind(probe, address)
         port = probe.getsockname()[1]
     errors = open(SCRATCH / "redis.log", "w+b")
     settings = {
         "port": port,
-        "bind": "127.0.0.1",
+        "bind": host,
+        # Where it has no password, it answers nobody but its own host.
+        "protected-mode": "no",
         "save": "",
         "appendonly": "no",
         "io-threads": "1",
@@ -308,7 +331,7 @@ def start_redis(cpu, wrapper, options):
         stderr=errors,
         preexec_fn=pin(cpu),
     )
-    running = Running(REDIS, process, port, errors)
+    running = Running(REDIS, process, port, errors, host)
     give_up = time.monotonic() + READY_SECONDS
     while process.poll() is None and time.monotonic() < give_up:
         try:

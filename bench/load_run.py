@@ -5,6 +5,7 @@ import os
 import pathlib
 import select
 import subprocess
+import tempfile
 import time
 
 import contestants
@@ -13,8 +14,9 @@ from contestants import Failed, Skipped
 LINE_MEASURING, LINE_MEASURED = "measuring", "measured"
 # Connecting, warming up, and awaiting what is owed at the end.
 PATIENCE_SECONDS = 90
+END_SECONDS = 3
 TICK_SECONDS = 0.25  # or an eighth of a measured time that is short
-WRONG_ARGUMENTS, INTERRUPTED = 2, 130
+VALID, INVALID, WRONG_ARGUMENTS = 0, 1, 2
 
 
 def program(client):
@@ -29,35 +31,57 @@ def program(client):
     return str(path)
 
 
-def run(command, seconds, cpus=None, watch=None):
+def last_line(said):
+    """What matters most of all that it said."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    return lines[-1] if lines else "it said nothing"
+
+
+def run(
+    command, seconds, cpus=None, watch=None, environment=None, why=last_line
+):
     """Runs the load to its end and returns the object that it writes.
 
     `command` is the program and its arguments, `seconds` how long it measures.
     `watch` is called with LINE_MEASURING and LINE_MEASURED when the load says
-    so, and with None every now and then in between. Raises Failed if the load
-    does, Skipped if it cannot run on this machine, or not do this."""
-    process = subprocess.Popen(
-        [*command, "--json", "-", "--quiet"],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        preexec_fn=pin_to(cpus),
-    )
+    so, and with None every now and then in between. `why` finds in what it said
+    the reason why it failed. Raises Failed if the load does, Skipped if it
+    cannot run on this machine, or not do this."""
+    # A file, for what many loads have to say is more than a pipe holds.
+    with tempfile.TemporaryFile() as result:
+        process = subprocess.Popen(
+            [*command, "--json", "-", "--quiet"],
+            stdin=subprocess.DEVNULL,
+            stdout=result,
+            stderr=subprocess.PIPE,
+            preexec_fn=pin_to(cpus),
+            env=environment,
+        )
+        try:
+            said = follow(process, seconds, watch, why)
+            process.wait()
+        finally:
+            end(process)
+            process.stderr.close()
+        result.seek(0)
+        return outcome(process.returncode, result.read(), said, why)
+
+
+def end(process):
+    """Asks it first: what starts loads on other hosts has to end them there."""
+    process.terminate()
     try:
-        said = follow(process, seconds, watch)
-        return outcome(process, said)
-    finally:
+        process.wait(END_SECONDS)
+    except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-        process.stdout.close()
-        process.stderr.close()
 
 
 def pin_to(cpus):
     return None if cpus is None else lambda: os.sched_setaffinity(0, cpus)
 
 
-def follow(process, seconds, watch):
+def follow(process, seconds, watch, why=last_line):
     """Reads its standard error to the end; what it said there."""
     give_up = time.monotonic() + seconds + PATIENCE_SECONDS
     tick = min(TICK_SECONDS, seconds / 8)
@@ -78,26 +102,25 @@ def follow(process, seconds, watch):
             measuring = text == LINE_MEASURING
             if watch:
                 watch(text)
-    raise Failed(f"the load did not end in {seconds + PATIENCE_SECONDS:.0f} s")
+    limit = seconds + PATIENCE_SECONDS
+    raise Failed(f"the load did not end in {limit:.0f} s: {why(said)}")
 
 
-def outcome(process, said):
+def outcome(code, text, said, why=last_line):
     """Its object, whatever verdict is in it."""
-    text = process.stdout.read().decode(errors="replace")
-    code = process.wait()
-    lines = said.strip().splitlines() or ["it said nothing"]
-    last = lines[-1]
+    reason = why(said)
     if code == contestants.REFUSED:
-        raise Skipped(f"the load cannot run here: {last}")
+        raise Skipped(f"the load cannot run here: {reason}")
     if code == WRONG_ARGUMENTS:
-        raise Skipped(f"the load refuses it: {lines[0]}")
-    if code == INTERRUPTED or code < 0:
-        raise Failed(f"the load ended with {code}: {last}")
+        first = (said.splitlines() or [reason])[0]
+        raise Skipped(f"the load refuses it: {first}")
+    if code not in (VALID, INVALID):
+        raise Failed(f"the load ended with {code}: {reason}")
     try:
         found = json.loads(text)
     except ValueError:
         found = None
     if not isinstance(found, dict) or "verdict" not in found:
-        raise Failed(f"the load ended with {code} and no result: {last}")
+        raise Failed(f"the load ended with {code} and no result: {reason}")
     return found
 

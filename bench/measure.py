@@ -28,6 +28,23 @@ class Placement:
         cpus = ", ".join(str(cpu) for cpu in sorted(self.load_cpus))
         return f"server on CPU {self.server_cpu}, load on {cpus}"
 
+    def describe(self):
+        """For the journal."""
+        return {"machine": observe.describe_machine()}
+
+    def serving(self, name, scenario):
+        return servers.serving(name, scenario, self.server_cpu)
+
+    def watcher(self, served, seconds, with_memory):
+        return Watcher(served, seconds, with_memory)
+
+    def run_load(self, command, scenario, seconds, watch):
+        """As load_run.run."""
+        return load_run.run(command, seconds, self.load_cpus, watch)
+
+    def rest(self, served, seconds):
+        return rest(served, seconds)
+
 
 def placement(pinned):
     """The server has a CPU of its own where there are two: the first. Its
@@ -64,6 +81,10 @@ class Watcher:
             self.end()
         else:
             self._look_in_between()
+
+    @property
+    def is_done(self):
+        return self.after is not None
 
     def begin(self):
         processes = observe.Processes(self._served.pid)
@@ -165,25 +186,24 @@ def per(requests, total):
 
 
 def measure(cell, plan, where, load):
-    """The cell's fields. `load` is the program. Raises Skipped or Failed."""
+    """The cell's fields. `where` is a Placement, or a Lab, which has the same
+    methods; `load` is the program. Raises Skipped or Failed."""
     scenario = scenarios.find(cell.scenario)
-    name = cell.contestant.name
-    with servers.serving(name, scenario, where.server_cpu) as served:
+    with where.serving(cell.contestant.name, scenario) as served:
         if scenario.metric == scenarios.REST:
-            return rest(served, plan.seconds)
+            return where.rest(served, plan.seconds)
         return under_load(served, cell, plan, where, load)
 
 
 def under_load(served, cell, plan, where, load):
     scenario = scenarios.find(cell.scenario)
-    watcher = Watcher(served, plan.seconds, with_memory=bool(scenario.idle))
+    watcher = where.watcher(served, plan.seconds, bool(scenario.idle))
 
     def run(rate, watch=None):
         # Blocks differ in their seed; who is compared within one does not.
         words = scenario.arguments(plan.seconds, plan.seed + cell.block, rate)
-        where_to = f"127.0.0.1:{served.port}"
-        command = [load, where_to, *words, *raw(cell.contestant.name)]
-        return load_run.run(command, plan.seconds, where.load_cpus, watch)
+        command = [load, served.address, *words, *raw(cell.contestant.name)]
+        return where.run_load(command, scenario, plan.seconds, watch)
 
     if plan.bound_us is None:
         fields = outcome(run(plan.rate, watcher))
@@ -191,7 +211,7 @@ def under_load(served, cell, plan, where, load):
         found = saturation.search(run, plan.seconds, plan.bound_us)
         result = run(found.rate, watcher)
         fields = outcome(result) | found.judge(result, plan.bound_us)
-    if watcher.after is None:
+    if not watcher.is_done:
         # It gave up before, and says why; or else it is none of ours.
         if fields["verdict"] == "VALID":
             raise Failed("the load did not say when it measured")

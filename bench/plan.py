@@ -17,6 +17,7 @@ TWIN_SUFFIX = " again"
 VISITS = 2
 # Start and end of the server, connecting, and the load's warm-up.
 CELL_OVERHEAD_SECONDS = 1.3
+HOSTS_OVERHEAD_SECONDS = 2  # to start loads on other hosts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,6 +58,7 @@ class Plan:
     client: str | None = None  # of the load; None for the first that works
     rate: float | None = None  # requests per second; None for a closed loop
     bound_us: float | None = None  # search the highest rate with this p99
+    hosts: tuple = ()  # the lines of hosts.txt; () for this machine alone
 
     @property
     def reference(self):
@@ -87,7 +89,8 @@ class Plan:
 
     def cell_seconds(self, loads=1):
         """About how long a cell takes that runs the load so many times."""
-        return (self.seconds + CELL_OVERHEAD_SECONDS) * loads
+        others = HOSTS_OVERHEAD_SECONDS if self.hosts else 0
+        return (self.seconds + CELL_OVERHEAD_SECONDS + others) * loads
 
     def to_json(self):
         return dataclasses.asdict(self)
@@ -95,7 +98,8 @@ class Plan:
     @classmethod
     def from_json(cls, fields):
         """Raises TypeError for fields that are not a plan's."""
-        lists = {n: tuple(fields[n]) for n in ("names", "scenarios")}
+        names = "names", "scenarios", "hosts"
+        lists = {n: tuple(fields[n]) for n in names if n in fields}
         return cls(**{**fields, **lists})
 
 

@@ -23,11 +23,18 @@ CONFIDENCE = 0.92
 
 # How the verdicts are worded, by metric: for more of it, and for less.
 RATE, TAIL, CPU = scenarios.RATE, scenarios.TAIL, "cpu"
+CALLS, SWITCHES, MEMORY = "calls", "switches", "memory"
 WORDS = {
     RATE: {paired.MORE: "faster", paired.LESS: "slower"},
     TAIL: {paired.MORE: "later", paired.LESS: "sooner"},
     CPU: {paired.MORE: "dearer", paired.LESS: "cheaper"},
+    CALLS: {paired.MORE: "more", paired.LESS: "fewer"},
+    SWITCHES: {paired.MORE: "more", paired.LESS: "fewer"},
+    MEMORY: {paired.MORE: "larger", paired.LESS: "smaller"},
 }
+# What the server's side says of the answers it gave holds although the load was
+# held up.
+OF_THE_SERVER = CPU, CALLS, SWITCHES, MEMORY
 FAILED, CONVICTED = "FAILED", "CONVICTED"
 NO_PAIRS = "no valid pairs"
 REFERENCE_WORD, TWIN_WORD = "reference", "the noise floor"
@@ -42,14 +49,51 @@ def value(line, metric):
         return line.get("server_cpu_us") or None
     if metric == RATE:
         return line.get("rate") or None
-    return line.get("latency_us", {}).get(metric)
+    if metric == CALLS:
+        return sum((line.get("calls_per_request") or {}).values()) or None
+    if metric == SWITCHES:
+        return switches_per_request(line) or None
+    if metric == MEMORY:
+        found = grown(line, "own")
+        return found if found and found > 0 else None
+    return latencies(line).get(metric)
+
+
+def latencies(line):
+    """{"p99": microseconds, ...}: the five that every load prints, and the
+    further ones if it wrote them. None is one with too few samples beyond."""
+    found = dict(line.get("latency_us") or {})
+    for percentile, microseconds in percentiles(line):
+        found.setdefault(f"p{percentile:g}", microseconds)
+    return found
+
+
+def percentiles(line):
+    return (line.get("load") or {}).get("percentiles_us") or []
+
+
+def switches_per_request(line):
+    """Changes of context; None where they were not counted."""
+    switches, served = line.get("switches_per_s"), line.get("served_per_s")
+    return sum(switches.values()) / served if switches and served else None
+
+
+def grown(line, kind):
+    """By how many bytes the connections made the server larger (own), or the
+    kernel; None where that was not looked at."""
+    memory = line.get("memory") or {}
+    moments = [memory.get(m) or {} for m in ("before", "measuring")]
+    before, measuring = (moment.get(kind) for moment in moments)
+    if before is None or measuring is None:
+        return None
+    return measuring - before
 
 
 def comparable(line, metric):
     """Whether the value may go into a ratio. INVALID says that the load's own
     times are not to be trusted, for it was held up or was itself what limits.
     What the server's clock says of the answers it gave meanwhile holds."""
-    return metric == CPU or line.get("verdict") == "VALID"
+    return metric in OF_THE_SERVER or line.get("verdict") == "VALID"
 
 
 def fault(line):
@@ -86,14 +130,18 @@ class Results:
                  if comparable(line, metric)}  # fmt: skip
         return {pair: x for pair, x in found.items() if x is not None}
 
-    def median(self, scenario, label, metric):
-        """Of the cells that may be compared, else of all: (it, whether all of
-        them were INVALID)."""
+    def sample(self, scenario, label, metric):
+        """The values of the cells that may be compared, else of all: (they,
+        whether all of them were INVALID)."""
         values = list(self.values(scenario, label, metric).values())
-        doubtful = not values
-        if doubtful:
-            found = (value(c, metric) for c in self.cells(scenario, label))
-            values = [x for x in found if x is not None]
+        if values:
+            return values, False
+        found = (value(c, metric) for c in self.cells(scenario, label))
+        return [x for x in found if x is not None], True
+
+    def median(self, scenario, label, metric):
+        """Of sample(): (it, or None; whether all of them were INVALID)."""
+        values, doubtful = self.sample(scenario, label, metric)
         return (paired.median(values) if values else None), doubtful
 
     def metric(self, scenario):
@@ -108,12 +156,26 @@ class Results:
         the reference."""
         if label == self.plan.reference.label:
             return None
-        mine = self.values(scenario, label, metric)
         other = self._reference(scenario, label, metric)
-        both = sorted(mine.keys() & other.keys())
-        if not both:
-            return None
-        return paired.shift([mine[p] / other[p] for p in both], CONFIDENCE)
+        return shift(self.values(scenario, label, metric), other)
+
+    def between(self, scenario, one, other, metric):
+        """How one contestant compares with another, neither of them the twin,
+        in paired's words: MORE, LESS, SAME, or why that cannot be told. The
+        noise floor is the same as for the reference's ratios."""
+        values = [self._best(scenario, label, metric) for label in (one, other)]
+        ratio = shift(*values)
+        if ratio is None:
+            return NO_PAIRS
+        twin = self.ratio(scenario, self.plan.twin.label, metric)
+        return paired.differ(ratio, paired.noise_floor(twin))
+
+    def _best(self, scenario, label, metric):
+        """What is known of a contestant in each visit: the reference was
+        measured twice."""
+        if label == self.plan.reference.label:
+            return self._reference(scenario, label, metric)
+        return self.values(scenario, label, metric)
 
     def _reference(self, scenario, label, metric):
         plan = self.plan
@@ -163,13 +225,36 @@ class Results:
             if fault(line)
         }
 
+    def missing(self):
+        """How many cells are still to be measured. Who failed or is not there
+        is not tried again in that scenario."""
+        dropped = {
+            where for where, cells in self._cells.items()
+            if any("skipped" in c or fault(c) for c in cells.values())
+        }  # fmt: skip
+        return sum(
+            cell.pair not in self._cells.get(cell.key[2:], {})
+            for cell in self.plan.cells() if cell.key[2:] not in dropped
+        )  # fmt: skip
+
+    def absent(self):
+        """(scenario, label, "3 of 10", why) of all that is left out."""
+        for scenario in self.scenarios():
+            for contestant in self.plan.contestants:
+                label = contestant.label
+                if reason := self.skipped(scenario, label):
+                    yield scenario, label, "skipped", reason
+                elif found := self.left_out(scenario, label):
+                    count, of_all, why = found
+                    yield scenario, label, f"{count} of {of_all}", why
+
     def bytes_per_idle(self, label, kind):
         """Memory of an idle connection, `kind` own or kernel: the slope between
         the two largest sizes of S3 in the same visit, the median of these; None
         without two sizes."""
         sizes = sorted(
-            (scenarios.find(n).idle, n)
-            for n in self.plan.scenarios if scenarios.find(n).idle
+            (scenarios.find(n).idle, n) for n in self.plan.scenarios
+            if scenarios.find(n).idle and scenarios.find(n).rate is None
         )  # fmt: skip
         if len(sizes) < 2:
             return None
@@ -183,14 +268,17 @@ class Results:
         return paired.median(slopes) if slopes else None
 
     def _grown(self, scenario, label, kind):
-        found = {}
-        for pair, line in self._cells.get((scenario, label), {}).items():
-            memory = line.get("memory") or {}
-            moments = [memory.get(m) or {} for m in ("before", "measuring")]
-            before, measuring = (moment.get(kind) for moment in moments)
-            if before is not None and measuring is not None:
-                found[pair] = measuring - before
-        return found
+        cells = self._cells.get((scenario, label), {})
+        found = {pair: grown(line, kind) for pair, line in cells.items()}
+        return {pair: x for pair, x in found.items() if x is not None}
+
+
+def shift(mine, other):
+    """The Estimate of the ratio of two {pair: value}, or None without pairs."""
+    both = sorted(mine.keys() & other.keys())
+    if not both:
+        return None
+    return paired.shift([mine[p] / other[p] for p in both], CONFIDENCE)
 
 
 def why_left_out(line):

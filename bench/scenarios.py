@@ -12,6 +12,7 @@ IDLE_CONNECTIONS = 50  # of S10
 SPARE_DESCRIPTORS = 64  # of a server or a load, for what is no peer
 
 RATE, TAIL, REST = "rate", "p99", "rest"
+AT = "@"  # between a scenario and the rate at which it is asked
 # The load warms up until its rate is steady, at most for this part of the time
 # that it measures: on a machine that is never steady, cells take no longer.
 WARMUP = 0.5
@@ -22,7 +23,8 @@ class Scenario:
     """`depth` is how many requests each connection has outstanding, which has
     no meaning where requests come by a schedule (--rate, --saturate); None for
     one at a time. `metric` is what contestants are ranked by. `more` are
-    further arguments of the load."""
+    further arguments of the load; `rate` is that of its schedule, None for a
+    closed loop, which the plan may still turn into a schedule."""
 
     name: str
     title: str
@@ -33,11 +35,13 @@ class Scenario:
     metric: str = RATE
     command: str = "ECHO {32}"
     ring: bool = False
+    rate: float | None = None
 
     @property
     def takes_rate(self):
         """Whether it makes sense with a schedule of sends."""
-        return self.depth is None and self.metric != REST and not self.churns
+        closed = self.depth is None and self.rate is None
+        return closed and self.metric != REST and not self.churns
 
     @property
     def churns(self):
@@ -50,15 +54,16 @@ class Scenario:
         others = int(words.get("--slow", 0)) + ("--flooder" in words)
         return self.connections + self.idle + others
 
-    def arguments(self, seconds, seed, rate=None):
+    def arguments(self, seconds, seed, rate=None, warmup=None):
         """The load's arguments but for where the server is."""
+        rate = self.rate if rate is None else rate
         closed = rate is None
         pace = ["--depth", self.depth or 1] if closed else ["--rate", rate]
         idle = ["--idle", self.idle] if self.idle else []
         words = [
             "--connections", self.connections, *pace, *idle, *self.more,
             "--command", self.command, "--duration", seconds, "--seed", seed,
-            "--warmup", seconds * WARMUP,
+            "--warmup", seconds * WARMUP if warmup is None else warmup,
         ]  # fmt: skip
         return [str(word) for word in words]
 
@@ -107,10 +112,29 @@ SCENARIOS = {
 
 
 def find(name):
-    """The scenario of that name; S3-n for any n. Raises KeyError."""
+    """The scenario of that name; S3-n for any n, and S2@5000 for S2 with 5000
+    requests per second on a schedule. Raises KeyError."""
+    closed, at, rate = name.partition(AT)
+    if at:
+        return on_schedule(find(closed), rate)
     if name not in SCENARIOS and name.removeprefix("S3-").isdigit():
         return idle_beside_active(int(name.removeprefix("S3-")))
     return SCENARIOS[name]
+
+
+def on_schedule(scenario, rate):
+    """The same, but asked at that rate, whatever is answered. Raises KeyError
+    where there is no such thing."""
+    if not (rate.isdecimal() and float(rate)) or not scenario.takes_rate:
+        raise KeyError(scenario.name + AT + rate)
+    patient = scenario.title.partition(", which")[0]
+    return dataclasses.replace(
+        scenario,
+        name=scenario.name + AT + rate,
+        title=f"{patient}, {rate} requests per second on a schedule",
+        metric=TAIL,
+        rate=float(rate),
+    )
 
 
 def named(words):
@@ -134,4 +158,5 @@ def within(name, descriptors):
     too_many = scenario.peers + SPARE_DESCRIPTORS - descriptors
     if too_many <= 0 or scenario.idle < too_many:
         return name
-    return f"S3-{scenario.idle - too_many}"
+    _, at, rate = name.partition(AT)
+    return f"S3-{scenario.idle - too_many}{at}{rate}"

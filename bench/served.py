@@ -50,6 +50,7 @@ class Served:
         self.pid = running.pid
         self.is_ring = len(ports) > 1
         self.port = ports[0]
+        self.address = f"{running.host}:{self.port}"
         self._peers = []
         if asked:
             for port in ports:
@@ -106,9 +107,12 @@ def refuse_unsuited(name, scenario):
 
 
 @contextlib.contextmanager
-def serving(name, scenario, cpu):
-    """A fresh process, or a ring of them, that has answered one ECHO."""
+def serving(name, scenario, cpu, address=(contestants.LOOPBACK, 0)):
+    """A fresh process, or a ring of them, that has answered one ECHO; where
+    contestants.start has it."""
     refuse_unsuited(name, scenario)
+    if scenario.ring and address[0] != contestants.LOOPBACK:
+        raise Skipped("a ring's servers are all on 127.0.0.1")
     limit = connections_at_once(name)
     can_be_asked = not contestants.echo_peer(name) and (
         limit is None or limit > scenario.peers
@@ -116,7 +120,9 @@ def serving(name, scenario, cpu):
     if scenario.ring:
         running, ports = start_ring(name, cpu)
     else:
-        running = contestants.start(name, cpu, options=options(name, scenario))
+        running = contestants.start(
+            name, cpu, options=options(name, scenario), address=address
+        )
         ports = [running.port]
     with running:
         with running.connect() as peer:

@@ -1,4 +1,4 @@
-"""The results as text of at most 100 columns, to be read without colour."""
+"""The results as text of at most 80 columns, to be read without colour."""
 
 import pathlib
 import textwrap
@@ -6,10 +6,11 @@ import textwrap
 import paired
 import scenarios
 from plan import VISITS
-from results import CONFIDENCE, CPU, RATE, TAIL
+from results import CONFIDENCE, CPU, RATE, REFERENCE_WORD, TAIL, TWIN_WORD
+from results import switches_per_request as switches_of
 
-WIDTH = 100
-NAME = 24
+WIDTH = 80
+NAME = 20
 RARE = 0.005  # of a request
 STOLEN = 0.01  # of a processor
 METRIC_TITLES = {RATE: "rate", TAIL: "p99", CPU: "CPU"}
@@ -62,8 +63,11 @@ def render(results):
         if scenarios.find(scenario).metric == scenarios.REST:
             lines += rest_rows(results, scenario)
         else:
-            lines += speed_rows(results, scenario)
+            metric = results.metric(scenario)
+            lines += speed_rows(results, scenario, metric)
+            lines += said_of(results, scenario, metric)
             lines += cpu_rows(results, scenario)
+            lines += said_of(results, scenario, CPU)
         lines += notes(results, scenario)
     return lines + memory_rows(results)
 
@@ -84,7 +88,7 @@ def heading(results, scenario):
     floor = paired.noise_floor(twin)
     said = f"{short(plan.reference.label)} against itself: {ratio_text(twin)}"
     if floor is not None:
-        said += f"; nothing below a factor of {floor:.3f} is ranked"
+        said += f"; beyond {floor:.3f} is ranked"
     return lines + [said]
 
 
@@ -97,36 +101,49 @@ def labels(results, scenario):
     ]  # fmt: skip
 
 
-def speed_rows(results, scenario):
-    metric = results.metric(scenario)
-    title = f"{METRIC_TITLES[metric]} / reference"
-    yield (f"{'':<{NAME}} {'per s':>7} {'p50 us':>7} {'p99 us':>7} "
-           f"{'calls':>5} {title:<19} verdict")  # fmt: skip
+def said_of(results, scenario, metric):
+    """The verdicts in words; who has the same one is named together."""
+    said = {}
+    for label in labels(results, scenario):
+        verdict = results.verdict(scenario, label, metric)
+        if verdict not in (REFERENCE_WORD, TWIN_WORD):
+            said.setdefault(verdict, []).append(short(label))
+    texts = [f"{', '.join(who)} {what}" for what, who in said.items()]
+    return wrap(texts and f"by {METRIC_TITLES[metric]}: {'; '.join(texts)}")
+
+
+def compared(results, scenario, label, metric):
+    if label == results.plan.reference.label:
+        return REFERENCE_WORD
+    return ratio_text(results.ratio(scenario, label, metric))
+
+
+def speed_rows(results, scenario, metric):
+    yield (f"{'':<{NAME}} {'per s':>8} {'p50 us':>8} {'p99 us':>8} "
+           f"{'calls':>6} {METRIC_TITLES[metric]} / reference")  # fmt: skip
     for label in labels(results, scenario):
         medians = [results.median(scenario, label, m)
                    for m in (RATE, "p50", "p99")]  # fmt: skip
-        numbers = " ".join(doubtful(median, 7) for median in medians)
+        numbers = " ".join(doubtful(median, 8) for median in medians)
         calls = sum(calls_by_name(results.cells(scenario, label)).values())
         yield (
-            f"{short(label):<{NAME}} {numbers} {number(calls or None, 5)} "
-            f"{ratio_text(results.ratio(scenario, label, metric)):<19} "
-            f"{results.verdict(scenario, label, metric)}"
+            f"{short(label):<{NAME}} {numbers} {number(calls or None, 6)} "
+            f"{compared(results, scenario, label, metric)}"
         )
 
 
 def cpu_rows(results, scenario):
-    yield (f"{'':<{NAME}} {'CPU us':>7} {'machine':>7} {'switch':>7} "
-           f"{'thr':>5} {'CPU / reference':<19} verdict")  # fmt: skip
+    yield (f"{'':<{NAME}} {'CPU us':>8} {'machine':>8} {'switch':>8} "
+           f"{'thr':>6} CPU / reference")  # fmt: skip
     for label in labels(results, scenario):
         cells = results.cells(scenario, label)
         yield (
             f"{short(label):<{NAME}} "
-            f"{doubtful(results.median(scenario, label, CPU), 7)} "
-            f"{number(middle(cells, 'machine_cpu_us'), 7)} "
-            f"{number(switches_per_request(cells), 7)} "
-            f"{most_threads(cells):>5} "
-            f"{ratio_text(results.ratio(scenario, label, CPU)):<19} "
-            f"{results.verdict(scenario, label, CPU)}"
+            f"{doubtful(results.median(scenario, label, CPU), 8)} "
+            f"{number(middle(cells, 'machine_cpu_us'), 8)} "
+            f"{number(switches_per_request(cells), 8)} "
+            f"{most_threads(cells):>6} "
+            f"{compared(results, scenario, label, CPU)}"
         )
 
 
@@ -136,9 +153,8 @@ def middle(cells, field):
 
 
 def switches_per_request(cells):
-    values = [sum(c["switches_per_s"].values()) / c["served_per_s"]
-              for c in cells
-              if c.get("switches_per_s") and c["served_per_s"]]  # fmt: skip
+    found = map(switches_of, cells)
+    values = [x for x in found if x is not None]
     return paired.median(values) if values else None
 
 
@@ -221,8 +237,9 @@ def stolen(results, scenario):
 def wrap(text):
     """A note's lines; none if there is none."""
     return textwrap.wrap(
-        text or "", WIDTH, initial_indent="  ", subsequent_indent="    "
-    )
+        text or "", WIDTH, initial_indent="  ", subsequent_indent="    ",
+        break_on_hyphens=False,
+    )  # fmt: skip
 
 
 def memory_rows(results):
@@ -237,7 +254,7 @@ def memory_rows(results):
         return []
     return [
         "",
-        "Bytes for each idle connection (kernel: an estimate, from what the "
+        "Bytes for each idle connection (kernel: an estimate, from what the",
         "whole machine holds, for both ends)",
         f"{'':<{NAME}} {'own':>10} {'kernel':>10}",
         *rows,

@@ -155,7 +155,8 @@ class Compare(unittest.TestCase):
         text = self.compare(["here-one", "twice-one"], "--seed", "7", blocks=3)
         self.assertIn("seed 7", text)
         self.assertRegex(text, r"\nhere-one +1000 .*reference\n")
-        self.assertRegex(text, r"\ntwice-one +2000 .* 2.000 \[2.* faster\n")
+        self.assertRegex(text, r"\ntwice-one +2000 .* 2.000 \[2")
+        self.assertIn("\n  by rate: twice-one faster\n", text)
         self.assertTrue(text.endswith(f"raw results: {self.results}\n"))
         self.assertEqual(len(self.cells()), 3 * 2 * 3)
         machine = self.lines()[0]["machine"]
@@ -200,6 +201,55 @@ class Compare(unittest.TestCase):
         text = self.compare(["here-one"], "--peers", "redis", scenario="S8")
         self.assertIn("here-one is skipped: one: not: 7", text)
         self.assertIn("redis is skipped: it has no DHT", text)
+
+    def rates_of_cells(self):
+        """How often each scenario was measured, and the rates of the loads."""
+        counts = collections.Counter(c["scenario"] for c in self.cells())
+        rates = [load[load.index("--rate") + 1] for load in self.loads()
+                 if "--rate" in load]  # fmt: skip
+        return counts, collections.Counter(rates)
+
+    def test_several_rates_beside_the_closed_loop(self):
+        text = self.compare(["here-one"], "--rates", "500,1000")
+        counts, rates = self.rates_of_cells()
+        # The reference twice, there and back.
+        self.assertEqual(counts, {"S2": 4, "S2@500": 4, "S2@1000": 4})
+        self.assertEqual(rates, {"500.0": 4, "1000.0": 4})
+        self.assertIn("S2@500: 64 connections, 500 requests per second", text)
+        before = len(self.loads())
+        self.compare(["here-one"], "--resume", self.results)
+        self.assertEqual(len(self.loads()), before)
+
+    def test_a_sweep_goes_around_the_peak(self):
+        text = self.compare(["here-one", "twice-one"], "--sweep", "--seed", "1")
+        self.assertIn("8 scenarios: 48 cells", text)
+        self.assertIn("here-one answers 1000 a second in S2", text)
+        counts, rates = self.rates_of_cells()
+        self.assertEqual(set(counts.values()), {6})
+        self.assertEqual(
+            sorted(map(float, rates)), [100, 250, 500, 700, 850, 1000, 1200]
+        )
+
+    def test_without_a_peak_there_is_no_sweep(self):
+        text = self.compare(["wrong-one"], "--sweep", code=2)
+        self.assertIn("wrong-one has no peak in S2: another's bytes", text)
+        self.assertFalse(self.results.exists())
+
+    def test_ends_with_a_report_and_the_same_exit_code(self):
+        page = self.folder / "report" / "index.html"
+        text = self.compare(
+            ["here-one", "wrong-one"], "--report", page.parent, code=1
+        )
+        self.assertTrue(text.endswith(f"report: {page}\n"), text)
+        self.assertIn("CONVICTED", page.read_text())
+
+    def test_a_report_that_fails_hides_nothing(self):
+        self.write("taken", "")
+        text = self.compare(
+            ["wrong-one"], "--report", self.folder / "taken", code=1
+        )
+        self.assertIn("no report: FileExistsError", text)
+        self.assertIn("CONVICTED wrong-one in S2", text)
 
     def interrupt(self, number):
         """Breaks it off when it has come to the slow server; what it said."""
@@ -342,6 +392,10 @@ class Arguments(unittest.TestCase):
             (["--scenario", "S5", "--rate", "100"], "S5 cannot be asked on"),
             (["--blocks", "0"], "argument --blocks"),
             (["--rate", "100", "--saturate"], "not allowed with"),
+            (["--rate", "100", "--sweep"], "not allowed with"),
+            (["--rates", "100,0"], "argument --rates"),
+            (["--scenario", "S5", "--sweep"], "S5: cannot be asked on"),
+            (["--scenario", "S5@100"], "no scenario S5@100"),
             (["--bound-us", "100"], "--bound-us is the bound of --saturate"),
             (["--client", "nobody"], "no load"),
             (["--resume", "there.jsonl"], "--resume takes all from its file"),

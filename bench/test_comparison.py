@@ -522,10 +522,21 @@ class Tables(unittest.TestCase):
 
         self.run_there = results.Results(lines_of(self.plan, make))
 
-    def test_are_at_most_100_columns_wide(self):
+    def test_are_at_most_80_columns_wide(self):
         lines = table.legend(self.run_there) + table.render(self.run_there)
         for line in lines:
-            self.assertLessEqual(len(line), 100, line)
+            self.assertLessEqual(len(line), 80, line)
+
+    def test_say_their_verdicts_in_words(self):
+        def make(cell):
+            return {"rate": 50.0} if cell.contestant.name == "redis" else {}
+
+        plan = Plan((ONE, OTHER, "redis"), ("S2",), 5, 2.0, 1)
+        run = results.Results(lines_of(plan, make))
+        said = list(table.said_of(run, "S2", "rate"))
+        self.assertEqual(said, [
+            f"  by rate: {OTHER} no measurable difference; redis slower"
+        ])  # fmt: skip
 
     def test_have_a_row_for_each_contestant_and_scenario(self):
         lines = table.render(self.run_there)

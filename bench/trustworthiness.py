@@ -29,6 +29,7 @@ import children
 import contestants
 import load_run
 import measure
+import observe
 import paired
 from contestants import Failed, Skipped
 
@@ -39,6 +40,8 @@ MEDIAN_MIN, MEDIAN_MAX = 0.8, 1.2
 LAG_RATE, LAG_MAX_US = 50_000, 50
 HEALTHY, HEALTHY_MIN = 20, 19
 HELD_UP = 10
+STOLEN_MAX = 0.01  # of a run that counts as healthy
+TRIES_MAX = 2  # disturbed runs for each healthy one, and no more
 SECONDS_OF_EACH = 1.5
 HEALTHY_LOADS = (
     ("--connections", "1"),
@@ -222,13 +225,32 @@ def lag_of(run):
 
 
 def check_verdicts(bench, report, healthy, held_up):
-    loads = [HEALTHY_LOADS[n % len(HEALTHY_LOADS)] for n in range(healthy)]
-    found = [bench.own(*words)[0] for words in loads]
-    least = healthy * HEALTHY_MIN // HEALTHY
+    found, stolen = healthy_runs(bench, healthy)
+    least = len(found) * HEALTHY_MIN // HEALTHY
     say_verdicts(report, "healthy: VALID", found, "VALID", least)
+    if stolen:
+        print(f"  {stolen} more were no healthy ones: the hypervisor took "
+              "the processor meanwhile", flush=True)  # fmt: skip
     scripts = [(SHARES_ITS_CPU, STANDS_STILL)[n % 2] for n in range(held_up)]
     found = [bench.held_up(script)[0] for script in scripts]
     say_verdicts(report, "held up: not", found, "INVALID", held_up)
+
+
+def healthy_runs(bench, count):
+    """So many runs that nobody disturbed much, and how many others there were.
+    A virtual machine can see only this one kind of disturbance: time that was
+    stolen from its processors (proc(5), stat)."""
+    found, stolen = [], 0
+    while len(found) < count and stolen < TRIES_MAX * count:
+        words = HEALTHY_LOADS[len(found) % len(HEALTHY_LOADS)]
+        before = observe.machine_cpu()["stolen"]
+        run, _ = bench.own(*words)
+        stole = observe.machine_cpu()["stolen"] - before
+        if stole > STOLEN_MAX * run["duration_s"]:
+            stolen += 1
+        else:
+            found.append(run)
+    return found, stolen
 
 
 def say_verdicts(report, name, runs, wanted, least):

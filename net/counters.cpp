@@ -4,9 +4,11 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include <array>
 #include <cstdio>
 #include <ctime>
 #include <deque>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <stdexcept>
@@ -17,21 +19,103 @@
 namespace net {
 namespace {
 
+enum class Kind : std::uint8_t { call, asked, done, done_so_far };
+
 struct Event {
-  std::uint64_t began_ns;
-  std::uint64_t took_ns;
+  std::uint64_t at_ns;
+  std::uint64_t took_ns;        // a call
+  std::uint64_t off_ns;         // of that, how long off the CPU
+  std::uint64_t off_before_ns;  // how long off the CPU since the last call
   std::int64_t result;
-  unsigned counter;
+  std::uint64_t id;  // of what is asked and done
+  const char* name;  // but of what is done
+  int fd;
+  Kind kind;
+};
+
+std::uint64_t read_clock(clockid_t clock) {
+  timespec time;
+  ::clock_gettime(clock, &time);
+  return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000u +
+         static_cast<std::uint64_t>(time.tv_nsec);
+}
+
+/// How long calls of one name take on this thread while they are awake; those
+/// that hand something over to the kernel, and those that only wait for it, are
+/// told apart. To look whether one has slept costs a system call, so it is not
+/// done without cause.
+struct Habit {
+  // Who sleeps and is woken is away for longer than this.
+  static constexpr std::uint64_t shortest_ns = 3'000, long_ns = 20'000;
+  static constexpr unsigned sure = 16;
+
+  const char* name;
+  bool asks;
+  unsigned awake = 0;  // calls in a row that were looked at and had not slept
+  std::uint64_t longest_ns = 0;  // of them
+
+  bool is_suspect(std::uint64_t took_ns) const {
+    if (took_ns < shortest_ns) return false;
+    return awake < sure || took_ns > std::min(2 * longest_ns, long_ns);
+  }
+  void learn(std::uint64_t took_ns, bool slept) {
+    awake = slept ? 0 : awake + 1;
+    longest_ns = slept ? 0 : std::max(longest_ns, took_ns);
+  }
 };
 
 /// One thread's part of the timeline. It outlives the thread: what happened in
 /// a short one is worth seeing too.
 struct Timeline {
-  std::mutex mutex;  // its thread against write()
-  std::vector<Event> events;
-  std::size_t oldest = 0;  // once there are events_max of them
+  static constexpr std::size_t chunk = 1024;
+
+  // Made as they are needed; the oldest is used again. Its thread writes and
+  // then counts; write() reads what has been counted, the last events_max. One
+  // chunk more, so that a call that ends meanwhile overwrites none of those.
+  std::array<std::unique_ptr<Event[]>, trace::events_max / chunk + 1> events;
+  std::atomic<std::size_t> count{0};
   int thread = 0;
   char name[16] = "";
+  // Of the thread alone: its call, and whether that hands something over; when
+  // the one before ended; the CPU clock when it was last looked at.
+  std::uint64_t began_ns = 0, returned_ns = 0, off_before_ns = 0, ended_ns = 0;
+  bool asks = false;
+  std::uint64_t looked_ns = 0, cpu_ns = 0;
+  std::vector<Habit> habits;
+
+  /// How long this thread was off the CPU since it last looked: its CPU clock
+  /// stood still meanwhile. (The two clocks are not read at once.)
+  std::uint64_t look(std::uint64_t now_ns) {
+    constexpr std::uint64_t noise_ns = 1'000;
+    const std::uint64_t cpu = read_clock(CLOCK_THREAD_CPUTIME_ID);
+    const std::uint64_t passed = now_ns - std::exchange(looked_ns, now_ns);
+    const std::uint64_t used = cpu - std::exchange(cpu_ns, cpu);
+    return passed > used + noise_ns ? passed - used : 0;
+  }
+
+  std::uint64_t look_at(const char* call, std::uint64_t now_ns,
+                        std::uint64_t took_ns) {
+    auto habit = std::ranges::find_if(habits, [&](const Habit& known) {
+      return known.name == call && known.asks == asks;
+    });
+    if (habit == habits.end())
+      habit = habits.insert(habit, {.name = call, .asks = asks});
+    if (!habit->is_suspect(took_ns)) return 0;
+    const std::uint64_t off = std::min(look(now_ns), took_ns);
+    habit->learn(took_ns, off > 0);
+    return off;
+  }
+
+  void add(const Event& event) {
+    const std::size_t n = count.load(std::memory_order_relaxed);
+    auto& place = events[n / chunk % events.size()];
+    if (!place) place = std::make_unique_for_overwrite<Event[]>(chunk);
+    place[n % chunk] = event;
+    count.store(n + 1, std::memory_order_release);
+  }
+  const Event& at(std::size_t n) const {
+    return events[n / chunk % events.size()][n % chunk];
+  }
 };
 
 /// Names, cells and timelines of the process.
@@ -98,36 +182,92 @@ constinit thread_local Timeline* own_timeline = nullptr;
 Timeline& attach_timeline() {
   Registry& all = registry();
   const std::scoped_lock lock(all.mutex);
-  own_timeline = &all.timelines.emplace_back();
-  own_timeline->thread = static_cast<int>(::gettid());
-  ::pthread_getname_np(::pthread_self(), own_timeline->name,
-                       sizeof own_timeline->name);
-  return *own_timeline;
+  Timeline& line = all.timelines.emplace_back();
+  line.thread = static_cast<int>(::gettid());
+  ::pthread_getname_np(::pthread_self(), line.name, sizeof line.name);
+  line.ended_ns = read_clock(CLOCK_MONOTONIC);
+  line.look(line.ended_ns);
+  own_timeline = &line;
+  return line;
 }
 
-void print_event(std::FILE* file, const Registry& all, const Timeline& line,
-                 const Event& event) {
-  // The names are those of counters, without their prefix: nothing to escape.
-  const std::string& name = all.names[event.counter];
-  std::fprintf(file,
-               ",\n{\"name\":\"%s\",\"ph\":\"X\",\"pid\":%d,\"tid\":%d,"
-               "\"ts\":%.3f,\"dur\":%.3f,\"args\":{\"result\":%lld}}",
-               name.c_str() + name.find('.') + 1, ::getpid(), line.thread,
-               static_cast<double>(event.began_ns) / 1e3,
-               static_cast<double>(event.took_ns) / 1e3,
-               static_cast<long long>(event.result));
+Timeline& timeline() {
+  return own_timeline ? *own_timeline : attach_timeline();
 }
 
-void print_timeline(std::FILE* file, const Registry& all, Timeline& line) {
-  const std::scoped_lock lock(line.mutex);
-  std::fprintf(file,
-               ",\n{\"name\":\"thread_name\",\"ph\":\"M\",\"pid\":%d,"
-               "\"tid\":%d,\"args\":{\"name\":\"%s\"}}",
-               ::getpid(), line.thread, line.name);
-  const std::size_t n = line.events.size();
-  for (std::size_t i = 0; i < n; ++i)
-    print_event(file, all, line, line.events[(line.oldest + i) % n]);
-}
+double us(std::uint64_t ns) { return static_cast<double>(ns) / 1e3; }
+
+/// The trace-event format, an event a line. Names are those of system calls and
+/// of our own threads: nothing to escape.
+class Printer {
+ public:
+  explicit Printer(std::FILE* file) : file_(file) {}
+
+  void print_process() {
+    std::fprintf(file_,
+                 "{\"displayTimeUnit\":\"ns\",\"traceEvents\":[\n"
+                 "{\"name\":\"process_name\",\"ph\":\"M\",\"pid\":%d,"
+                 "\"args\":{\"name\":\"%s\"}}",
+                 process_, program_invocation_short_name);
+  }
+
+  void print(Timeline& line) {
+    thread_ = line.thread;
+    asked_.clear();
+    begin("thread_name", 'M', "process");
+    std::fprintf(file_, ",\"args\":{\"name\":\"%s\"}}", line.name);
+    const std::size_t end = line.count.load(std::memory_order_acquire);
+    for (std::size_t i = end - std::min(end, trace::events_max); i < end; ++i) {
+      const Event& event = line.at(i);
+      event.kind == Kind::call ? print_call(event) : print_asked(event);
+    }
+  }
+
+ private:
+  void begin(const char* name, char phase, const char* category) {
+    std::fprintf(file_,
+                 ",\n{\"name\":\"%s\",\"ph\":\"%c\",\"cat\":\"%s\","
+                 "\"pid\":%d,\"tid\":%d",
+                 name, phase, category, process_, thread_);
+  }
+
+  void print_call(const Event& event) {
+    begin(event.name, 'X', "call");
+    std::fprintf(file_, ",\"ts\":%.3f,\"dur\":%.3f,\"args\":{\"result\":%lld",
+                 us(event.at_ns), us(event.took_ns),
+                 static_cast<long long>(event.result));
+    if (event.fd >= 0) std::fprintf(file_, ",\"fd\":%d", event.fd);
+    if (event.off_ns)
+      std::fprintf(file_, ",\"asleep_us\":%.3f", us(event.off_ns));
+    if (event.off_before_ns)
+      std::fprintf(file_, ",\"asleep_before_us\":%.3f",
+                   us(event.off_before_ns));
+    std::fputs("}}", file_);
+  }
+
+  // What was asked before the oldest event that is kept is left out whole.
+  void print_asked(const Event& event) {
+    if (event.kind == Kind::asked) asked_[event.id] = &event;
+    const auto asked = asked_.find(event.id);
+    if (asked == asked_.end()) return;
+    const char phase = event.kind == Kind::asked  ? 'b'
+                       : event.kind == Kind::done ? 'e'
+                                                  : 'n';
+    begin(asked->second->name, phase, "asked");
+    std::fprintf(file_, ",\"id\":\"%d.%llx\",\"ts\":%.3f,\"args\":{", thread_,
+                 static_cast<unsigned long long>(event.id), us(event.at_ns));
+    if (event.kind == Kind::asked)
+      std::fprintf(file_, "\"fd\":%d}}", event.fd);
+    else
+      std::fprintf(file_, "\"result\":%lld}}",
+                   static_cast<long long>(event.result));
+  }
+
+  std::FILE* const file_;
+  const int process_ = ::getpid();
+  int thread_ = 0;
+  std::map<std::uint64_t, const Event*> asked_;
+};
 
 }  // namespace
 
@@ -175,23 +315,66 @@ namespace trace {
 
 constinit std::atomic<bool> on{false};
 
-std::uint64_t now() {
-  timespec time;
-  ::clock_gettime(CLOCK_MONOTONIC, &time);
-  return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000u +
-         static_cast<std::uint64_t>(time.tv_nsec);
+std::uint64_t begin() {
+  Timeline& line = timeline();
+  const std::uint64_t now = read_clock(CLOCK_MONOTONIC);
+  // It may have slept for a lock, say, in a call that is not counted.
+  line.off_before_ns =
+      now - line.ended_ns > Habit::shortest_ns ? line.look(now) : 0;
+  line.began_ns = now;
+  line.returned_ns = 0;
+  line.asks = false;
+  return now;
 }
 
-void record(unsigned counter, std::uint64_t began, std::int64_t result) {
-  Timeline& line = own_timeline ? *own_timeline : attach_timeline();
-  const Event event{began, now() - began, result, counter};
-  const std::scoped_lock lock(line.mutex);
-  if (line.events.size() < events_max) {
-    line.events.push_back(event);
-  } else {
-    line.events[line.oldest] = event;
-    line.oldest = (line.oldest + 1) % events_max;
-  }
+int returned(int result) {
+  timeline().returned_ns = read_clock(CLOCK_MONOTONIC);
+  return result;
+}
+
+void end(const char* name, int fd, std::uint64_t began, std::int64_t result) {
+  Timeline& line = timeline();
+  const std::uint64_t now =
+      line.returned_ns ? line.returned_ns : read_clock(CLOCK_MONOTONIC);
+  const std::uint64_t took = now - began;
+  const std::uint64_t off = line.look_at(name, now, took);
+  line.ended_ns = now;
+  line.add({.at_ns = began,
+            .took_ns = took,
+            .off_ns = off,
+            .off_before_ns = line.off_before_ns,
+            .result = result,
+            .id = 0,
+            .name = name,
+            .fd = fd,
+            .kind = Kind::call});
+}
+
+void ask(const char* name, std::uint64_t id, int fd) {
+  Timeline& line = timeline();
+  line.asks = true;
+  line.add({.at_ns = line.began_ns,
+            .took_ns = 0,
+            .off_ns = 0,
+            .off_before_ns = 0,
+            .result = 0,
+            .id = id,
+            .name = name,
+            .fd = fd,
+            .kind = Kind::asked});
+}
+
+void done(std::uint64_t id, std::int64_t result, bool more) {
+  Timeline& line = timeline();
+  line.add({.at_ns = line.returned_ns ? line.returned_ns : line.began_ns,
+            .took_ns = 0,
+            .off_ns = 0,
+            .off_before_ns = 0,
+            .result = result,
+            .id = id,
+            .name = nullptr,
+            .fd = -1,
+            .kind = more ? Kind::done_so_far : Kind::done});
 }
 
 // The file is opened at the start, when a wrong name can still be reported.
@@ -205,17 +388,16 @@ void to(const std::string& file) {
 }
 
 bool write() {
+  // Who has not ended by now records no more.
+  if (!on.exchange(false)) return true;
   Registry& all = registry();
   const std::scoped_lock lock(all.mutex);
   const int fd = ::dup(all.file.get());
   std::FILE* file = fd < 0 ? nullptr : ::fdopen(fd, "w");
   if (!file) return false;
-  std::fprintf(file,
-               "{\"displayTimeUnit\":\"ns\",\"traceEvents\":[\n"
-               "{\"name\":\"process_name\",\"ph\":\"M\",\"pid\":%d,"
-               "\"args\":{\"name\":\"%s\"}}",
-               ::getpid(), program_invocation_short_name);
-  for (Timeline& line : all.timelines) print_timeline(file, all, line);
+  Printer printer(file);
+  printer.print_process();
+  for (Timeline& line : all.timelines) printer.print(line);
   std::fputs("\n]}\n", file);
   const bool printed = std::ferror(file) == 0;
   return std::fclose(file) == 0 && printed;

@@ -15,6 +15,7 @@
 #include <thread>
 
 #include "net/address.hpp"
+#include "net/counters.hpp"
 #include "net/mailbox.hpp"
 #include "net/model.hpp"
 #include "program/caller.hpp"
@@ -46,6 +47,7 @@ class Conversation {
   Conversation(Caller& caller, net::Mailbox& bell, const net::Options& options)
       : caller_(caller), bell_(bell), ended_(ended_promise_.get_future()) {
     thread_ = std::thread([this, &options] {
+      ::pthread_setname_np(::pthread_self(), "converse");
       try {
         model::converse(caller_, bell_, options);
         caller_.fail("the conversation has ended");
@@ -63,7 +65,7 @@ class Conversation {
     bell_.stop();
     if (ended_.wait_for(std::chrono::seconds(1)) != std::future_status::ready) {
       std::fflush(stdout);
-      ::_exit(code);
+      ::_exit(net::trace::write() ? code : failed_code);
     }
     thread_.join();
   }
@@ -117,12 +119,17 @@ int converse(ClientOptions options) {
     return skipped_code;
   }
   options.address = net::to_text(net::resolve(options.address));
+  if (!options.trace.empty()) net::trace::to(options.trace);
   block_signals();
   net::Mailbox bell;
   Caller caller(bell, options.timeout);
   Conversation conversation(caller, bell, options.net);
   const int code = run(caller, options);
   conversation.end(code);
+  if (!net::trace::write()) {
+    std::fprintf(stderr, "%s: cannot be written\n", options.trace.c_str());
+    return failed_code;
+  }
   return std::fflush(stdout) == 0 ? code : failed_code;
 }
 

@@ -139,6 +139,13 @@ void choice(CLI::App& app, const std::string& name, T& value,
       ->default_str(known.front().first);
 }
 
+inline void trace_option(CLI::App& app, std::string& file) {
+  app.add_option("--trace", file,
+                 "write the last system calls of each thread, in the "
+                 "trace-event format")
+      ->type_name("FILE");
+}
+
 /// A row that both of a program's models have is one option.
 inline void rows(CLI::App& app, net::Options& options,
                  const net::Model& model) {

@@ -148,10 +148,7 @@ void ring_options(CLI::App& app, ServerOptions& options) {
 }
 
 void account_options(CLI::App& app, ServerOptions& options) {
-  app.add_option("--trace", options.trace,
-                 "write the last system calls of each thread, in the "
-                 "trace-event format")
-      ->type_name("FILE");
+  trace_option(app, options.trace);
   app.add_flag("--traits", options.traits,
                "say what this variant promises, and end");
 }
@@ -205,6 +202,7 @@ std::expected<ClientOptions, Ending> parse_client(const Arguments& arguments,
   app.add_flag("--no-raw", formatted, "print replies formatted [on a terminal]")
       ->excludes("--raw");
   duration(app, "--timeout", options.timeout, "time for a node to answer");
+  trace_option(app, options.trace);
   rows(app, options.net, client);
   // What follows the address is the command, words with a dash included.
   app.prefix_command();

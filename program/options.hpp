@@ -36,6 +36,7 @@ struct ClientOptions {
   bool demo = false;
   bool resp3 = false;
   std::optional<bool> raw;  // nothing: as the output is a terminal or not
+  std::string trace;        // a file; empty: none
   std::chrono::milliseconds timeout{5000};
 };
 

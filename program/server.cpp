@@ -144,6 +144,7 @@ class Server {
   void wait_for_stop();
   void stop();
   void wait_for_threads();
+  bool write_trace() const;
 
   const ServerOptions& options_;
   const unsigned loops_;
@@ -221,11 +222,14 @@ int Server::run() {
   }
   std::fprintf(stderr, "%s\n",
                program::summary(model::server, clients_).c_str());
-  if (!options_.trace.empty() && !net::trace::write()) {
-    std::fprintf(stderr, "%s: cannot be written\n", options_.trace.c_str());
-    return failed_code;
-  }
+  if (!write_trace()) return failed_code;
   return failed_ ? failed_code : 0;
+}
+
+bool Server::write_trace() const {
+  if (net::trace::write()) return true;
+  std::fprintf(stderr, "%s: cannot be written\n", options_.trace.c_str());
+  return false;
 }
 
 void Server::start() {
@@ -287,11 +291,14 @@ void Server::wait_for_threads() {
     const protocol::Nanoseconds left = due - net::now();
     if (left <= 0) {
       std::fprintf(stderr, "a thread has not ended within 2 s\n");
+      write_trace();
       ::_exit(failed_code);
     }
     const timespec time = net::to_timespec(left);
-    if (::sigtimedwait(&awaited_, nullptr, &time) == SIGINT)
+    if (::sigtimedwait(&awaited_, nullptr, &time) == SIGINT) {
+      write_trace();
       ::_exit(interrupted_code);
+    }
   }
   for (std::thread& thread : threads_) thread.join();
 }

@@ -41,7 +41,8 @@ Generator::Generator(const Plan& plan, const Workload& workload,
 
 void Generator::add(Role role, std::uint32_t count) {
   for (std::uint32_t i = 0; i < count; ++i) {
-    const auto number = static_cast<std::uint32_t>(connections_.size());
+    const auto number =
+        plan_.first + static_cast<std::uint32_t>(connections_.size());
     connections_.push_back(
         std::make_unique<Connection>(number, role, Random(seeds_.next())));
     connections_.back()->address = plan_.address;
@@ -107,6 +108,11 @@ void Generator::lose(const Connection& c, std::string_view why) {
       why.empty() ? "the server closed the connection" : why;
 }
 
+void Generator::begin() {
+  begun_.store(true, std::memory_order_release);
+  bell_.ring();
+}
+
 void Generator::stop(const std::string& why) {
   {
     const std::scoped_lock lock(mutex_);
@@ -126,7 +132,8 @@ Generator::Connection& Generator::of(protocol::Peer& peer) {
 
 bool Generator::running() const {
   const Phase now = phase();
-  return now == Phase::warming || now == Phase::measuring;
+  return now == Phase::warming || now == Phase::ready ||
+         now == Phase::measuring;
 }
 
 std::uint32_t Generator::depth_of(const Connection& c) const {
@@ -315,6 +322,10 @@ void Generator::move_on(Nanoseconds now) {
     case Phase::warming:
       if (now >= phase_end_) look_at_window(now);
       break;
+    case Phase::ready:
+      if (is_lost()) return finish(now);
+      if (begun_.load(std::memory_order_acquire)) measure(now);
+      break;
     case Phase::measuring:
       if (now < phase_end_ && !is_lost()) break;
       await(now);
@@ -361,10 +372,11 @@ void Generator::warm(Nanoseconds now) {
     }
     schedules_.emplace_back(plan_.arrivals, plan_.rate / plan_.connections, now,
                             Random(seeds_.next()));
-    events_.push({schedules_.back().next_ns(), c->speaker.connection});
+    events_.push({schedules_.back().next_ns(),
+                  static_cast<std::uint32_t>(schedules_.size() - 1)});
   }
   if (!plan_.is_open()) tick_ = now + tick_length;
-  if (plan_.warmup_max == 0) measure(now);
+  if (plan_.warmup_max == 0) end_warming(now);
 }
 
 // Steady: so many windows in a row are alike.
@@ -378,11 +390,16 @@ void Generator::look_at_window(Nanoseconds now) {
   const bool steady =
       windows_.size() == windows_alike && least > 0 &&
       static_cast<double>(most - least) <= alike * static_cast<double>(most);
-  if (steady || now - entered_at_ >= plan_.warmup_max) measure(now);
+  if (steady || now - entered_at_ >= plan_.warmup_max) end_warming(now);
+}
+
+void Generator::end_warming(Nanoseconds now) {
+  outcome_.warming = now - entered_at_;
+  if (plan_.together) return enter(Phase::ready, now, never);
+  measure(now);
 }
 
 void Generator::measure(Nanoseconds now) {
-  outcome_.warming = now - entered_at_;
   before_ = usage_();
   begin_ = now;
   end_ = now + plan_.duration;

@@ -38,6 +38,9 @@ struct Plan {
   std::uint32_t idle = 0;     // connections that ask once and stay
   std::uint32_t flooder = 0;  // one more connection, of this depth; 0: none
   std::uint64_t seed = 1;
+  std::uint32_t first = 0;  // the number of the first connection, in payloads
+  /// Once it is warm it asks on, and measures only when begin() says so.
+  bool together = false;
   bool is_open() const { return rate > 0; }
 };
 
@@ -65,7 +68,7 @@ struct Usage {
   Nanoseconds cpu = 0, delayed = 0;
 };
 
-enum class Phase { connecting, warming, measuring, awaiting, over };
+enum class Phase { connecting, warming, ready, measuring, awaiting, over };
 
 class Generator final : public protocol::Agenda {
  public:
@@ -84,6 +87,8 @@ class Generator final : public protocol::Agenda {
   void hand_over(protocol::Peer& peer, Nanoseconds now) override;
   void closed(protocol::Peer& peer, std::string_view why) override;
 
+  /// Of a plan with others: they are ready too, let us measure. Any thread.
+  void begin();
   /// Ends it at once, as a failure, in these words. Any thread.
   void stop(const std::string& why);
   Phase phase() const { return phase_.load(std::memory_order_acquire); }
@@ -145,6 +150,7 @@ class Generator final : public protocol::Agenda {
   void enter(Phase phase, Nanoseconds now, Nanoseconds end);
   void warm(Nanoseconds now);
   void look_at_window(Nanoseconds now);
+  void end_warming(Nanoseconds now);
   void measure(Nanoseconds now);
   void await(Nanoseconds now);
   void finish(Nanoseconds now);
@@ -159,6 +165,7 @@ class Generator final : public protocol::Agenda {
 
   std::vector<std::unique_ptr<Connection>> connections_;
   std::atomic<Phase> phase_{Phase::connecting};
+  std::atomic<bool> begun_{false};  // begin() was called
   std::atomic<std::uint64_t> answered_{0};
   std::atomic<std::uint64_t> owed_{0};               // to active connections
   std::atomic<Nanoseconds> begin_{protocol::never};  // of the measured time

@@ -18,10 +18,12 @@
 
 #include "bench/load/generator.hpp"
 #include "bench/load/options.hpp"
+#include "bench/load/ranks.hpp"
 #include "bench/load/report.hpp"
 #include "bench/load/slow_readers.hpp"
 #include "net/address.hpp"
 #include "net/clock.hpp"
+#include "net/counters.hpp"
 #include "net/error.hpp"
 #include "net/mailbox.hpp"
 #include "program/surroundings.hpp"
@@ -70,6 +72,8 @@ const char* name_of(Phase phase) {
       return "connecting";
     case Phase::warming:
       return "warming up";
+    case Phase::ready:
+      return "waiting for the others";
     case Phase::measuring:
       return "measuring";
     default:
@@ -123,19 +127,22 @@ void write(const std::string& name, const load::Histogram& histogram) {
 
 class Run {
  public:
-  explicit Run(const Options& options)
-      : options_(options),
-        workload_(options.commands, options.keys, options.answers),
-        shows_(!options.quiet && ::isatty(STDERR_FILENO)),
-        generator_(options.plan, workload_, bell_, usage, [this](Phase phase) {
-          if (!shows_) announce(phase);
+  Run(const Options& whole, load::Ranks& ranks)
+      : whole_(whole),
+        ranks_(ranks),
+        options_(load::share(whole, ranks.rank())),
+        workload_(options_.commands, options_.keys, options_.answers),
+        speaks_(ranks.rank().number == 0),
+        shows_(speaks_ && !whole.quiet && ::isatty(STDERR_FILENO)),
+        generator_(options_.plan, workload_, bell_, usage, [this](Phase phase) {
+          if (speaks_ && !shows_) announce(phase);
         }) {}
 
   int run(const Signals& signals) {
     if (options_.slow)
       slow_.emplace(options_.plan.address, options_.slow, options_.answers);
     auto ended = std::async(std::launch::async, [this] { converse(); });
-    const bool interrupted = watch(signals, ended);
+    const bool interrupted = watch(signals, ended) || !hear_others(signals);
     bell_.stop();
     ended.get();
     if (slow_ && !slow_->fault().empty()) generator_.stop(slow_->fault());
@@ -144,6 +151,7 @@ class Run {
 
  private:
   void converse() {
+    ::pthread_setname_np(::pthread_self(), "converse");
     try {
       model::converse(generator_, bell_, options_.net);
       if (!generator_.over()) generator_.stop("the conversation has ended");
@@ -157,10 +165,11 @@ class Run {
     std::uint64_t before = 0;
     while (ended.wait_for(std::chrono::seconds(0)) !=
            std::future_status::ready) {
-      if (signals.wait(generator_.over() ? pause / 100 : pause)) {
+      if (signals.wait(waits() ? pause / 100 : pause)) {
         generator_.stop("interrupted");
         return true;
       }
+      if (waits()) agree();
       const std::uint64_t now = generator_.answered();
       if (shows_)
         std::fprintf(stderr, "\r\033[K%s, %llu answers, %llu/s",
@@ -172,24 +181,75 @@ class Run {
     return false;
   }
 
-  int report(bool interrupted) {
-    if (shows_) std::fputs("\r\033[K", stderr);
-    const load::Outcome& outcome = generator_.outcome();
-    const std::string fault = load::find_fault(options_.plan, outcome);
-    const load::Setting setting{
-        std::string(model::client.name) + "-" + model::client.variant,
-        options_.commands};
-    std::fprintf(stderr, "%s\n",
-                 load::to_line(options_.plan, outcome, fault).c_str());
-    write(options_.json, load::to_json(options_.plan, setting, outcome, fault));
-    write(options_.hgrm, outcome.latency);
-    if (interrupted) return interrupted_code;
-    return fault.empty() && outcome.errors == 0 ? 0 : failed_code;
+  /// For the main thread: for the other ranks, or for the thread to end.
+  bool waits() const {
+    const Phase phase = generator_.phase();
+    return phase == Phase::ready || phase == Phase::over;
   }
 
-  const Options& options_;
+  /// Tells the others, once, and measures if all can.
+  void agree() {
+    if (agreed_) return;
+    try {
+      const auto all = ranks_.agree(generator_.phase() == Phase::ready);
+      if (!all) return;
+      agreed_ = true;
+      if (*all) return generator_.begin();
+      generator_.stop(load::others_are_not_ready);
+    } catch (const std::exception& error) {
+      // The other thread is waited for, whatever comes.
+      generator_.stop(error.what());
+      bell_.stop();
+      throw;
+    }
+  }
+
+  /// One that ended before it was ready is waited for all the same. False: a
+  /// signal came.
+  bool hear_others(const Signals& signals) {
+    while (!agreed_) {
+      agree();
+      if (signals.wait(1'000'000)) return false;
+    }
+    return true;
+  }
+
+  int report(bool interrupted) {
+    if (shows_) std::fputs("\r\033[K", stderr);
+    const load::Outcome& mine = generator_.outcome();
+    const std::string fault = load::find_fault(options_.plan, mine);
+    const load::Setting setting{
+        std::string(model::client.name) + "-" + model::client.variant,
+        options_.commands, ranks_.rank().host};
+    write(options_.rank_hgrm, mine.latency);
+    if (interrupted) {
+      if (speaks_) tell(setting, {mine, fault});
+      return interrupted_code;
+    }
+    const auto all =
+        load::add_up(ranks_, mine, fault,
+                     load::to_json(options_.plan, setting, mine, fault));
+    if (!all) return 0;
+    tell(setting, *all);
+    return all->fault.empty() && all->outcome.errors == 0 ? 0 : failed_code;
+  }
+
+  void tell(load::Setting setting, const load::Whole& all) const {
+    setting.host.clear();
+    setting.ranks = all.ranks;
+    std::fprintf(stderr, "%s\n",
+                 load::to_line(whole_.plan, all.outcome, all.fault).c_str());
+    write(whole_.json,
+          load::to_json(whole_.plan, setting, all.outcome, all.fault));
+    write(whole_.hgrm, all.outcome.latency);
+  }
+
+  const Options& whole_;
+  load::Ranks& ranks_;
+  const Options options_;  // this rank's share
   const load::Workload workload_;
-  const bool shows_;
+  const bool speaks_, shows_;
+  bool agreed_ = ranks_.rank().count == 1;
   net::Mailbox bell_;
   Generator generator_;
   std::optional<load::SlowReaders> slow_;
@@ -232,7 +292,13 @@ int run(Options options) {
   options.plan.address = net::to_text(net::resolve(options.plan.address));
   raise_descriptor_limit();
   const Signals signals;
-  return Run(options).run(signals);
+  const auto ranks = load::join();
+  options.plan.seed = ranks->first_of(options.plan.seed);
+  if (!options.trace.empty()) net::trace::to(options.trace);
+  const int code = Run(options, *ranks).run(signals);
+  if (!net::trace::write())
+    throw std::runtime_error(options.trace + ": cannot be written");
+  return code;
 }
 
 }  // namespace

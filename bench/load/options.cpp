@@ -11,6 +11,7 @@ using program::command_line::choice;
 using program::command_line::number;
 using program::command_line::refuse;
 using program::command_line::rows;
+using program::command_line::trace_option;
 using program::command_line::word;
 
 /// A number with a fraction; `take` gets it.
@@ -88,6 +89,9 @@ void results(CLI::App& app, Options& options) {
       ->type_name("FILE");
   app.add_option("--hgrm", options.hgrm, "write the latencies' histogram there")
       ->type_name("FILE");
+  app.add_option("--rank-hgrm", options.rank_hgrm,
+                 "each rank's own: FILE.0, FILE.1, ...; see load-mpi")
+      ->type_name("FILE");
   app.add_flag("--quiet", options.quiet, "no line of progress on a terminal");
 }
 
@@ -137,6 +141,7 @@ std::expected<Options, program::Ending> parse(
   kinds_of_load(app, options);
   requests(app, options);
   results(app, options);
+  trace_option(app, options.trace);
   rows(app, options.net, client);
   app.footer(
       "merge FILE...: adds histograms up (merge --help).\n"

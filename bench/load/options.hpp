@@ -20,6 +20,8 @@ struct Options {
   std::uint32_t slow = 0;  // connections that read slowly
   std::string json;        // a file; "-": the standard output; empty: none
   std::string hgrm;        // a file; empty: none
+  std::string rank_hgrm;   // each rank's own, its number behind the name
+  std::string trace;       // a file; empty: none
   bool quiet = false;
   // Then nothing else counts:
   std::vector<std::string> merge;  // files

@@ -72,11 +72,18 @@ std::string quoted(std::string_view text) {
   return result + '"';
 }
 
+std::string list_of(const std::vector<std::string>& objects) {
+  std::string text;
+  for (const std::string& object : objects)
+    text += (text.empty() ? "" : ",") + object;
+  return '[' + text + ']';
+}
+
 /// The plan's part of the object.
 std::string describe(const Plan& plan, const Setting& setting) {
-  std::string commands;
+  std::vector<std::string> commands;
   for (const std::string& command : setting.commands)
-    commands += (commands.empty() ? "" : ",") + quoted(command);
+    commands.push_back(quoted(command));
   std::string text = ",\"target\":" + quoted(plan.address);
   if (plan.is_open()) {
     const bool poisson = plan.arrivals == Arrivals::poisson;
@@ -88,8 +95,8 @@ std::string describe(const Plan& plan, const Setting& setting) {
   }
   text +=
       format(",\"connections\":%u,\"depth\":%u", plan.connections, plan.depth);
-  return text + ",\"command\":[" + commands +
-         "],\"seed\":" + std::to_string(plan.seed);
+  return text + ",\"command\":" + list_of(commands) +
+         ",\"seed\":" + std::to_string(plan.seed);
 }
 
 double per_second(const Outcome& outcome) {
@@ -156,6 +163,7 @@ std::string to_json(const Plan& plan, const Setting& setting,
   std::string text = "{\"verdict\":";
   text += fault.empty() ? "\"VALID\"" : "\"INVALID\"";
   text += ",\"reason\":" + quoted(fault);
+  if (!setting.host.empty()) text += ",\"host\":" + quoted(setting.host);
   text += ",\"client\":" + quoted(setting.client);
   text += describe(plan, setting);
   text += ",\"connect_s\":" + seconds(outcome.connecting);
@@ -171,8 +179,9 @@ std::string to_json(const Plan& plan, const Setting& setting,
   text += ",\"naive_us\":" + figures(outcome.naive);
   text += ",\"send_lag_us\":" + figures(outcome.lag);
   text += ",\"first_error\":" + quoted(outcome.first_error);
-  text += format(",\"cpu_us_per_request\":%.4f}", cpu_per_request(outcome));
-  return text;
+  text += format(",\"cpu_us_per_request\":%.4f", cpu_per_request(outcome));
+  if (!setting.ranks.empty()) text += ",\"ranks\":" + list_of(setting.ranks);
+  return text + '}';
 }
 
 std::string to_json(const Histogram& latency) {

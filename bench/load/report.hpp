@@ -17,6 +17,9 @@ std::string find_fault(const Plan& plan, const Outcome& outcome);
 struct Setting {
   std::string client;  // "epoll-level"
   std::vector<std::string> commands;
+  // Where there are several generators:
+  std::string host = {};                // of this one
+  std::vector<std::string> ranks = {};  // their objects
 };
 
 /// One JSON object, without a line break.

@@ -156,7 +156,8 @@ TEST(Suite, TakesAnyServerByItsPath) {
       [](const Program& server) { return availability(server).usable(); });
   if (usable == servers().end()) GTEST_SKIP() << "no server runs here";
   const Finished finished =
-      run({"/usr/bin/env", "-u", "CLIENT", "SERVER=" + usable->path,
+      run({"/usr/bin/env", "-u", "CLIENT", "-u", "GTEST_TOTAL_SHARDS", "-u",
+           "GTEST_SHARD_INDEX", "SERVER=" + usable->path,
            std::filesystem::read_symlink("/proc/self/exe"),
            "--gtest_filter=GoogleTestVerification.*:*/Startup.AnyFreePort/*"});
   EXPECT_EQ(finished.code, 0) << finished.output;

@@ -88,12 +88,14 @@ TEST(Options, OfWhatIsAskedAndWritten) {
   const Options options =
       taken({"--command", "9*GET {key}", "--command", "SET {key} {10-100}",
              "--key-count", "77", "--json", "-", "--hgrm", "a.hgrm", "--quiet",
-             "--entries", "64"});
+             "--rank-hgrm", "b.hgrm", "--trace", "t.json", "--entries", "64"});
   EXPECT_EQ(options.commands,
             (std::vector<std::string>{"9*GET {key}", "SET {key} {10-100}"}));
   EXPECT_EQ(options.keys, 77u);
   EXPECT_EQ(options.json, "-");
   EXPECT_EQ(options.hgrm, "a.hgrm");
+  EXPECT_EQ(options.rank_hgrm, "b.hgrm");
+  EXPECT_EQ(options.trace, "t.json");
   EXPECT_TRUE(options.quiet);
   EXPECT_EQ(options.net["entries"], 64u);
 }

@@ -234,6 +234,17 @@ TEST(Json, QuotesWhatItWasTold) {
   EXPECT_TRUE(has(json, R"("reason":"\u0009",)"));
 }
 
+TEST(Json, OfSeveralRanksHasTheirHostsAndTheirObjects) {
+  const std::string one =
+      load::to_json(closed(), {"epoll-level", {}, "lab11"}, healthy(), "");
+  EXPECT_TRUE(has(one, "\"host\":\"lab11\",\"client\""));
+  EXPECT_FALSE(has(one, "\"ranks\""));
+  const std::string all = load::to_json(
+      closed(), {"epoll-level", {}, "", {"{1}", "{2}"}}, healthy(), "");
+  EXPECT_TRUE(all.ends_with(",\"ranks\":[{1},{2}]}"));
+  EXPECT_FALSE(has(all, "\"host\""));
+}
+
 TEST(Json, OfAMergedHistogram) {
   EXPECT_EQ(load::to_json(healthy(2000).latency),
             R"({"requests":2000,"latency_us":{"p50":40.000,"p90":40.000,)"

@@ -1,5 +1,6 @@
 #include "net/counters.hpp"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -148,7 +149,7 @@ TEST_F(TraceDeathTest, HasEveryThreadsCalls) {
   const std::string text = contents(file_);
   EXPECT_EQ(times(text, "{\"name\":\"read\",\"ph\":\"X\""), 3u);
   EXPECT_EQ(times(text, "{\"name\":\"write\",\"ph\":\"X\""), 1u);
-  EXPECT_EQ(times(text, "\"args\":{\"result\":-1}"), 4u);
+  EXPECT_EQ(times(text, "\"args\":{\"result\":-9"), 4u);
   EXPECT_EQ(times(text, "\"thread_name\""), 2u);
   EXPECT_EQ(times(text, "{"), times(text, "}"));
   EXPECT_EQ(text.substr(text.size() - 4), "\n]}\n");
@@ -158,11 +159,9 @@ TEST_F(TraceDeathTest, KeepsTheLastEventsOfEachThread) {
   EXPECT_EXIT(
       {
         net::trace::to(file_);
-        const unsigned early = net::counter("sys.", "early");
-        const unsigned late = net::counter("sys.", "late");
-        for (int i = 0; i < 100; ++i) net::trace::record(early, 1, 0);
+        for (int i = 0; i < 100; ++i) net::trace::end("early", -1, 1, 0);
         for (std::size_t i = 0; i < net::trace::events_max - 10; ++i)
-          net::trace::record(late, 2, 0);
+          net::trace::end("late", -1, 2, 0);
         std::_Exit(net::trace::write() ? 0 : 1);
       },
       testing::ExitedWithCode(0), "");
@@ -178,7 +177,125 @@ TEST_F(TraceDeathTest, KeepsTheLastEventsOfEachThread) {
   EXPECT_EQ(late, net::trace::events_max - 10);
 }
 
+TEST_F(TraceDeathTest, HasDescriptorsWhereThereAreAny) {
+  EXPECT_EXIT(
+      {
+        net::trace::to(file_);
+        char byte;
+        sys::read(1'000, &byte, 1);
+        sys::poll(nullptr, nfds_t{0}, 0);
+        std::_Exit(net::trace::write() ? 0 : 1);
+      },
+      testing::ExitedWithCode(0), "");
+  const std::string text = contents(file_);
+  EXPECT_EQ(times(text, "\"args\":{\"result\":-9,\"fd\":1000"), 1u);
+  EXPECT_EQ(times(text, "\"fd\""), 1u) << "poll(2) has many";
+  EXPECT_EQ(net::descriptor(7, nullptr), 7);
+  EXPECT_EQ(net::descriptor(O_CLOEXEC), -1) << "flags, alone";
+  fd_set set;
+  EXPECT_EQ(net::descriptor(1024, &set, &set), -1) << "a number of them";
+}
+
+/// What stands behind "asleep_us" and the like, 0 where it does not.
+double number_behind(const std::string& text, const std::string& word) {
+  const auto at = text.find('"' + word + "\":");
+  return at == text.npos ? 0 : std::stod(text.substr(at + word.size() + 3));
+}
+
+/// The line of the last event of this name.
+std::string last_event(const std::string& text, const std::string& name) {
+  const auto at = text.rfind("{\"name\":\"" + name + '"');
+  if (at == text.npos) return "";
+  return text.substr(at, text.find('\n', at) - at);
+}
+
+TEST_F(TraceDeathTest, TellsSleepFromWork) {
+  EXPECT_EXIT(
+      {
+        net::trace::to(file_);
+        sys::poll(nullptr, nfds_t{0}, 30);
+        ::usleep(40'000);
+        char byte;
+        sys::read(-1, &byte, 1);
+        const auto began = net::trace::begin();
+        while (net::trace::begin() - began < 20'000'000) {
+        }
+        net::trace::end("busy", -1, began, 0);
+        std::_Exit(net::trace::write() ? 0 : 1);
+      },
+      testing::ExitedWithCode(0), "");
+  const std::string text = contents(file_);
+  const std::string poll = last_event(text, "poll");
+  EXPECT_GE(number_behind(poll, "asleep_us"), 29'000);
+  EXPECT_LE(number_behind(poll, "asleep_us"), number_behind(poll, "dur"));
+  const std::string read = last_event(text, "read");
+  EXPECT_EQ(number_behind(read, "asleep_us"), 0);
+  EXPECT_GE(number_behind(read, "asleep_before_us"), 39'000);
+  const std::string busy = last_event(text, "busy");
+  EXPECT_LT(number_behind(busy, "asleep_us"), number_behind(busy, "dur") - 1000)
+      << "its CPU clock went on";
+}
+
+// After many that were awake, one that is away for long is still noticed.
+TEST_F(TraceDeathTest, LooksAgainWhereACallTakesLong) {
+  EXPECT_EXIT(
+      {
+        net::trace::to(file_);
+        for (int i = 0; i < 100; ++i) {
+          const auto began = net::trace::begin();
+          while (net::trace::begin() - began < 5'000) {
+          }
+          net::trace::end("poll", -1, began, 0);
+        }
+        sys::poll(nullptr, nfds_t{0}, 30);
+        std::_Exit(net::trace::write() ? 0 : 1);
+      },
+      testing::ExitedWithCode(0), "");
+  const std::string last = last_event(contents(file_), "poll");
+  EXPECT_GE(number_behind(last, "asleep_us"), 29'000);
+}
+
+TEST_F(TraceDeathTest, HasWhatIsAskedUntilItIsDone) {
+  EXPECT_EXIT(
+      {
+        net::trace::to(file_);
+        net::trace::ask("accept", 7, 3);
+        net::trace::ask("send", 8, 5);
+        net::trace::done(7, 4, true);
+        net::trace::done(8, -32, false);
+        net::trace::done(7, -125, false);
+        net::trace::ask("recv", 9, 5);
+        std::_Exit(net::trace::write() ? 0 : 1);
+      },
+      testing::ExitedWithCode(0), "");
+  const std::string text = contents(file_);
+  for (const char* event :
+       {"\"accept\",\"ph\":\"b\"", "\"accept\",\"ph\":\"n\"",
+        "\"accept\",\"ph\":\"e\"", "\"send\",\"ph\":\"b\"",
+        "\"send\",\"ph\":\"e\"", "\"recv\",\"ph\":\"b\"", "{\"result\":-32}",
+        "{\"fd\":3}"})
+    EXPECT_EQ(times(text, event), 1u) << event << '\n' << text;
+  EXPECT_EQ(times(text, ".8\",\"ts\""), 2u) << "one id for both ends";
+}
+
+// A viewer would take the end for that of something else.
+TEST_F(TraceDeathTest, LeavesOutTheEndOfWhatHasNoBeginningAnyMore) {
+  EXPECT_EXIT(
+      {
+        net::trace::to(file_);
+        net::trace::ask("forgotten", 7, 3);
+        for (std::size_t i = 0; i < net::trace::events_max; ++i)
+          net::trace::end("late", -1, 2, 0);
+        net::trace::done(7, 0, false);
+        std::_Exit(net::trace::write() ? 0 : 1);
+      },
+      testing::ExitedWithCode(0), "");
+  EXPECT_EQ(times(contents(file_), "\"ph\":\"e\""), 0u);
+}
+
 TEST_F(TraceDeathTest, IsNotWrittenWhereItCannotBe) {
+  EXPECT_TRUE(net::trace::write()) << "there is none";
+
   EXPECT_THROW(net::trace::to("/no/such/directory/trace"), std::system_error);
   EXPECT_EXIT(
       {

@@ -273,12 +273,14 @@ TEST(ClientOptions, TakeACommand) {
 }
 
 TEST(ClientOptions, StandBeforeTheCommand) {
-  const auto options = parse_client(
-      {"--no-raw", "-3", "--timeout", "10", "--naps", "1", "/a/path", "PING"});
+  const auto options =
+      parse_client({"--no-raw", "-3", "--timeout", "10", "--naps", "1",
+                    "--trace", "t.json", "/a/path", "PING"});
   ASSERT_TRUE(options) << options.error().text;
   EXPECT_EQ(options->raw, false);
   EXPECT_TRUE(options->resp3);
   EXPECT_EQ(options->timeout, milliseconds(10));
+  EXPECT_EQ(options->trace, "t.json");
   EXPECT_EQ(options->net["naps"], 1u);
   EXPECT_EQ(options->command, Arguments{"PING"});
   EXPECT_EQ(parse_client({"--raw", "/a/path", "PING"})->raw, true);

@@ -1,13 +1,15 @@
 #!/bin/sh
-# Runs test suites one after the other and adds up what they came to:
+# Runs test suites and adds up what they came to:
 #   suites.sh build/release protocol dht model-epoll-level ...
+# Most tests wait most of the time. So SUITES_AT_ONCE= run at once, those of
+# SPLIT_SUITES in parts, but alone in the end what others must not disturb:
+# LONE_SUITES, and LONE_TESTS (a filter of gtest's) of those that are split. What
+# one prints is shown as a whole when it has ended, or while it runs if they run
+# one after the other.
 # The last line is "N passed, N failed, N skipped"; the exit code says whether
 # nothing failed. A suite that dies, or reports nothing, is one failure more.
-build=$1
-shift
-results=$build/results
-rm -rf "$results"
-mkdir -p "$results"
+at_once=${SUITES_AT_ONCE:-$((2 * $(nproc)))}
+parts=4  # of a suite that is split; 1 if GTEST_FILTER= chooses tests
 
 # gtest's XML has one <testsuite> line per group with its numbers.
 numbers='
@@ -29,40 +31,120 @@ remains='
 /^\[  FAILED  \] .*ms\)$/ { ++failed }
 END { print passed + 0, failed + 1, skipped + 0 }'
 
-# Shows a log while it is written, without what nobody needs to see, up to the
-# end of the suite: not to the end of the file, which a process that a test has
-# left behind could keep from coming.
-show() {
-  tail -n +1 -f -s 0.1 --pid=$$ "$1" 2>/dev/null | sed -u \
-    -e '/^== end of suite$/Q' -e '/^\[ RUN  /d' -e '/^\[-----/d' \
-    -e '/^\[=====/d' -e '/^Running main/d' -e '/^$/d'
+# A log without what nobody needs to see.
+gist() {
+  sed -u -e '/^== end of suite$/Q' -e '/^\[ RUN  /d' -e '/^\[-----/d' \
+    -e '/^\[=====/d' -e '/^Running main/d' -e '/^Note: /d' -e '/^$/d'
 }
 
+# Shows a log while it is written, up to the end of the suite: not to the end of
+# the file, which a process that a test has left behind could keep from coming.
+follow() {
+  tail -n +1 -f -s 0.1 --pid=$$ "$1" 2>/dev/null | gist
+}
+
+name_of() {
+  case $2-$3 in
+  0-*) echo "$1-alone" ;;
+  1-1) echo "$1" ;;
+  *) echo "$1-$2-of-$3" ;;
+  esac
+}
+
+# One suite, or a part of it: its name, which part, of how many; part 0 has the
+# LONE_TESTS, the others of several do not have them.
 run() {
+  suite=$1
+  name=$(name_of "$@")
+  if [ "$2" -eq 0 ]; then
+    export GTEST_FILTER="$LONE_TESTS"
+  elif [ "$3" -gt 1 ]; then
+    export GTEST_FILTER="-$LONE_TESTS"
+    export GTEST_SHARD_INDEX=$(($2 - 1)) GTEST_TOTAL_SHARDS="$3"
+  fi
   began=$(date +%s)
-  log=$results/$1.log
+  log=$results/$name.log
   : >"$log"
-  show "$log" &
-  timeout --foreground -k 10 "${SUITE_TIME:-1200}" "$build/tests/$1" \
-    --gtest_output="xml:$results/$1.xml" >>"$log" 2>&1
+  [ "$at_once" -eq 1 ] && follow "$log" &
+  timeout --foreground -k 10 "${SUITE_TIME:-1200}" "$build/tests/$suite" \
+    --gtest_output="xml:$results/$name.xml" >>"$log" 2>&1
   code=$?
   printf '\n== end of suite\n' >>"$log"
   wait
-  if [ -s "$results/$1.xml" ]; then
-    awk "$numbers" "$results/$1.xml"
+  if [ -s "$results/$name.xml" ]; then
+    awk "$numbers" "$results/$name.xml"
   else
-    awk "$remains" "$results/$1.log"
-  fi >"$results/$1.numbers"
-  read -r passed failed skipped <"$results/$1.numbers"
+    awk "$remains" "$log"
+  fi >"$results/$name.sum"
+  read -r passed failed skipped <"$results/$name.sum"
   # A leak is found after the last test has passed.
   [ "$code" -ne 0 ] && [ "$failed" -eq 0 ] && failed=1
   [ "$((passed + failed + skipped))" -eq 0 ] && failed=1
-  echo "$passed $failed $skipped" >"$results/$1.numbers"
-  echo "== $1: $passed passed, $failed failed, $skipped skipped" \
-    "($(($(date +%s) - began)) s, exit code $code)"
+  {
+    [ "$at_once" -eq 1 ] || gist <"$log"
+    echo "== $name: $passed passed, $failed failed, $skipped skipped" \
+      "($(($(date +%s) - began)) s, exit code $code)"
+  } >"$results/$name.shown"
+  flock "$results" cat "$results/$name.shown"
+  echo "$passed $failed $skipped" >"$results/$name.numbers"
 }
 
-for suite in "$@"; do run "$suite"; done
+# The words of a list that are, or are not, in another.
+both() {
+  for word in $1; do
+    for other in $2; do [ "$word" = "$other" ] && echo "$word"; done
+  done
+}
+without() {
+  for word in $1; do [ -n "$(both "$word" "$2")" ] || echo "$word"; done
+}
+
+# Lines "suite part parts" as run() takes them, each run by this script anew.
+run_all() {
+  xargs -r -P "$1" -L 1 "$0" --run "$build"
+}
+
+if [ "$1" = --run ]; then
+  build=$2
+  results=$build/results
+  run "$3" "$4" "$5"
+  exit 0
+fi
+
+build=$1
+shift
+results=$build/results
+rm -rf "$results"
+mkdir -p "$results"
+if [ "$at_once" -eq 1 ] || [ -n "$GTEST_FILTER" ]; then parts=1; fi
+
+together=$(without "$*" "$LONE_SUITES")
+{
+  for suite in $(both "$together" "$SPLIT_SUITES"); do
+    part=0
+    while [ "$part" -lt "$parts" ]; do
+      part=$((part + 1))
+      echo "$suite $part $parts"
+    done
+  done
+  for suite in $(without "$together" "$SPLIT_SUITES"); do
+    echo "$suite 1 1"
+  done
+} >"$results/together"
+{
+  if [ "$parts" -gt 1 ] && [ -n "$LONE_TESTS" ]; then
+    for suite in $(both "$together" "$SPLIT_SUITES"); do echo "$suite 0 1"; done
+  fi
+  for suite in $(both "$*" "$LONE_SUITES"); do echo "$suite 1 1"; done
+} >"$results/alone"
+run_all "$at_once" <"$results/together"
+run_all 1 <"$results/alone"
+
+# Whoever did not come to its end has no numbers.
+cat "$results/together" "$results/alone" | while read -r suite part parts; do
+  name=$(name_of "$suite" "$part" "$parts")
+  [ -s "$results/$name.numbers" ] || echo "0 1 0" >"$results/$name.numbers"
+done
 
 # A model that could not be built is skipped, with its reason.
 for reason in $LEFT_OUT_REASONS; do

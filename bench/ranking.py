@@ -1,0 +1,197 @@
+"""Who won a race, in words, or that nobody did.
+
+Two contestants are compared by the ratios of turns of the same visit, as
+results.py does it. A place is one more than how many were measurably faster, so
+that contestants between whom no difference can be measured may share one.
+"""
+
+import dataclasses
+import textwrap
+
+import lanes
+import paired
+from lanes import short
+from results import CPU, RATE, shift
+from table import calls_by_name, number, ratio_text
+
+DECIDED = (paired.SAME, paired.MORE, paired.LESS)
+CANNOT_TELL = "too few valid turns to tell"
+# How it is worded, by metric, that one has more of it, and of what.
+FASTER = {RATE: "is faster than", CPU: "takes more CPU than"}
+OF = {RATE: "", CPU: ", CPU"}
+BAR_MAX = 30
+COSTS = 1 + lanes.CPU + 1 + lanes.CALLS
+
+
+@dataclasses.dataclass(frozen=True)
+class Standing:
+    """`place` is None where it could be compared with nobody. A `doubtful` rate
+    is of INVALID turns alone."""
+
+    label: str
+    place: int | None
+    rate: float | None
+    doubtful: bool
+    cpu: float | None
+    calls: float | None
+
+
+def order(standing):
+    """For sorting: those without a place come last."""
+    place = standing.place
+    return place is None, place or 0, standing.doubtful, -(standing.rate or 0)
+
+
+class Ranking:
+    def __init__(self, results):
+        self._results = results
+        self._scenario = results.plan.scenarios[0]
+        self._twins = {
+            metric: results.ratio(
+                self._scenario, results.plan.twin.label, metric
+            )
+            for metric in FASTER
+        }
+        labels = [label for label in results.plan.names if self._ran(label)]
+        found = [self._standing(label, labels) for label in labels]
+        self.standings = sorted(found, key=order)
+
+    def _ran(self, label):
+        cells = self._results.cells(self._scenario, label)
+        return any("verdict" in line for line in cells)
+
+    def _floor(self, metric):
+        return paired.noise_floor(self._twins[metric])
+
+    def between(self, one, other, metric=RATE):
+        """How many times the other's, an Estimate; None if they never had a
+        turn together that counts."""
+        values = (self._results.values(self._scenario, label, metric)
+                  for label in (one, other))  # fmt: skip
+        return shift(*values)
+
+    def compared(self, one, other, metric=RATE):
+        """MORE than the other's, LESS, SAME, or why that cannot be told."""
+        ratio = self.between(one, other, metric)
+        if ratio is None:
+            return paired.TOO_FEW
+        return paired.differ(ratio, self._floor(metric))
+
+    def _standing(self, label, labels):
+        results, scenario = self._results, self._scenario
+        against = [self.compared(label, other) for other in labels
+                   if other != label]  # fmt: skip
+        decided = any(verdict in DECIDED for verdict in against)
+        rate, doubtful = results.median(scenario, label, RATE)
+        return Standing(
+            label=label,
+            place=1 + against.count(paired.LESS) if decided else None,
+            rate=rate,
+            doubtful=doubtful,
+            cpu=results.median(scenario, label, CPU)[0],
+            calls=calls_of(results.cells(scenario, label)),
+        )
+
+    def sentences(self):
+        """How each compares with the one before it; by CPU time, too, where
+        there is somebody whom the rates tell nothing of."""
+        said = self._one_by_one(self.standings, RATE)
+        if any(one.place is None for one in self.standings):
+            by_cpu = sorted(self.standings, key=lambda one: -(one.cpu or 0))
+            said += self._one_by_one(by_cpu, CPU)
+        return said
+
+    def _one_by_one(self, standings, metric):
+        labels = [one.label for one in standings]
+        pairs = zip(labels, labels[1:])
+        said = [self.sentence(*pair, metric) for pair in pairs]
+        told = [text for text in said if CANNOT_TELL not in text]
+        untold = len(said) - len(told)
+        if untold < 2:
+            return said
+        return told + [f"{untold} pairs{OF[metric]}: {CANNOT_TELL}"]
+
+    def sentence(self, one, other, metric=RATE):
+        ratio = self.between(one, other, metric)
+        verdict = self.compared(one, other, metric)
+        one, other = short(one), short(other)
+        if verdict == paired.LESS:
+            verdict, one, other = paired.MORE, other, one
+            ratio = inverse(ratio)
+        if verdict == paired.MORE:
+            return f"{one} {FASTER[metric]} {other}: {ratio_text(ratio)} times"
+        told = CANNOT_TELL
+        if verdict == paired.SAME:
+            told = f"{verdict}, {ratio_text(ratio)}"
+        return f"{one} and {other}{OF[metric]}: {told}"
+
+    def noise(self):
+        """What the reference's second lane showed."""
+        name = short(self._results.plan.reference.label)
+        floor = self._floor(RATE)
+        if floor is None:
+            return f"{name} against itself: {CANNOT_TELL}"
+        return (
+            f"{name} against itself: {ratio_text(self._twins[RATE])}; nothing "
+            f"below a factor of {floor:.3f} is ranked"
+        )
+
+    def apart(self):
+        """INVALID turns with the first one's reason, and who took no part."""
+        any_invalid = False
+        for _, label, count, why in self._results.absent():
+            any_invalid |= why.startswith("INVALID")
+            if count == "skipped":
+                yield f"{short(label)} is skipped: {why}"
+            else:
+                yield f"{short(label)}: {count} turns do not count, {why}"
+        if any_invalid:
+            yield "What a request costs, CPU and calls, holds all the same."
+
+
+def inverse(ratio):
+    return dataclasses.replace(
+        ratio, median=1 / ratio.median, low=1 / ratio.high, high=1 / ratio.low
+    )
+
+
+def calls_of(cells):
+    """All of a request's system calls; None if they are not known."""
+    return sum(calls_by_name(cells).values()) or None
+
+
+def render(ranking, columns, style):
+    """The table and what it means, a list of lines."""
+    width = max(columns - 1, 20)
+    lines = table_rows(ranking.standings, width, style)
+    for sentence in [*ranking.sentences(), ranking.noise()]:
+        lines += textwrap.wrap(sentence, width, subsequent_indent="  ")
+    return lines + [lanes.clip(line, width) for line in ranking.apart()]
+
+
+def table_rows(standings, width, style):
+    """At most as wide as that: where it is narrow the bars go, then the
+    costs."""
+    name = max((len(short(one.label)) for one in standings), default=0)
+    fixed = len("99. ") + name + 1 + lanes.RATE
+    costs = COSTS if width >= fixed + COSTS else 0
+    bar = min(width - fixed - costs - 1, BAR_MAX)
+    bar = bar if bar >= lanes.BAR_MIN else 0
+    most = max((one.rate or 0 for one in standings), default=0)
+    heading = f"{'':<{fixed - lanes.RATE + bar + bool(bar)}}"
+    rows = [columns_of(heading, "per s", "CPU us", "calls", costs)]
+    for one in standings:
+        place = f"{one.place:>2}." if one.place else "  -"
+        text = f"{place} {short(one.label):<{name}} "
+        if bar:
+            share = (one.rate or 0) / most if most else 0
+            text += lanes.bar(share, bar, style) + " "
+        rate = ("~" if one.doubtful else "") + number(one.rate)
+        rows.append(columns_of(text, rate, number(one.cpu), number(one.calls),
+                               costs))  # fmt: skip
+    return [lanes.clip(row, width) for row in rows]
+
+
+def columns_of(text, rate, cpu, calls, costs):
+    text += f"{rate:>{lanes.RATE}}"
+    return text + f" {cpu:>{lanes.CPU}} {calls:>{lanes.CALLS}}" * bool(costs)

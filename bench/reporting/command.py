@@ -1,0 +1,97 @@
+"""bench/report: shows the results of bench/compare.
+
+Prints tables and small curves for the terminal and writes a page that needs
+nothing else, with figures for a write-up beside it where gnuplot is there.
+"""
+
+import argparse
+import pathlib
+import sys
+
+import journal
+from results import Results
+
+from . import figures, machine, page, plots, terminal
+
+WRONG_ARGUMENTS = 2
+OUT = pathlib.Path("build/report")
+
+
+def make_parser():
+    parser = argparse.ArgumentParser(
+        prog="bench/report",
+        description=__doc__,
+        formatter_class=argparse.RawTextHelpFormatter,
+    )
+    parser.add_argument("results", type=pathlib.Path, metavar="RESULTS")
+    parser.add_argument(
+        "--out",
+        type=pathlib.Path,
+        default=OUT,
+        metavar="DIR",
+        help=f"where page and figures go (default: {OUT})",
+    )
+    parser.add_argument(
+        "--scenario",
+        metavar="NAME",
+        help="the one that stands in front (default: S2, else the first)",
+    )
+    return parser
+
+
+def write(results, found, source, out):
+    """Writes the page and its figures into a folder; what to print: warnings,
+    and the page's path as the last line. Raises OSError."""
+    out.mkdir(parents=True, exist_ok=True)
+    files, said = draw(results, found, out / "figures")
+    path = out / "index.html"
+    path.write_text(page.render(results, found, source, files, said))
+    return [*said, f"report: {path}"]
+
+
+def draw(results, found, folder):
+    """The files by figure, and why there are none."""
+    try:
+        if plots.available():
+            return plots.draw(found, machine.line(results), folder), []
+        why = f"gnuplot is missing; type: {plots.REMEDY}"
+    except plots.Trouble as trouble:
+        why = f"gnuplot: {trouble}"
+    plots.remove(found, folder)
+    names = [f"{f.name}.svg, {f.name}.png" for f in found if f.views]
+    return None, [f"not drawn: {', '.join(names)} ({why})"]
+
+
+def write_after(lines, source, out):
+    """For bench/compare: whatever is wrong with a report, it does not hide how
+    the measuring went."""
+    try:
+        results = Results(lines)
+        said = write(results, figures.build(results), source, out)
+    except Exception as error:
+        said = [f"no report: {type(error).__name__}: {error}"]
+    print("\n".join(said))
+
+
+def main(arguments):
+    options = make_parser().parse_args(arguments)
+    try:
+        results = Results(journal.parse(options.results)[0])
+        found = figures.build(results, options.scenario)
+        terminal.show(results, found, sys.stdout)
+        said = write(results, found, options.results, options.out)
+    except BrokenPipeError:
+        sys.stderr.close()  # who reads has seen enough
+        return 1
+    except (journal.Unusable, OSError, ValueError) as error:
+        return wrong(error)
+    except (KeyError, TypeError, AttributeError) as error:
+        return wrong(f"{options.results}: not written by bench/compare "
+                     f"({type(error).__name__}: {error})")  # fmt: skip
+    print("\n" + "\n".join(said))
+    return 0
+
+
+def wrong(said):
+    print(f"bench/report: {terminal.printable(str(said))}", file=sys.stderr)
+    return WRONG_ARGUMENTS
