@@ -120,19 +120,23 @@ def record_for(seconds, name, client, wrapper):
     FOLDER.mkdir(parents=True, exist_ok=True)
     label = label_of(name)
     client = pathlib.Path(client) if client else client_of(label)
-    files = [FOLDER / f"{label}.{role}.json" for role in ("client", "server")]
-    for file in files:
-        file.unlink(missing_ok=True)
+    # Of this process alone: two may be drawn at once.
+    stem = f"{label}.{os.getpid()}"
+    files = [FOLDER / f"{stem}.{role}.json" for role in ("client", "server")]
     where = cpus()
     options = ["--trace", str(files[1])]
     # By its whole name, which its trace then has.
     program = name if "/" in name else label
     running = contestants.start(program, where[0], wrapper, options)
     try:
-        tasks = talk(running, client, seconds, files[0], where[1])
+        try:
+            tasks = talk(running, client, seconds, files[0], where[1])
+        finally:
+            said = running.stop()
+        return read(label, client, files, tasks, said, where)
     finally:
-        said = running.stop()
-    return read(label, client, files, tasks, said, where)
+        for file in files:
+            file.unlink(missing_ok=True)
 
 
 def talk(running, client, seconds, file, cpu):
@@ -197,8 +201,6 @@ def read(label, client, files, tasks, said, where):
             file,
             separators=(",", ":"),
         )
-    for file in files:
-        file.unlink()
     return Exchange(
         label,
         client.name,

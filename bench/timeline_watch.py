@@ -222,19 +222,29 @@ class Scheduler:
 
 
 def read_switches(lines, tids):
-    """{thread: calls named RUNS}, asleep in between."""
+    """{thread: calls named RUNS}, asleep in between. Who was running already
+    when the notes begin, or still is when they end, ran from there or to
+    there."""
+    switches = [
+        (float(found[1]) * 1e6, int(found[2]), int(found[3]))
+        for found in map(SWITCH.search, lines)
+        if found
+    ]
     runs, since, left = {}, {}, {}
-    for line in lines:
-        if not (found := SWITCH.search(line)):
-            continue
-        at, before, after = float(found[1]) * 1e6, int(found[2]), int(found[3])
-        if before in tids and before in since:
-            begin = since.pop(before)
-            slept = begin - left.get(before, begin)
-            run = Call(RUNS, begin, at, asleep_before=slept)
-            runs.setdefault(before, []).append(run)
-        if before in tids:
-            left[before] = at
+
+    def leave(tid, at):
+        begin = since.pop(tid, switches[0][0])
+        slept = begin - left.get(tid, begin)
+        runs.setdefault(tid, []).append(
+            Call(RUNS, begin, at, asleep_before=slept)
+        )
+        left[tid] = at
+
+    for at, before, after in switches:
+        if before in tids and (before in since or before not in left):
+            leave(before, at)
         if after in tids:
             since[after] = at
+    for tid in list(since):
+        leave(tid, switches[-1][0])
     return runs
