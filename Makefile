@@ -147,8 +147,7 @@ LEFT_OUT := $(foreach m,$(MODELS),$(if $(filter $(NEED_$m),$(MISSING)),$m))
 override MODELS := $(filter-out $(LEFT_OUT),$(MODELS))
 SERVERS := $(filter-out $(LEFT_OUT:%=%:%),$(SERVERS))
 CLIENTS := $(filter-out $(LEFT_OUT:%=%:%),$(CLIENTS))
-# The cheapest first: what the load takes, it cannot ask.
-LOAD_CLIENTS := iouring:completion epoll:level blocking:thread
+LOAD_CLIENTS := $(filter-out $(LEFT_OUT:%=%:%),$(LOAD_CLIENTS))
 $(if $(TOLD),$(foreach m,$(LEFT_OUT),$(info SKIP $m: $(NEED_$m) is \
   missing (make deps))))
 

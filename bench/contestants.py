@@ -9,6 +9,7 @@ with. The environment says where they are:
            named <model>-<variant>-server that are there)
 """
 
+import contextlib
 import ctypes
 import glob
 import hashlib
@@ -226,9 +227,11 @@ class Running:
     def stop(self):
         """SIGTERM, then whatever it takes. Returns what it wrote to stderr."""
         self.terminate()
+        # Whatever interrupts the waiting, nothing of it is left.
         try:
-            self._process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(STOP_SECONDS)
+        finally:
             self._process.kill()
             self._process.wait()
         if self._process.stdout:

@@ -44,7 +44,7 @@ from contestants import PEERS, Failed, Skipped
 from plan import VISITS, Plan
 from progress import describe_result
 from results import CPU, RATE, Results, fault
-from table import number
+from table import number, printable
 
 WRONG_ARGUMENTS, SIGNALLED = 2, 128
 SECONDS = 18.5  # of all turns; start and end of it all are the rest of 20
@@ -264,9 +264,9 @@ class Race:
                     cell, self.plan, seconds, self._setting, progress
                 )
         except Skipped as reason:
-            return {"skipped": str(reason)}
+            return {"skipped": printable(str(reason))}
         except (Failed, OSError, subprocess.SubprocessError) as error:
-            return {"failed": str(error)}
+            return {"failed": printable(str(error))}
 
     def _leave_out(self, cell):
         """Who cannot, or did wrong, has no further turn; others share them."""

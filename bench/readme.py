@@ -36,7 +36,7 @@ def markdown(results, name):
         f"{results.plan.blocks} blocks of {results.plan.seconds:g} s on "
         f"{machine['processors']} processors ({machine['processor']}, Linux "
         f"{machine['kernel']}), {results.description['placement']}, commit "
-        f"{results.description['commit']}; from [{name}]({name})."
+        f"{results.description['commit'] or 'unknown'}; from [{name}]({name})."
     )
 
 

@@ -13,9 +13,9 @@ SPARE_DESCRIPTORS = 64  # of a server or a load, for what is no peer
 
 RATE, TAIL, REST = "rate", "p99", "rest"
 AT = "@"  # between a scenario and the rate at which it is asked
-# The load warms up until its rate is steady, at most for this part of the time
-# that it measures: on a machine that is never steady, cells take no longer.
-WARMUP = 0.5
+# The load warms up until its rate is steady, on a machine that is never steady
+# for this part of the time that it measures, and never for longer than that.
+WARMUP, WARMUP_SECONDS_MAX = 0.5, 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,10 +60,12 @@ class Scenario:
         closed = rate is None
         pace = ["--depth", self.depth or 1] if closed else ["--rate", rate]
         idle = ["--idle", self.idle] if self.idle else []
+        if warmup is None:
+            warmup = min(seconds * WARMUP, WARMUP_SECONDS_MAX)
         words = [
             "--connections", self.connections, *pace, *idle, *self.more,
             "--command", self.command, "--duration", seconds, "--seed", seed,
-            "--warmup", seconds * WARMUP if warmup is None else warmup,
+            "--warmup", warmup,
         ]  # fmt: skip
         return [str(word) for word in words]
 

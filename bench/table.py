@@ -50,6 +50,12 @@ def ratio_text(ratio):
     return f"{texts[0]} [{texts[1]} {texts[2]}]"
 
 
+def printable(text):
+    """Without anything that a terminal might take for a command: some texts are
+    of programs that are not ours."""
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
 def short(label):
     """A server given by its path is called by its file."""
     return pathlib.Path(label).name[:NAME]

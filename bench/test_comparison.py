@@ -353,6 +353,8 @@ class Scenarios(unittest.TestCase):
             "--command": "ECHO {32}", "--duration": "2.0", "--seed": "7",
             "--warmup": "1.0",
         })  # fmt: skip
+        words = scenarios.find("S2").arguments(600.0, seed=7)
+        self.assertEqual(words[words.index("--warmup") + 1], "2")
         scheduled = scenarios.find("S2").arguments(2.0, 7, rate=500.0)
         self.assertIn("--rate", scheduled)
         self.assertNotIn("--depth", scheduled)

@@ -53,12 +53,14 @@ class Judging(unittest.TestCase):
         self.assertEqual(trust.lag_of({"send_lag_us": lag}), 3.5)
 
 
-def said(*runs, wanted, least):
+def said(*runs, wanted, least, count=None):
     """The report of such verdicts, and what it printed."""
     report = trust.Report()
     runs = [{"verdict": verdict, "reason": "so"} for verdict in runs]
     with contextlib.redirect_stdout(io.StringIO()) as out:
-        trust.say_verdicts(report, "name", runs, wanted, least)
+        trust.say_verdicts(
+            report, "name", runs, wanted, least, count or len(runs)
+        )
     return report, out.getvalue()
 
 
@@ -73,6 +75,11 @@ class Verdicts(unittest.TestCase):
         report, _ = said("INVALID", "VALID", wanted="INVALID", least=2)
         self.assertTrue(report.failed)
         self.assertEqual(report.lines[0]["verdict"], paired.FAILS)
+
+
+    def test_too_few_runs_are_no_verdict(self):
+        report, _ = said("VALID", wanted="VALID", least=1, count=4)
+        self.assertEqual(report.lines[0]["verdict"], paired.INCONCLUSIVE)
 
 
 class Arguments(unittest.TestCase):

@@ -158,12 +158,17 @@ SWITCH = re.compile(
 @contextlib.contextmanager
 def tracing_folder():
     """The kernel's tracing, in a place of our own (tracefs)."""
-    with tempfile.TemporaryDirectory(prefix="timeline-tracefs-") as place:
+    place = tempfile.mkdtemp(prefix="timeline-tracefs-")
+    try:
         mount(place)
         try:
             yield pathlib.Path(place)
         finally:
             subprocess.run(["umount", place], capture_output=True)
+    finally:
+        # Should it still be mounted, nothing of the kernel's is removed.
+        with contextlib.suppress(OSError):
+            os.rmdir(place)
 
 
 def mount(place):
@@ -197,14 +202,16 @@ class Scheduler:
         self._text = ""
 
     def __enter__(self):
-        folder = self._stack.enter_context(tracing_folder())
-        own = folder / f"instances/timeline-{os.getpid()}"
-        own.mkdir()
-        self._stack.callback(own.rmdir)
-        (own / "trace_clock").write_text("mono")
-        (own / "buffer_size_kb").write_text(str(BUFFER_KB))
-        (own / "events/sched/sched_switch/enable").write_text("1")
-        self._own = own
+        with contextlib.ExitStack() as stack:
+            folder = stack.enter_context(tracing_folder())
+            own = folder / f"instances/timeline-{os.getpid()}"
+            own.mkdir()
+            stack.callback(own.rmdir)
+            (own / "trace_clock").write_text("mono")
+            (own / "buffer_size_kb").write_text(str(BUFFER_KB))
+            (own / "events/sched/sched_switch/enable").write_text("1")
+            self._own = own
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *_):

@@ -226,14 +226,14 @@ def lag_of(run):
 
 def check_verdicts(bench, report, healthy, held_up):
     found, stolen = healthy_runs(bench, healthy)
-    least = len(found) * HEALTHY_MIN // HEALTHY
-    say_verdicts(report, "healthy: VALID", found, "VALID", least)
+    least = healthy * HEALTHY_MIN // HEALTHY
+    say_verdicts(report, "healthy: VALID", found, "VALID", least, healthy)
     if stolen:
         print(f"  {stolen} more were no healthy ones: the hypervisor took "
               "the processor meanwhile", flush=True)  # fmt: skip
     scripts = [(SHARES_ITS_CPU, STANDS_STILL)[n % 2] for n in range(held_up)]
     found = [bench.held_up(script)[0] for script in scripts]
-    say_verdicts(report, "held up: not", found, "INVALID", held_up)
+    say_verdicts(report, "held up: not", found, "INVALID", held_up, held_up)
 
 
 def healthy_runs(bench, count):
@@ -253,9 +253,12 @@ def healthy_runs(bench, count):
     return found, stolen
 
 
-def say_verdicts(report, name, runs, wanted, least):
+def say_verdicts(report, name, runs, wanted, least, count):
+    """Of so many runs, if that many could be made."""
     right = sum(run["verdict"] == wanted for run in runs)
     verdict = paired.HOLDS if right >= least else paired.FAILS
+    if len(runs) < count:
+        verdict = paired.INCONCLUSIVE
     reasons = [run["reason"] for run in runs]
     report.say(
         name, f"{right} of {len(runs)}", f">= {least}", verdict,

@@ -294,10 +294,11 @@ int run(Options options) {
   const Signals signals;
   const auto ranks = load::join();
   options.plan.seed = ranks->first_of(options.plan.seed);
-  if (!options.trace.empty()) net::trace::to(options.trace);
+  const std::string trace = load::share(options, ranks->rank()).trace;
+  if (!trace.empty()) net::trace::to(trace);
   const int code = Run(options, *ranks).run(signals);
   if (!net::trace::write())
-    throw std::runtime_error(options.trace + ": cannot be written");
+    throw std::runtime_error(trace + ": cannot be written");
   return code;
 }
 

@@ -101,6 +101,7 @@ Options share(const Options& whole, const Rank& rank) {
   if (!mine.rank_hgrm.empty())
     mine.rank_hgrm += '.' + std::to_string(rank.number);
   if (rank.count == 1) return mine;
+  if (!mine.trace.empty()) mine.trace += '.' + std::to_string(rank.number);
   Plan& plan = mine.plan;
   if (plan.connections < rank.count)
     throw std::invalid_argument(std::to_string(plan.connections) +

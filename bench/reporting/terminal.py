@@ -7,6 +7,7 @@ takes their place."""
 import os
 import textwrap
 
+import table
 from results import CPU, MEMORY, RATE, TAIL
 from table import short
 
@@ -52,9 +53,7 @@ def can_write(out, text):
 
 
 def printable(text):
-    """Without anything that a terminal might take for a command."""
-    text = text.replace(scales.THIN_SPACE, " ")
-    return "".join(c if c.isprintable() else "?" for c in text)
+    return table.printable(text.replace(scales.THIN_SPACE, " "))
 
 
 def wrapped(text, indent=""):

@@ -1,7 +1,7 @@
 """Who won, in words, or that nobody did."""
 
 import paired
-from results import CALLS, MEMORY, NO_PAIRS, RATE, SWITCHES
+from results import CALLS, MEMORY, NO_PAIRS, OF_THE_SERVER, RATE, SWITCHES
 from table import ratio_text, short
 
 from . import scales
@@ -28,7 +28,10 @@ def winner(results, scenario, metric, of_what):
     """One sentence. `of_what` names what is compared: "CPU time"."""
     order = ranked(results, scenario, metric)
     if not order:
-        return f"{of_what}: nobody can be ranked, since no cell is VALID."
+        why = "no cell is VALID"
+        if metric in OF_THE_SERVER:
+            why = "nothing of it was counted"
+        return f"{of_what}: nobody can be ranked, since {why}."
     best, *others = order
     if not others:
         return f"{of_what}: only {short(best)} can be ranked."

@@ -34,6 +34,7 @@ Options whole() {
   options.plan.flooder = 100;
   options.slow = 10;
   options.rank_hgrm = "own";
+  options.trace = "trace";
   return options;
 }
 
@@ -82,13 +83,15 @@ TEST_P(Shares, HaveConnectionsOfTheirOwn) {
 
 TEST_P(Shares, DifferInSeedAndFile) {
   std::set<std::uint64_t> seeds;
-  std::set<std::string> files;
+  std::set<std::string> files, traces;
   for (const Options& mine : shares(whole(), GetParam())) {
     seeds.insert(mine.plan.seed);
     files.insert(mine.rank_hgrm);
+    traces.insert(mine.trace);
   }
   EXPECT_EQ(seeds.size(), GetParam());
   EXPECT_EQ(files.size(), GetParam());
+  EXPECT_EQ(traces.size(), GetParam());
 }
 
 INSTANTIATE_TEST_SUITE_P(Ranks, Shares, testing::Values(1, 2, 3, 7, 64));
@@ -99,6 +102,7 @@ TEST(Share, OfOneIsTheWholeAndWaitsForNobody) {
   EXPECT_EQ(mine.plan.seed, whole().plan.seed);
   EXPECT_EQ(mine.plan.flooder, 100u);
   EXPECT_EQ(mine.rank_hgrm, "own.0");
+  EXPECT_EQ(mine.trace, "trace");
 }
 
 TEST(Share, OfSeveralWaitsForTheOthers) {
