@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import tempfile
 import textwrap
+import time
 
 import attendant
 import contestants
@@ -156,18 +157,26 @@ class Attended:
             self._process.stdin.write(line)
             self._process.stdin.flush()
         patience, self._patience = self._patience, PATIENCE_SECONDS
-        patience += fields.get("seconds", 0)
-        if not select.select([self._process.stdout], [], [], patience)[0]:
-            raise self._gone(f"no answer in {patience:.0f} s")
-        text = self._process.stdout.readline()
-        if not text.endswith(b"\n"):
-            raise self._gone("it has ended")
-        answer = json.loads(text)
+        answer = json.loads(self._line(patience + fields.get("seconds", 0)))
         if attendant.SKIPPED in answer:
             raise Skipped(answer[attendant.SKIPPED])
         if attendant.FAILED in answer:
             raise Failed(answer[attendant.FAILED])
         return answer[attendant.DONE]
+
+    def _line(self, patience):
+        """One is sent for each that is asked, so that nothing is behind it."""
+        give_up, line = time.monotonic() + patience, b""
+        stdout = self._process.stdout
+        while not line.endswith(b"\n"):
+            left = max(give_up - time.monotonic(), 0)
+            if not select.select([stdout], [], [], left)[0]:
+                raise self._gone(f"no answer in {patience:.0f} s")
+            got = os.read(stdout.fileno(), 1 << 16)
+            if not got:
+                raise self._gone("it has ended")
+            line += got
+        return line
 
     def _gone(self, why):
         self._errors.seek(0)

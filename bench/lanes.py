@@ -235,8 +235,8 @@ class Terminal:
 
 
 def quiet_keys(out):
-    """Keys write nothing into the picture, and Ctrl-Z does not stop a race whose
-    clock goes on; Ctrl-C ends it as ever. What was set before, None if
+    """Keys write nothing into the picture, and Ctrl-Z does not stop a race
+    whose clock goes on; Ctrl-C ends it as ever. What was set before, None if
     nothing can be set."""
     try:
         before, new = termios.tcgetattr(out), termios.tcgetattr(out)

@@ -106,6 +106,14 @@ def follow(process, seconds, watch, why=last_line):
     raise Failed(f"the load did not end in {limit:.0f} s: {why(said)}")
 
 
+def how(code):
+    """As the subprocess module gives it. 128 + n is what mpirun ends with, and
+    a shell, when signal n has ended their process."""
+    if code > 128:
+        return f"with {code} (signal {code - 128})"
+    return f"by signal {-code}" if code < 0 else f"with {code}"
+
+
 def outcome(code, text, said, why=last_line):
     """Its object, whatever verdict is in it."""
     reason = why(said)
@@ -115,7 +123,7 @@ def outcome(code, text, said, why=last_line):
         first = (said.splitlines() or [reason])[0]
         raise Skipped(f"the load refuses it: {first}")
     if code not in (VALID, INVALID):
-        raise Failed(f"the load ended with {code}: {reason}")
+        raise Failed(f"the load ended {how(code)}: {reason}")
     try:
         found = json.loads(text)
     except ValueError:

@@ -1,8 +1,8 @@
 """Who won a race, in words, or that nobody did.
 
-Two contestants are compared by the ratios of turns of the same visit, as
-results.py does it. A place is one more than how many were measurably faster, so
-that contestants between whom no difference can be measured may share one.
+Two contestants are compared by results.py, from turns of the same visit. A
+place is one more than how many were measurably faster, so that contestants
+between whom no difference can be measured may share one.
 """
 
 import dataclasses
@@ -11,7 +11,7 @@ import textwrap
 import lanes
 import paired
 from lanes import short
-from results import CPU, RATE, shift
+from results import CPU, RATE
 from table import calls_by_name, number, ratio_text
 
 DECIDED = (paired.SAME, paired.MORE, paired.LESS)
@@ -46,12 +46,9 @@ class Ranking:
     def __init__(self, results):
         self._results = results
         self._scenario = results.plan.scenarios[0]
-        self._twins = {
-            metric: results.ratio(
-                self._scenario, results.plan.twin.label, metric
-            )
-            for metric in FASTER
-        }
+        self._twin = results.ratio(
+            self._scenario, results.plan.twin.label, RATE
+        )
         labels = [label for label in results.plan.names if self._ran(label)]
         found = [self._standing(label, labels) for label in labels]
         self.standings = sorted(found, key=order)
@@ -60,27 +57,10 @@ class Ranking:
         cells = self._results.cells(self._scenario, label)
         return any("verdict" in line for line in cells)
 
-    def _floor(self, metric):
-        return paired.noise_floor(self._twins[metric])
-
-    def between(self, one, other, metric=RATE):
-        """How many times the other's, an Estimate; None if they never had a
-        turn together that counts."""
-        values = (self._results.values(self._scenario, label, metric)
-                  for label in (one, other))  # fmt: skip
-        return shift(*values)
-
-    def compared(self, one, other, metric=RATE):
-        """MORE than the other's, LESS, SAME, or why that cannot be told."""
-        ratio = self.between(one, other, metric)
-        if ratio is None:
-            return paired.TOO_FEW
-        return paired.differ(ratio, self._floor(metric))
-
     def _standing(self, label, labels):
         results, scenario = self._results, self._scenario
-        against = [self.compared(label, other) for other in labels
-                   if other != label]  # fmt: skip
+        against = [results.compared(scenario, label, other, RATE)
+                   for other in labels if other != label]  # fmt: skip
         decided = any(verdict in DECIDED for verdict in against)
         rate, doubtful = results.median(scenario, label, RATE)
         return Standing(
@@ -112,8 +92,9 @@ class Ranking:
         return told + [f"{untold} pairs{OF[metric]}: {CANNOT_TELL}"]
 
     def sentence(self, one, other, metric=RATE):
-        ratio = self.between(one, other, metric)
-        verdict = self.compared(one, other, metric)
+        pair = self._scenario, one, other, metric
+        ratio = self._results.between(*pair)
+        verdict = self._results.compared(*pair)
         one, other = short(one), short(other)
         if verdict == paired.LESS:
             verdict, one, other = paired.MORE, other, one
@@ -128,11 +109,11 @@ class Ranking:
     def noise(self):
         """What the reference's second lane showed."""
         name = short(self._results.plan.reference.label)
-        floor = self._floor(RATE)
+        floor = paired.noise_floor(self._twin)
         if floor is None:
             return f"{name} against itself: {CANNOT_TELL}"
         return (
-            f"{name} against itself: {ratio_text(self._twins[RATE])}; nothing "
+            f"{name} against itself: {ratio_text(self._twin)}; nothing "
             f"below a factor of {floor:.3f} is ranked"
         )
 

@@ -37,6 +37,9 @@ WORDS = {
 OF_THE_SERVER = CPU, CALLS, SWITCHES, MEMORY
 FAILED, CONVICTED = "FAILED", "CONVICTED"
 NO_PAIRS = "no valid pairs"
+# Memory is counted in these: who was given none, or gave some back, needed less
+# than one, and has a ratio all the same.
+PAGE = 4096
 REFERENCE_WORD, TWIN_WORD = "reference", "the noise floor"
 
 
@@ -55,7 +58,7 @@ def value(line, metric):
         return switches_per_request(line) or None
     if metric == MEMORY:
         found = grown(line, "own")
-        return found if found and found > 0 else None
+        return None if found is None else max(found, PAGE)
     return latencies(line).get(metric)
 
 
@@ -160,11 +163,15 @@ class Results:
         return shift(self.values(scenario, label, metric), other)
 
     def between(self, scenario, one, other, metric):
-        """How one contestant compares with another, neither of them the twin,
-        in paired's words: MORE, LESS, SAME, or why that cannot be told. The
-        noise floor is the same as for the reference's ratios."""
+        """How many times the other's, neither of them the twin: the Estimate,
+        or None if they were never measured together."""
         values = [self._best(scenario, label, metric) for label in (one, other)]
-        ratio = shift(*values)
+        return shift(*values)
+
+    def compared(self, scenario, one, other, metric):
+        """between() in paired's words: MORE, LESS, SAME, or why that cannot be
+        told. The noise floor is the same as for the reference's ratios."""
+        ratio = self.between(scenario, one, other, metric)
         if ratio is None:
             return NO_PAIRS
         twin = self.ratio(scenario, self.plan.twin.label, metric)

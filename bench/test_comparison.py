@@ -294,6 +294,14 @@ class Memory(unittest.TestCase):
         self.assertAlmostEqual(run.bytes_per_idle(ONE, "kernel"), 4000)
         self.assertTrue(any("300" in line for line in table.render(run)))
 
+    def test_that_did_not_grow_is_a_page(self):
+        for grown, expected in ((-500, 4096), (0, 4096), (9000, 9000)):
+            line = {"verdict": "VALID", "errors": 0, "memory": {
+                "before": {"own": 7000}, "measuring": {"own": 7000 + grown},
+            }}  # fmt: skip
+            found = results.value(line, results.MEMORY)
+            self.assertEqual(found, expected)
+
     def test_needs_two_sizes(self):
         plan = Plan((ONE,), ("S3-10", "S2"), 3, 1.0, 1)
         run = results.Results(lines_of(plan, lambda cell: {}))

@@ -66,7 +66,8 @@ def said(*runs, wanted, least, count=None):
 
 class Verdicts(unittest.TestCase):
     def test_enough_are_right(self):
-        report, text = said("VALID", "VALID", "INVALID", wanted="VALID", least=2)
+        verdicts = "VALID", "VALID", "INVALID"
+        report, text = said(*verdicts, wanted="VALID", least=2)
         self.assertFalse(report.failed)
         self.assertIn("2 of 3", text)
         self.assertIn("  INVALID so", text)

@@ -84,7 +84,8 @@ class Bench:
 
     def held_up(self, script):
         words = ("--connections", "10", "--warmup", "0")
-        return self._measured(["sh", "-c", script, "sh", *self._command(*words)])
+        shell = ["sh", "-c", script, "sh"]
+        return self._measured([*shell, *self._command(*words)])
 
     def _command(self, *words):
         place = f"127.0.0.1:{self._port}"

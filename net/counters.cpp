@@ -22,15 +22,15 @@ namespace {
 enum class Kind : std::uint8_t { call, asked, done, done_so_far };
 
 struct Event {
-  std::uint64_t at_ns;
-  std::uint64_t took_ns;        // a call
-  std::uint64_t off_ns;         // of that, how long off the CPU
-  std::uint64_t off_before_ns;  // how long off the CPU since the last call
-  std::int64_t result;
-  std::uint64_t id;  // of what is asked and done
-  const char* name;  // but of what is done
-  int fd;
-  Kind kind;
+  Kind kind = Kind::call;
+  int fd = -1;
+  const char* name = nullptr;  // but of what is done
+  std::uint64_t id = 0;        // of what is asked and done
+  std::int64_t result = 0;
+  std::uint64_t at_ns = 0;
+  std::uint64_t took_ns = 0;        // a call
+  std::uint64_t off_ns = 0;         // of that, how long off the CPU
+  std::uint64_t off_before_ns = 0;  // how long off the CPU since the last call
 };
 
 std::uint64_t read_clock(clockid_t clock) {
@@ -67,7 +67,7 @@ struct Habit {
 /// One thread's part of the timeline. It outlives the thread: what happened in
 /// a short one is worth seeing too.
 struct Timeline {
-  static constexpr std::size_t chunk = 1024;
+  static constexpr std::size_t chunk = 256;
 
   // Made as they are needed; the oldest is used again. Its thread writes and
   // then counts; write() reads what has been counted, the last events_max. One
@@ -82,6 +82,16 @@ struct Timeline {
   bool asks = false;
   std::uint64_t looked_ns = 0, cpu_ns = 0;
   std::vector<Habit> habits;
+
+  /// From here on this thread's, whatever was in it.
+  void start() {
+    count.store(0, std::memory_order_relaxed);
+    thread = static_cast<int>(::gettid());
+    ::pthread_getname_np(::pthread_self(), name, sizeof name);
+    habits.clear();
+    ended_ns = read_clock(CLOCK_MONOTONIC);
+    look(ended_ns);
+  }
 
   /// How long this thread was off the CPU since it last looked: its CPU clock
   /// stood still meanwhile. (The two clocks are not read at once.)
@@ -109,7 +119,7 @@ struct Timeline {
   void add(const Event& event) {
     const std::size_t n = count.load(std::memory_order_relaxed);
     auto& place = events[n / chunk % events.size()];
-    if (!place) place = std::make_unique_for_overwrite<Event[]>(chunk);
+    if (!place) place = std::make_unique<Event[]>(chunk);
     place[n % chunk] = event;
     count.store(n + 1, std::memory_order_release);
   }
@@ -129,7 +139,8 @@ struct Registry {
   std::vector<Cells*> used, unused;
   Cells ended{};  // what threads that have ended had counted
   std::deque<Timeline> timelines;
-  Fd file;  // of the trace
+  std::deque<Timeline*> ended_timelines;  // who ended first is first
+  Fd file;                                // of the trace
 
   Cells* take() {
     const std::scoped_lock lock(mutex);
@@ -147,6 +158,22 @@ struct Registry {
     }
     std::erase(used, cells);
     unused.push_back(cells);
+  }
+
+  /// A new one, or that of the thread which ended first of too many.
+  Timeline& start_timeline() {
+    const std::scoped_lock lock(mutex);
+    const bool too_many = ended_timelines.size() == trace::ended_max;
+    Timeline& line =
+        too_many ? *ended_timelines.front() : timelines.emplace_back();
+    if (too_many) ended_timelines.pop_front();
+    line.start();
+    return line;
+  }
+
+  void end(Timeline* line) {
+    const std::scoped_lock lock(mutex);
+    ended_timelines.push_back(line);
   }
 
   std::uint64_t total(unsigned counter) const {  // the mutex is held
@@ -179,16 +206,14 @@ struct Owner {
 
 constinit thread_local Timeline* own_timeline = nullptr;
 
+struct TimelineOwner {
+  ~TimelineOwner() { registry().end(std::exchange(own_timeline, nullptr)); }
+};
+
 Timeline& attach_timeline() {
-  Registry& all = registry();
-  const std::scoped_lock lock(all.mutex);
-  Timeline& line = all.timelines.emplace_back();
-  line.thread = static_cast<int>(::gettid());
-  ::pthread_getname_np(::pthread_self(), line.name, sizeof line.name);
-  line.ended_ns = read_clock(CLOCK_MONOTONIC);
-  line.look(line.ended_ns);
-  own_timeline = &line;
-  return line;
+  own_timeline = &registry().start_timeline();
+  thread_local TimelineOwner owner;
+  return *own_timeline;
 }
 
 Timeline& timeline() {
@@ -339,42 +364,32 @@ void end(const char* name, int fd, std::uint64_t began, std::int64_t result) {
   const std::uint64_t took = now - began;
   const std::uint64_t off = line.look_at(name, now, took);
   line.ended_ns = now;
-  line.add({.at_ns = began,
+  line.add({.kind = Kind::call,
+            .fd = fd,
+            .name = name,
+            .result = result,
+            .at_ns = began,
             .took_ns = took,
             .off_ns = off,
-            .off_before_ns = line.off_before_ns,
-            .result = result,
-            .id = 0,
-            .name = name,
-            .fd = fd,
-            .kind = Kind::call});
+            .off_before_ns = line.off_before_ns});
 }
 
 void ask(const char* name, std::uint64_t id, int fd) {
   Timeline& line = timeline();
   line.asks = true;
-  line.add({.at_ns = line.began_ns,
-            .took_ns = 0,
-            .off_ns = 0,
-            .off_before_ns = 0,
-            .result = 0,
-            .id = id,
-            .name = name,
+  line.add({.kind = Kind::asked,
             .fd = fd,
-            .kind = Kind::asked});
+            .name = name,
+            .id = id,
+            .at_ns = line.began_ns});
 }
 
 void done(std::uint64_t id, std::int64_t result, bool more) {
   Timeline& line = timeline();
-  line.add({.at_ns = line.returned_ns ? line.returned_ns : line.began_ns,
-            .took_ns = 0,
-            .off_ns = 0,
-            .off_before_ns = 0,
-            .result = result,
+  line.add({.kind = more ? Kind::done_so_far : Kind::done,
             .id = id,
-            .name = nullptr,
-            .fd = -1,
-            .kind = more ? Kind::done_so_far : Kind::done});
+            .result = result,
+            .at_ns = line.returned_ns ? line.returned_ns : line.began_ns});
 }
 
 // The file is opened at the start, when a wrong name can still be reported.

@@ -58,12 +58,14 @@ std::vector<std::pair<std::string, std::uint64_t>> totals(
 /// clock, which is the same in all processes.
 namespace trace {
 inline constexpr std::size_t events_max = 65'536;  // of each thread
+inline constexpr std::size_t ended_max = 256;      // threads that have ended
 extern constinit std::atomic<bool> on;
 /// Now, when a call of this thread begins.
 std::uint64_t begin();
 /// It has ended. `result` is as the kernel gives it, an error negative; `fd` is
 /// the descriptor that it was made on, -1 if it takes none. Of all that a
-/// thread records, its last events_max are kept.
+/// thread records, its last events_max are kept; of all the threads that have
+/// ended, the last ended_max.
 void end(const char* name, int fd, std::uint64_t began, std::int64_t result);
 /// A request that the call which has begun hands over to the kernel: it lasts
 /// until done() with the same `id`, while this thread goes on.

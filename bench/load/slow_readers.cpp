@@ -80,6 +80,7 @@ bool SlowReaders::read(Reader& reader) {
     if (bytes[static_cast<std::size_t>(i)] !=
         reply_[reader.read++ % reply_.size()])
       wrong_ = true;
+  compared_ += static_cast<std::uint64_t>(n);
   return n > 0;
 }
 

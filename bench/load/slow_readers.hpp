@@ -26,6 +26,8 @@ class SlowReaders {
   SlowReaders(const SlowReaders&) = delete;
   SlowReaders& operator=(const SlowReaders&) = delete;
 
+  /// How many bytes they have read, and compared.
+  std::uint64_t compared() const { return compared_; }
   /// What went wrong, "" if nothing: a wrong byte. That the server ends the
   /// conversation of one who does not read is its right.
   std::string fault() const;
@@ -43,6 +45,7 @@ class SlowReaders {
 
   std::string request_, reply_;
   std::vector<Reader> readers_;
+  std::atomic<std::uint64_t> compared_ = 0;
   std::atomic<std::uint32_t> ended_ = 0;
   std::atomic<bool> wrong_ = false, stopping_ = false;
   std::thread thread_;

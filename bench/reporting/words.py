@@ -64,7 +64,7 @@ def sort_out(results, scenario, metric, best, others):
     worse = paired.LESS if metric == RATE else paired.MORE
     behind, level, untold = [], [], []
     for other in others:
-        found = results.between(scenario, other, best, metric)
+        found = results.compared(scenario, other, best, metric)
         if found == worse:
             behind.append(other)
         elif found in (paired.SAME, paired.MORE, paired.LESS):
@@ -75,7 +75,7 @@ def sort_out(results, scenario, metric, best, others):
 
 
 def why_untold(results, scenario, metric, best, others):
-    reasons = {results.between(scenario, o, best, metric) for o in others}
+    reasons = {results.compared(scenario, o, best, metric) for o in others}
     return ", ".join(sorted(reasons))
 
 

@@ -177,6 +177,24 @@ TEST_F(TraceDeathTest, KeepsTheLastEventsOfEachThread) {
   EXPECT_EQ(late, net::trace::events_max - 10);
 }
 
+TEST_F(TraceDeathTest, KeepsTheLastThreadsThatHaveEnded) {
+  EXPECT_EXIT(
+      {
+        net::trace::to(file_);
+        net::trace::end("first of all", -1, 2, 0);
+        for (std::size_t i = 0; i < 10 + net::trace::ended_max; ++i)
+          std::thread([i] {
+            net::trace::end(i < 10 ? "early" : "late", -1, 2, 0);
+          }).join();
+        std::_Exit(net::trace::write() ? 0 : 1);
+      },
+      testing::ExitedWithCode(0), "");
+  const std::string text = contents(file_);
+  EXPECT_EQ(times(text, "{\"name\":\"early\""), 0u);
+  EXPECT_EQ(times(text, "{\"name\":\"late\""), net::trace::ended_max);
+  EXPECT_EQ(times(text, "{\"name\":\"first of all\""), 1u);
+}
+
 TEST_F(TraceDeathTest, HasDescriptorsWhereThereAreAny) {
   EXPECT_EXIT(
       {
