@@ -11,12 +11,14 @@ another name: what sets the two apart is the machine's doing.
 """
 
 import dataclasses
+import math
 import random
 
 TWIN_SUFFIX = " again"
 VISITS = 2
 # Start and end of the server, connecting, and the load's warm-up.
 CELL_OVERHEAD_SECONDS = 1.3
+CELL_SECONDS_MIN = 0.5  # of measuring: with less, a run says little
 HOSTS_OVERHEAD_SECONDS = 2  # to start loads on other hosts
 
 
@@ -87,10 +89,22 @@ class Plan:
                     cells += [Cell(block, visit, scenario, c) for c in order]
         return cells
 
+    @property
+    def overhead_seconds(self):
+        others = HOSTS_OVERHEAD_SECONDS if self.hosts else 0
+        return CELL_OVERHEAD_SECONDS + others
+
     def cell_seconds(self, loads=1):
         """About how long a cell takes that runs the load so many times."""
-        others = HOSTS_OVERHEAD_SECONDS if self.hosts else 0
-        return (self.seconds + CELL_OVERHEAD_SECONDS + others) * loads
+        return (self.seconds + self.overhead_seconds) * loads
+
+    def within(self, limit_seconds):
+        """The same with shorter cells, where all of them would take longer."""
+        if self.cell_seconds() * len(self.cells()) <= limit_seconds:
+            return self
+        share = limit_seconds / len(self.cells()) - self.overhead_seconds
+        seconds = max(math.floor(10 * share) / 10, CELL_SECONDS_MIN)
+        return dataclasses.replace(self, seconds=seconds)
 
     def to_json(self):
         return dataclasses.asdict(self)

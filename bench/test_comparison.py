@@ -11,7 +11,9 @@ import tempfile
 import unittest
 
 sys.dont_write_bytecode = True
-import journal  # noqa: E402  (after the line that keeps the tree clean)
+import comparison  # noqa: E402  (after the line that keeps the tree clean)
+import contestants  # noqa: E402
+import journal  # noqa: E402
 import observe  # noqa: E402
 import paired  # noqa: E402
 import progress  # noqa: E402
@@ -306,6 +308,46 @@ class Memory(unittest.TestCase):
         plan = Plan((ONE,), ("S3-10", "S2"), 3, 1.0, 1)
         run = results.Results(lines_of(plan, lambda cell: {}))
         self.assertIsNone(run.bytes_per_idle(ONE, "own"))
+
+
+class Length(unittest.TestCase):
+    def plan(self, count, **fields):
+        names = tuple(f"m{i}" for i in range(count))
+        return Plan(names, ("S2",), 5, 2, seed=1, **fields)
+
+    def test_stays_where_it_fits(self):
+        self.assertEqual(self.plan(3).within(180), self.plan(3))
+
+    def test_is_shorter_where_there_are_many(self):
+        for fields in ({}, {"client": "epoll"}):
+            found = self.plan(9, **fields).within(300)
+            total = found.cell_seconds() * len(found.cells())
+            self.assertLess(found.seconds, 2)
+            self.assertLessEqual(total, 300 + 1e-6)
+            self.assertGreater(total, 300 - 0.1 * len(found.cells()) - 1e-6)
+
+    def test_is_never_less_than_says_something(self):
+        self.assertEqual(self.plan(22).within(180).seconds, 0.5)
+
+    def test_of_the_usual_sizes_is_bounded(self):
+        with tempfile.TemporaryDirectory() as folder:
+            self.addCleanup(setattr, contestants, "BIN", contestants.BIN)
+            contestants.BIN = pathlib.Path(folder)
+            seven = [f"m{i}-plain" for i in range(7)]
+            for name in seven:
+                (contestants.BIN / f"{name}-server").touch(0o755)
+            for words, minutes in (
+                (["--quick"], 3), (["--full"], 25), (["--sweep"], 60),
+            ):  # fmt: skip
+                plan = self.planned(*words, "--models", ",".join(seven))
+                total = comparison.estimated_seconds(plan, plan.cells())
+                self.assertLessEqual(total, 60 * minutes, words)
+            words = "--quick", "--seconds", "9", "--models", seven[0]
+            self.assertEqual(self.planned(*words).seconds, 9)
+
+    def planned(self, *words):
+        options = comparison.make_parser().parse_args(words)
+        return comparison.make_plan(options)
 
 
 class Order(unittest.TestCase):

@@ -58,16 +58,15 @@ class Conversation {
     });
   }
 
-  // A client that sleeps in connect(2) may not be woken for minutes, and nobody
-  // waits for what it has to say any more.
-  void end(int code) {
+  /// False: it is still there. A client that sleeps in connect(2) may not be
+  /// woken for minutes, and nobody waits for what it has to say any more.
+  bool end() {
     caller_.stop();
     bell_.stop();
-    if (ended_.wait_for(std::chrono::seconds(1)) != std::future_status::ready) {
-      std::fflush(stdout);
-      ::_exit(net::trace::write() ? code : failed_code);
-    }
+    if (ended_.wait_for(std::chrono::seconds(1)) != std::future_status::ready)
+      return false;
     thread_.join();
+    return true;
   }
 
  private:
@@ -113,6 +112,15 @@ int run(Caller& caller, const ClientOptions& options) {
   }
 }
 
+/// Writes what is still to be written; the exit code.
+int finish(int code, const ClientOptions& options) {
+  if (!net::trace::write()) {
+    std::fprintf(stderr, "%s: cannot be written\n", options.trace.c_str());
+    return failed_code;
+  }
+  return std::fflush(stdout) == 0 ? code : failed_code;
+}
+
 int converse(ClientOptions options) {
   if (const std::string why = model::client.probe(options.net); !why.empty()) {
     std::fprintf(stderr, "%s\n", why.c_str());
@@ -125,12 +133,8 @@ int converse(ClientOptions options) {
   Caller caller(bell, options.timeout);
   Conversation conversation(caller, bell, options.net);
   const int code = run(caller, options);
-  conversation.end(code);
-  if (!net::trace::write()) {
-    std::fprintf(stderr, "%s: cannot be written\n", options.trace.c_str());
-    return failed_code;
-  }
-  return std::fflush(stdout) == 0 ? code : failed_code;
+  if (!conversation.end()) ::_exit(finish(code, options));
+  return finish(code, options);
 }
 
 }  // namespace

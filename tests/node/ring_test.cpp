@@ -6,9 +6,9 @@
 #include <set>
 
 #include "node/alone.hpp"
-#include "tests/node/allocations.hpp"
 #include "tests/node/fixed_overlay.hpp"
 #include "tests/node/ring.hpp"
+#include "tests/tools/allocations.hpp"
 
 namespace node {
 namespace {

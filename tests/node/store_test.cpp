@@ -10,7 +10,7 @@
 #include <stdexcept>
 #include <string>
 
-#include "tests/node/allocations.hpp"
+#include "tests/tools/allocations.hpp"
 
 namespace node {
 namespace {

@@ -1,7 +1,7 @@
 // In the steady state a request costs no allocation: blocks and scratch come
 // from the pool and go back to it.
 
-#include "tests/protocol/allocations.hpp"
+#include "tests/tools/allocations.hpp"
 
 #include <gtest/gtest.h>
 

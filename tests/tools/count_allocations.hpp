@@ -1,0 +1,42 @@
+#pragma once
+// The operators of a program that counts its allocations: for one of its files.
+
+#include <atomic>
+#include <cstddef>
+#include <cstdlib>
+#include <new>
+
+#include "tests/tools/allocations.hpp"
+
+namespace {
+
+std::atomic<std::uint64_t> allocation_count{0};
+
+void* allocate(std::size_t size, std::size_t alignment) {
+  allocation_count.fetch_add(1, std::memory_order_relaxed);
+  const std::size_t rounded = (size + alignment - 1) / alignment * alignment;
+  if (void* const memory = std::aligned_alloc(alignment, rounded))
+    return memory;
+  throw std::bad_alloc();
+}
+
+}  // namespace
+
+std::uint64_t allocations() {
+  return allocation_count.load(std::memory_order_relaxed);
+}
+
+void* operator new(std::size_t size) {
+  return allocate(size == 0 ? 1 : size, alignof(std::max_align_t));
+}
+void* operator new(std::size_t size, std::align_val_t alignment) {
+  return allocate(size == 0 ? 1 : size, static_cast<std::size_t>(alignment));
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+void operator delete(void* memory, std::align_val_t) noexcept {
+  std::free(memory);
+}
+void operator delete(void* memory, std::size_t, std::align_val_t) noexcept {
+  std::free(memory);
+}
