@@ -28,8 +28,10 @@ import journal
 import lab
 import load_run
 import measure
+import observe
 import progress
 import readme
+import records
 import saturation
 import scenarios
 import sweep
@@ -43,7 +45,6 @@ WRONG_ARGUMENTS, SIGNALLED = 2, 128
 REFERENCE = "epoll-level"  # what most servers are, and the simplest of them
 BOUND_US = 1_000
 HELP_WIDTH = 54  # what argparse leaves of 80 columns
-TIME = "%Y-%m-%d %H:%M:%S %z"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -372,33 +373,13 @@ def contestants_programs(plan):
     return found
 
 
-def commit():
-    """The sources' commit, "+" behind it if they differ from it; None outside
-    of git."""
-    found = git("rev-parse", "--short", "HEAD")
-    return found and found + ("+" if git("diff", "HEAD", "--stat") else "")
-
-
-def git(*words):
-    """What it says; None if it is not there, or fails."""
-    try:
-        done = subprocess.run(
-            ["git", "-C", contestants.ROOT, *words],
-            capture_output=True,
-            text=True,
-        )
-    except OSError:
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None
-
-
 def describe(plan, where, programs):
     return {
         "plan": plan.to_json(),
         "placement": str(where),
         "programs": programs,
-        "commit": commit(),
-        "began": time.strftime(TIME),
+        "commit": observe.commit(),
+        "began": time.strftime(records.TIME),
         **where.describe(),
     }
 
@@ -458,7 +439,7 @@ def measure_all(plan, there, where, load):
         there.write(
             journal.CELL,
             **identity(cell),
-            ended=time.strftime(TIME),
+            ended=time.strftime(records.TIME),
             load_average=os.getloadavg()[0],
             **fields,
         )

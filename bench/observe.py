@@ -3,6 +3,7 @@
 import os
 import pathlib
 import platform
+import subprocess
 import time
 
 import contestants
@@ -212,3 +213,23 @@ def mitigations():
     found = {name: read(f"{folder}/{name}").strip()
              for name in sorted(list_of(folder))}  # fmt: skip
     return {n: text for n, text in found.items() if text != "Not affected"}
+
+
+def commit():
+    """The sources' commit, "+" behind it if they differ from it; None outside
+    of git."""
+    found = git("rev-parse", "--short", "HEAD")
+    return found and found + ("+" if git("diff", "HEAD", "--stat") else "")
+
+
+def git(*words):
+    """What it says; None if it is not there, or fails."""
+    try:
+        done = subprocess.run(
+            ["git", "-C", contestants.ROOT, *words],
+            capture_output=True,
+            text=True,
+        )
+    except OSError:
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

@@ -2,7 +2,9 @@
 is asked of them stands in tests/browser/promises.mjs; here are the pages, and
 one in which each promise is broken."""
 
+import json
 import pathlib
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -13,6 +15,7 @@ import sample_results as sample  # noqa: E402
 from reporting import command, figures  # noqa: E402
 from results import Results  # noqa: E402
 
+OPENING = pathlib.Path(__file__).resolve().parent / "report-opening"
 EVIL = '</script><script>window.harmed=1</script>"><img src=x>'
 SEVEN, MANY, FEW, BROKEN = "seven", "many", "few", "broken"
 # Keys are pressed one by one: that takes its time on a page of many.
@@ -92,6 +95,24 @@ class Browser(unittest.TestCase):
     def test_every_promise_can_be_broken(self):
         kept = [name for name, wrong in self.found[BROKEN].items() if not wrong]
         self.assertEqual(kept, [])
+
+    def test_opening_is_timed(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / "results"
+            done = subprocess.run(
+                [OPENING, "--times", "1", "--results", path],
+                capture_output=True,
+                text=True,
+                timeout=120,
+            )
+            # On a busy machine it takes longer than it may.
+            self.assertIn(done.returncode, (0, 1), done.stderr)
+            _, empty, *pages = map(json.loads, path.read_text().splitlines())
+        for page in pages:
+            self.assertLess(page["bytes"], 300_000)
+            self.assertGreater(page["bytes"], empty["bytes"])
+            for times in page["opened_ms"].values():
+                self.assertGreater(times[0], 0)
 
 
 if __name__ == "__main__":

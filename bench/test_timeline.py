@@ -24,6 +24,7 @@ from contestants import Failed, Skipped
 from timeline_events import CLIENT, SERVER, Call, Request, Thread, Transfer
 
 TIMELINE = pathlib.Path(timeline_run.__file__).parent / "timeline"
+TRACE_COST = TIMELINE.parent / "trace-cost"
 
 
 # ---- Made-up traces ----------------------------------------------------------
@@ -637,7 +638,7 @@ class Servers(unittest.TestCase):
             self.assertIn(e["ph"], "MXbnestf")
             if e["ph"] == "b":
                 open_ids[e["id"]] = open_ids.get(e["id"], 0) + 1
-            elif e["ph"] in "en" and e["ph"] == "e":
+            elif e["ph"] == "e":
                 open_ids[e["id"]] -= 1
         self.assertEqual({n for n in open_ids.values() if n}, set())
         self.check_clock(found)
@@ -665,6 +666,27 @@ class Servers(unittest.TestCase):
         for path in re.findall(r": (build/\S+)$", done.stdout, re.M):
             self.assertTrue((contestants.ROOT / path).exists(), path)
         self.assertIn(".svg", done.stdout)
+
+    def test_what_it_costs(self):
+        results = contestants.SCRATCH / "test-trace-cost.jsonl"
+        contestants.SCRATCH.mkdir(parents=True, exist_ok=True)
+        done = subprocess.run(
+            [TRACE_COST, "--pairs", "1", "--results", results,
+             "--servers", contestants.server_names()[0]],
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )  # fmt: skip
+        if done.stdout.startswith("SKIP"):
+            self.skipTest(done.stdout)
+        # Of one pair anything may be said.
+        self.assertIn(done.returncode, (0, 1))
+        self.assertEqual(done.stderr, "")
+        _, one, fifty = map(json.loads, results.read_text().splitlines())
+        self.assertEqual((one["connections"], fifty["connections"]), (1, 50))
+        for line in (one, fifty):
+            self.assertEqual(list(line["us"]), ["plain", "again", "traced"])
+            self.assertGreater(min(map(min, line["us"].values())), 0)
 
     def test_a_program_that_is_not_there(self):
         done = subprocess.run(

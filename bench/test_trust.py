@@ -54,33 +54,35 @@ class Judging(unittest.TestCase):
 
 
 def said(*runs, wanted, least, count=None):
-    """The report of such verdicts, and what it printed."""
-    report = trust.Report()
+    """The report of such verdicts, its line, and what it printed."""
+    lines = []
+    report = trust.Report(lambda **line: lines.append(line))
     runs = [{"verdict": verdict, "reason": "so"} for verdict in runs]
     with contextlib.redirect_stdout(io.StringIO()) as out:
         trust.say_verdicts(
             report, "name", runs, wanted, least, count or len(runs)
         )
-    return report, out.getvalue()
+    return report, lines[0], out.getvalue()
 
 
 class Verdicts(unittest.TestCase):
     def test_enough_are_right(self):
         verdicts = "VALID", "VALID", "INVALID"
-        report, text = said(*verdicts, wanted="VALID", least=2)
+        report, _, text = said(*verdicts, wanted="VALID", least=2)
         self.assertFalse(report.failed)
         self.assertIn("2 of 3", text)
         self.assertIn("  INVALID so", text)
 
     def test_one_is_missing(self):
-        report, _ = said("INVALID", "VALID", wanted="INVALID", least=2)
+        report, line, _ = said(
+            "INVALID", "VALID", wanted="INVALID", least=2
+        )
         self.assertTrue(report.failed)
-        self.assertEqual(report.lines[0]["verdict"], paired.FAILS)
-
+        self.assertEqual(line["verdict"], paired.FAILS)
 
     def test_too_few_runs_are_no_verdict(self):
-        report, _ = said("VALID", wanted="VALID", least=1, count=4)
-        self.assertEqual(report.lines[0]["verdict"], paired.INCONCLUSIVE)
+        _, line, _ = said("VALID", wanted="VALID", least=1, count=4)
+        self.assertEqual(line["verdict"], paired.INCONCLUSIVE)
 
 
 class Arguments(unittest.TestCase):
@@ -104,7 +106,8 @@ class Whole(unittest.TestCase):
             code = trust.main(words)
         # On a machine that does other things meanwhile, demands fail.
         self.assertIn(code, (0, 1), out.getvalue())
-        lines = [json.loads(line) for line in results.read_text().splitlines()]
+        first, *lines = map(json.loads, results.read_text().splitlines())
+        self.assertIn("processors", first["machine"])
         self.assertEqual(
             [line["name"] for line in lines],
             ["cost, P16", "median, c1", "median, c50", "lag, p99",
@@ -119,7 +122,10 @@ class Whole(unittest.TestCase):
         )
 
     def test_a_load_that_does_not_work_is_a_failure(self):
-        with contextlib.redirect_stderr(io.StringIO()) as errors:
+        with (
+            contextlib.redirect_stderr(io.StringIO()) as errors,
+            contextlib.redirect_stdout(io.StringIO()),
+        ):
             self.assertEqual(trust.main(["--client", "/bin/false"]), 1)
         self.assertIn("FAILED: ", errors.getvalue())
 

@@ -20,7 +20,6 @@ verdicts have no sense.
 
 import argparse
 import dataclasses
-import json
 import os
 import subprocess
 import sys
@@ -31,6 +30,7 @@ import load_run
 import measure
 import observe
 import paired
+import records
 from contestants import Failed, Skipped
 
 TEXT = "x" * 32
@@ -168,25 +168,23 @@ def judge(found, low=None, high=None):
 
 
 class Report:
-    """Says each result as it comes, and keeps them for --results."""
+    """Says each result as it comes, and records it."""
 
-    def __init__(self):
-        self.lines = []
+    def __init__(self, record):
+        self._record = record
         self.failed = False
 
-    def say(self, name, found, demand, verdict, values):
+    def say(self, name, found, demand, verdict, **values):
         print(f"{name:<16} {found:<28} {demand:<20} {verdict}", flush=True)
         self.failed |= verdict == paired.FAILS
-        self.lines.append(
-            {"name": name, "demand": demand, "verdict": verdict} | values
-        )
+        self._record(name=name, demand=demand, verdict=verdict, **values)
 
     def say_ratio(self, name, ratios, low, high):
         found = paired.estimate(ratios)
         demand = f">= {low}" if high is None else f"{low} to {high}"
         self.say(
             name, str(found), demand, judge(found, low, high),
-            {"ratios": ratios},
+            ratios=ratios,
         )  # fmt: skip
 
 
@@ -215,7 +213,7 @@ def check_lag(bench, report, count):
     verdict = paired.HOLDS if middle <= LAG_MAX_US else paired.FAILS
     text = f"{middle:.1f} us [{lags[0]:.1f} {lags[-1]:.1f}]"
     report.say(
-        "lag, p99", text, f"<= {LAG_MAX_US} us", verdict, {"lags_us": lags}
+        "lag, p99", text, f"<= {LAG_MAX_US} us", verdict, lags_us=lags
     )
 
 
@@ -263,7 +261,7 @@ def say_verdicts(report, name, runs, wanted, least, count):
     reasons = [run["reason"] for run in runs]
     report.say(
         name, f"{right} of {len(runs)}", f">= {least}", verdict,
-        {"reasons": reasons},
+        reasons=reasons,
     )  # fmt: skip
     for run in runs:
         if run["verdict"] != wanted:
@@ -315,17 +313,19 @@ def check(bench, report, options):
 
 def main(words):
     options = parse_arguments(words)
-    report = Report()
     where = measure.placement(pinned=True)
     try:
         program = load_run.program(options.client)
         with (
+            records.Records(options.results) as there,
             children.supervised(),
             contestants.start(options.server, where.server_cpu) as server,
         ):
             bench = Bench(server.port, where, program, options.seconds)
             print(f"{where}; {options.server}, {program.rpartition('/')[2]}")
+            report = Report(there.write)
             check(bench, report, options)
+            return int(report.failed)
     except Skipped as reason:
         print(f"SKIP trust: {reason}")
         return contestants.REFUSED
@@ -334,8 +334,3 @@ def main(words):
         return 1
     except children.Interrupted as signal:
         return 128 + signal.number
-    if options.results:
-        with open(options.results, "w") as file:
-            for line in report.lines:
-                print(json.dumps(line), file=file)
-    return int(report.failed)
