@@ -179,7 +179,7 @@ MODEL_SUITES := $(SERVER_NAMES:%=model-%)
 BLACK_BOX_SUITES := $(call parts_with_tests,conformance)
 BENCH_SUITES := $(call parts_with_tests,bench)
 TOOLS := $(patsubst tests/tools/%.cpp,$(BUILD)/tests/tools/%, \
-  $(filter-out tests/tools/fuzz_smoke.cpp,$(wildcard tests/tools/*.cpp)))
+  $(filter-out %/fuzz_smoke.cpp %/allocations.cpp,$(wildcard tests/tools/*.cpp)))
 
 # ---- Compiling and linking --------------------------------------------------
 
@@ -335,6 +335,8 @@ endef
 $(foreach s,$(filter-out fuzz-%,$(UNIT_SUITES)),$(eval $(call \
   SUITE,$s,$(if $(filter load,$s),$(LOAD)) $(ARCHIVES))))
 $(foreach s,$(STYLE_SUITES) $(BENCH_SUITES),$(eval $(call SUITE,$s)))
+# Those that count what is allocated.
+$(foreach s,protocol dht node,$(BUILD)/tests/$s): $(BUILD)/obj/tests/tools/allocations.o
 
 # Who looks from outside needs no sanitizer of its own.
 ifneq ($(filter asan tsan,$(MODE)),)
@@ -401,6 +403,9 @@ ifeq ($(SERVER),)
 test: programs tests  ## all tests; SERVER=./mine holds that program alone to the contract
 	@$(SUITES) $(ALL_SUITES)
 else
+ifeq ($(wildcard $(SERVER)),)
+$(error SERVER=$(SERVER): there is no such program)
+endif
 test: $(BLACK_BOX_SUITES:%=$(BUILD)/tests/%) $(TOOLS)
 	@$(SUITES) $(BLACK_BOX_SUITES)
 endif
@@ -453,7 +458,7 @@ fuzz: $(FUZZ:%=$(BUILD)/tests/%)  ## fuzz each parser for FUZZ_TIME=60 seconds
 REPORT := build/report
 bench-quick: programs  ## compare the models, in 3 minutes; ends with a page in build/report
 	bench/compare --quick --report $(REPORT) $(ARGS)
-bench: programs  ## compare the models and Redis, in 25 minutes; ARGS="--help"
+bench: programs  ## compare the models and Redis, in 24 minutes; ARGS="--help"
 	bench/compare --full --report $(REPORT) $(ARGS)
 bench-all: programs  ## everything that can be compared; HOURS= allows it, RESUME=FILE goes on
 	bench/compare $(if $(RESUME),--resume $(RESUME),--all) --report $(REPORT) \
@@ -474,6 +479,10 @@ COMPARED = $(foreach n,$(A) $(B),$(BIN)/$n-server \
 trace-compare: $(COMPARED)  ## two of them on the same time scale: A=epoll B=iouring
 	$(if $(and $(A),$(B)),,$(error trace-compare wants two names: make trace-compare A=epoll B=iouring))
 	@bench/timeline $(A) $(B) $(ARGS)
+
+# Of a name that is none; make prefers the rules above.
+run-% serve-% trace-% test-%:
+	@echo "make: no model $*; there are: $(MODELS) $(SERVER_NAMES)" >&2; exit 2
 
 source_file = $(firstword $(wildcard $(subst -,/server_,$1).cpp) \
   $(firstword $(subst -, ,$1))/$(or $(SIDE),server).cpp)

@@ -77,19 +77,29 @@ def names(text):
     return [word for word in text.split(",") if word]
 
 
+def some_names(text):
+    found = names(text)
+    if not found:
+        raise argparse.ArgumentTypeError("it names nothing")
+    return found
+
+
 def positive(kind):
     def parse(text):
-        value = kind(text)
-        if not 0 < value < math.inf:
-            raise ValueError
-        return value
+        with contextlib.suppress(ValueError):
+            value = kind(text)
+            if 0 < value < math.inf:
+                return value
+        whole = "whole " if kind is int else ""
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a {whole}number above 0"
+        )
 
-    parse.__name__ = f"{kind.__name__} above 0"
     return parse
 
 
 def rates(text):
-    return tuple(sorted({positive(int)(word) for word in names(text)}))
+    return tuple(sorted({positive(int)(word) for word in some_names(text)}))
 
 
 def make_parser():
@@ -127,7 +137,7 @@ def add_what(parser):
         )
     what.add_argument(
         "--models",
-        type=names,
+        type=some_names,
         metavar="LIST",
         help="models or model-variants; the first is the reference\n"
         f"(default: every model's default variant; {REFERENCE})",
@@ -147,7 +157,7 @@ def add_what(parser):
     )
     what.add_argument(
         "--scenario",
-        type=names,
+        type=some_names,
         metavar="LIST",
         help=f"{listed(scenarios.SCENARIOS)};\nS3 is all of its sizes",
     )
@@ -284,6 +294,9 @@ def make_plan(options):
         there = ", ".join(PEERS)
         raise ValueError(f"no peer {unknown.pop()}; there are {there}")
     servers = [str(pathlib.Path(path).resolve()) for path in options.server]
+    for path in servers:
+        if why := contestants.why_missing(path):
+            raise ValueError(why)
     everybody = [*(variant(model) for model in models), *servers, *peers]
     if not everybody:
         raise ValueError(f"no server in {contestants.BIN} (make)")
@@ -400,7 +413,10 @@ def open_journal(options):
     old = journal.Journal(options.resume, resume=True)
     if old.torn:
         print(f"{options.resume}: its last line was torn, and is dropped")
-    return Plan.from_json(old.lines[0]["plan"]), old
+    try:
+        return Plan.from_json(old.lines[0]["plan"]), old
+    except (KeyError, TypeError) as error:
+        raise journal.Unusable(f"{options.resume}: no plan ({error})") from None
 
 
 def begin(journal_there, plan, where, load, path):
@@ -467,9 +483,9 @@ def measured(cell, plan, where, load):
     try:
         return measure.measure(cell, plan, where, load)
     except Skipped as reason:
-        return {"skipped": str(reason)}
+        return {"skipped": table.printable(str(reason))}
     except (Failed, OSError, subprocess.SubprocessError) as error:
-        return {"failed": str(error)}
+        return {"failed": table.printable(str(error))}
 
 
 def report(there):
@@ -493,15 +509,25 @@ def run(plan, there, where, load, report_to):
             measure_all(plan, there, where, load)
         except children.Interrupted as interruption:
             code = SIGNALLED + interruption.number
-            print(
-                f"\n{interruption}: what follows is made of what there is; go "
-                f"on with\nbench/compare --resume {there.path}"
-            )
+            print(broken_off(interruption, there))
+        except OSError as error:  # the disk is full, say
+            code = 1
+            print(broken_off(error.strerror, there))
         there.close()
-        right = report(there)
-    if report_to:
-        reports.write_after(there.lines, there.path, report_to)
+        try:
+            right = report(there)
+            if report_to:
+                right &= reports.write_after(there.lines, there.path, report_to)
+        except children.Interrupted as interruption:
+            return SIGNALLED + interruption.number
     return code or (0 if right else 1)
+
+
+def broken_off(why, there):
+    return (
+        f"\n{why}: what follows is made of what there is; go on with\n"
+        f"bench/compare --resume {there.path}"
+    )
 
 
 def enough_hours(seconds):
@@ -542,6 +568,8 @@ def compare(options):
     if options.size == "all" and not enough_hours(seconds):
         return WRONG_ARGUMENTS
     allow_descriptors()
+    if options.report:
+        options.report.mkdir(parents=True, exist_ok=True)
     if where.load_cpus:
         os.sched_setaffinity(0, where.load_cpus)
     try:

@@ -97,6 +97,29 @@ def program_of(name):
     return str(path)
 
 
+def why_missing(name):
+    """Why there is nothing to start, "" if there is. What is merely not
+    installed is skipped when its turn comes."""
+    if name == REDIS:
+        return ""
+    try:
+        path = program_of(name)
+    except Skipped:
+        return ""
+    except Failed as error:
+        return str(error)
+    return "" if os.path.isfile(path) else f"{name}: no program {path}"
+
+
+def refuse_missing(parser, names):
+    """Ends it at once: a slip of the pen would be told late otherwise, or
+    below a table."""
+    there = [n for n in server_names() if not why_missing(n)]
+    for why in filter(None, map(why_missing, names)):
+        known = ", ".join(there) or "none"
+        parser.exit(2, f"{parser.prog}: {why}; there are {known}\n")
+
+
 def fingerprint(path):
     """What tells one build of a program from another."""
     return hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()[:12]

@@ -5,6 +5,7 @@ is on the disk when a run is broken off, in whatever way, can be gone on with:
 the plan's cells that are there are not measured again.
 """
 
+import fcntl
 import json
 import os
 
@@ -16,27 +17,37 @@ class Unusable(Exception):
 
 
 class Journal:
-    """Appends to a file. What it holds already is in `lines`, and `torn` says
-    whether its last line was not whole and has been dropped."""
+    """Appends to a file, which is nobody else's meanwhile. What it holds already
+    is in `lines`, and `torn` says whether its last line was not whole: the next
+    one takes its place. Raises Unusable, OSError."""
 
     def __init__(self, path, resume):
         self.path = path
         self.lines, self.torn = [], False
-        if resume:
-            self.lines, end = parse(path)
-            self.torn = end < os.path.getsize(path)
-            self._file = open(path, "r+b")
-            self._file.truncate(end)
-            self._file.seek(end)
-        else:
+        if not resume:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = open(path, "xb")
+        self._file = open(path, "r+b" if resume else "xb", buffering=0)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if resume:
+                self.lines, end = parse(path)
+                self.torn = end < self._file.seek(0, os.SEEK_END)
+                self._file.seek(end)
+        except BlockingIOError:
+            self._file.close()
+            raise Unusable(f"{path}: another run writes there") from None
+        except BaseException:
+            self._file.close()
+            raise
 
     def write(self, kind, **fields):
+        """The line is in `lines` even if the disk is full."""
         line = {"kind": kind, **fields}
         self.lines.append(line)
-        self._file.write(json.dumps(line).encode() + b"\n")
-        self._file.flush()
+        self._file.truncate(self._file.tell())
+        text = json.dumps(line).encode() + b"\n"
+        while text:
+            text = text[self._file.write(text) :]
 
     def close(self):
         self._file.close()
@@ -57,7 +68,8 @@ def parse(path):
         if file.read(1):
             raise Unusable(f"{path}: line {len(lines) + 1} is broken")
     if not lines or lines[0].get("kind") != PLAN:
-        raise Unusable(f"{path} does not begin with a plan")
+        raise Unusable(f"{path} does not begin with a plan: it is not of "
+                       "bench/compare")  # fmt: skip
     return lines, end
 
 

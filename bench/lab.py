@@ -157,7 +157,12 @@ class Attended:
             self._process.stdin.write(line)
             self._process.stdin.flush()
         patience, self._patience = self._patience, PATIENCE_SECONDS
-        answer = json.loads(self._line(patience + fields.get("seconds", 0)))
+        text = self._line(patience + fields.get("seconds", 0))
+        try:
+            answer = json.loads(text)
+        except ValueError:
+            # A shell's greeting, say, of a login that should say nothing.
+            raise self._gone(f"said {text.decode(errors='replace')!r}")
         if attendant.SKIPPED in answer:
             raise Skipped(answer[attendant.SKIPPED])
         if attendant.FAILED in answer:

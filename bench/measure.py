@@ -181,8 +181,9 @@ def subtract(after, before):
     return {name: count - before.get(name, 0) for name, count in after.items()}
 
 
-def per(requests, total):
-    return total / requests if requests else None
+def per(whole, total):
+    """None of nothing."""
+    return total / whole if whole else None
 
 
 def measure(cell, plan, where, load):
@@ -211,12 +212,17 @@ def under_load(served, cell, plan, where, load):
         found = saturation.search(run, plan.seconds, plan.bound_us)
         result = run(found.rate, watcher)
         fields = outcome(result) | found.judge(result, plan.bound_us)
-    if not watcher.is_done:
-        # It gave up before, and says why; or else it is none of ours.
-        if fields["verdict"] == "VALID":
-            raise Failed("the load did not say when it measured")
-        return fields
-    return fields | watcher.found(fields["served_per_s"])
+    return fields | seen(watcher, fields)
+
+
+def seen(watcher, fields):
+    """What it found. A load that gave up before it had measured says why; or
+    else it is none of ours."""
+    if watcher.is_done:
+        return watcher.found(fields["served_per_s"])
+    if fields["verdict"] == "VALID":
+        raise Failed("the load did not say when it measured")
+    return {}
 
 
 def raw(name):
@@ -229,7 +235,7 @@ def outcome(result):
     fields = {name: result[name] for name in kept}
     fields |= {"latency_us": result["latency_us"], "load": result}
     # The flooder has no part in the rate, but in the server's work.
-    flood = result.get("flooder_requests", 0) / result["duration_s"]
+    flood = per(result["duration_s"], result.get("flooder_requests", 0)) or 0
     return fields | {"served_per_s": result["rate"] + flood}
 
 

@@ -112,6 +112,9 @@ class Plan:
     @classmethod
     def from_json(cls, fields):
         """Raises TypeError for fields that are not a plan's."""
+        for name in ("blocks", "seconds", "seed"):
+            if not isinstance(fields.get(name), int | float):
+                raise TypeError(f"{name} is not a number")
         names = "names", "scenarios", "hosts"
         lists = {n: tuple(fields[n]) for n in names if n in fields}
         return cls(**{**fields, **lists})

@@ -5,6 +5,7 @@ import shutil
 import time
 
 from plan import spell_seconds
+from results import fault
 
 BAR = 20
 
@@ -75,7 +76,7 @@ def describe_result(fields):
     if p99 is not None:
         said += f", p99 {p99:.0f} us"
     if fields["errors"]:
-        return f"{said}, WRONG: {fields['first_error']}"
+        return f"{said}, {fault(fields)}: {fields['first_error']}"
     if fields["verdict"] != "VALID":
         return f"{said}, {fields['verdict']}: {fields['reason']}"
     return said

@@ -145,9 +145,10 @@ def render(ranking, columns, style):
     """The table and what it means, a list of lines."""
     width = max(columns - 1, 20)
     lines = table_rows(ranking.standings, width, style)
-    for sentence in [*ranking.sentences(), ranking.noise()]:
+    said = [*ranking.sentences(), ranking.noise(), *ranking.apart()]
+    for sentence in said:
         lines += textwrap.wrap(sentence, width, subsequent_indent="  ")
-    return lines + [lanes.clip(line, width) for line in ranking.apart()]
+    return lines
 
 
 def table_rows(standings, width, style):
@@ -167,7 +168,7 @@ def table_rows(standings, width, style):
         if bar:
             share = (one.rate or 0) / most if most else 0
             text += lanes.bar(share, bar, style) + " "
-        rate = ("~" if one.doubtful else "") + number(one.rate)
+        rate = ("~" if one.doubtful and one.rate else "") + number(one.rate)
         rows.append(columns_of(text, rate, number(one.cpu), number(one.calls),
                                costs))  # fmt: skip
     return [lanes.clip(row, width) for row in rows]

@@ -2,6 +2,7 @@
 
 import os
 
+import atomic
 import journal
 import scenarios
 from results import CPU, RATE, Results
@@ -12,15 +13,17 @@ BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
 def rewrite(document, results_file):
     """Replaces what stands between the markers. Returns an exit code."""
-    text = document.read_text()
+    text = document.read_text("utf-8")
     head, begin, rest = text.partition(BEGIN)
     _, end, tail = rest.partition(END)
     if not begin or not end:
         raise ValueError(f"{document} has no lines {BEGIN} and {END}")
     results = Results(journal.parse(results_file)[0])
+    if not results.scenarios():
+        raise ValueError(f"{results_file}: nothing was measured")
     name = os.path.relpath(results_file, document.parent)
     rows = "\n".join(markdown(results, name))
-    document.write_text(f"{head}{BEGIN}\n{rows}\n{END}{tail}")
+    atomic.write(document, f"{head}{BEGIN}\n{rows}\n{END}{tail}")
     return 0
 
 
@@ -32,8 +35,10 @@ def markdown(results, name):
         if found.metric != scenarios.REST:
             yield from scenario_table(results, scenario, found.title)
     machine = results.description["machine"]
+    missing = results.missing()
+    broken_off = f", broken off with {missing} cells to go," if missing else ""
     yield (
-        f"{results.plan.blocks} blocks of {results.plan.seconds:g} s on "
+        f"{results.plan.blocks} blocks of {results.plan.seconds:g} s{broken_off} on "
         f"{machine['processors']} processors ({machine['processor']}, Linux "
         f"{machine['kernel']}), {results.description['placement']}, commit "
         f"{results.description['commit'] or 'unknown'}; from [{name}]({name})."

@@ -100,10 +100,14 @@ def comparable(line, metric):
 
 
 def fault(line):
-    """FAILED, CONVICTED for a wrong answer, or None."""
+    """CONVICTED for a wrong answer, FAILED for what else went wrong, or None."""
     if "failed" in line:
         return FAILED
-    return CONVICTED if line.get("errors") else None
+    if not line.get("errors"):
+        return None
+    # Of a load that does not tell them apart, all are answers.
+    wrong = (line.get("load") or {}).get("wrong", line["errors"])
+    return CONVICTED if wrong else FAILED
 
 
 class Results:
@@ -152,6 +156,8 @@ class Results:
         rate, by how late the answers come."""
         if self.plan.rate is not None:
             return TAIL
+        if self.plan.bound_us is not None:
+            return RATE  # the highest that keeps the bound
         return scenarios.find(scenario).metric
 
     def ratio(self, scenario, label, metric):
@@ -292,5 +298,7 @@ def why_left_out(line):
     if "failed" in line:
         return line["failed"]
     if line.get("errors"):
-        return f"{line['errors']} wrong answers: {line['first_error']}"
+        kind = "wrong answer" if fault(line) == CONVICTED else "error"
+        many = "s" if line["errors"] > 1 else ""
+        return f"{line['errors']} {kind}{many}: {line['first_error']}"
     return f"{line['verdict']}: {line['reason']}"

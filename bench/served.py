@@ -80,13 +80,16 @@ def traits(name):
     """What a server promises, by docs/contract.md; {} for a peer."""
     if name in contestants.PEERS:
         return {}
-    done = subprocess.run(
-        [contestants.program_of(name), "--traits"],
-        capture_output=True,
-        text=True,
-        stdin=subprocess.DEVNULL,
-        timeout=contestants.READY_SECONDS,
-    )
+    try:
+        done = subprocess.run(
+            [contestants.program_of(name), "--traits"],
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            timeout=contestants.READY_SECONDS,
+        )
+    except subprocess.TimeoutExpired as late:
+        raise Failed(f"--traits did not end in {late.timeout} s") from None
     pairs = (line.partition("=") for line in done.stdout.splitlines())
     return {trait: value.strip() for trait, _, value in pairs}
 

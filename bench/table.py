@@ -194,6 +194,8 @@ def notes(results, scenario):
         cells = results.cells(scenario, label)
         if label != results.plan.twin.label:
             yield from wrap(calls_note(cells, label))
+        if ended := max(map(slow_ended, cells), default=0):
+            yield from wrap(f"{short(label)} ended {ended} of the slow readers")
         peaks = [c["peak_bytes"] for c in cells if c.get("peak_bytes")]
         if peaks:
             most.append(f"{short(label)} {max(peaks) / (1 << 20):.1f}")
@@ -209,6 +211,10 @@ def notes(results, scenario):
                 f"{short(label)}: {count} of {all_of_them} left out, the "
                 f"first: {why}"
             )
+
+
+def slow_ended(cell):
+    return (cell.get("load") or {}).get("slow_ended", 0)
 
 
 def calls_by_name(cells):

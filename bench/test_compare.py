@@ -75,22 +75,30 @@ LOAD = PYTHON + textwrap.dedent("""
     here = os.path.dirname(sys.argv[0])
     with open(here + "/loads", "a") as file:
         file.write(json.dumps([name, *sys.argv[2:]]) + "\\n")
-    print("measuring", file=sys.stderr, flush=True)
+    held, wrong = name == "held-one", name == "wrong-one"
+    lost = name == "lost-one"
+    if not wrong:  # the first answer is: it does not come so far
+        print("measuring", file=sys.stderr, flush=True)
     if name == "slow-one":
         open(here + "/waiting", "w")
         time.sleep(1000)
-    print("measured", file=sys.stderr, flush=True)
+    if not wrong:
+        print("measured", file=sys.stderr, flush=True)
     rate = 2000.0 if name == "twice-one" else 1000.0
-    held, wrong = name == "held-one", name == "wrong-one"
+    why = {"held-one": "held up", "wrong-one": "another's bytes",
+           "lost-one": "connection 0: Connection reset by peer"}.get(name, "")
     print(json.dumps({
-        "verdict": "INVALID" if held else "VALID",
-        "reason": "held up" if held else "",
-        "errors": int(wrong), "first_error": "another's bytes" if wrong else "",
-        "requests": 100, "rate": rate, "duration_s": 0.1,
+        "verdict": "INVALID" if why else "VALID",
+        "reason": why,
+        "errors": int(wrong) + 64 * lost, "wrong": int(wrong),
+        "first_error": why if wrong or lost else "",
+        "requests": 0 if wrong else 100, "rate": 0.0 if wrong else rate,
+        "duration_s": 0.0 if wrong else 0.1,
         "latency_us": dict.fromkeys(
-            ("p50", "p90", "p99", "p99.9", "max"), 1e6 / rate),
+            ("p50", "p90", "p99", "p99.9", "max"),
+            None if wrong else 1e6 / rate),
     }))
-    sys.exit(1 if wrong else 0)
+    sys.exit(1 if why else 0)
 """)
 
 
@@ -176,13 +184,14 @@ class Compare(unittest.TestCase):
         self.write("dead-one-server", "#!/bin/sh\necho gone >&2\nexit 3\n")
         self.write("mine", SERVER)
         servers = ["here-one", "wrong-one", "refused-one", "lone-one",
-                   "dead-one", "held-one"]  # fmt: skip
+                   "dead-one", "held-one", "lost-one"]  # fmt: skip
         own = self.folder / "mine"
         text = self.compare(servers, "--server", own, code=1)
-        self.assertIn("CONVICTED wrong-one in S2: 1 wrong answers: another's",
+        self.assertIn("CONVICTED wrong-one in S2: 1 wrong answer: another's",
                       text)  # fmt: skip
         self.assertRegex(text, r"\nFAILED dead-one in S2: .*gone")
-        self.assertEqual(text.count("CONVICTED"), 1)
+        self.assertIn("FAILED lost-one in S2: 64 errors: connection 0", text)
+        self.assertEqual(text.count("CONVICTED wrong-one"), 1)
         self.assertIn("refused-one is skipped: no such model here", text)
         self.assertIn("lone-one is skipped: it serves 1 at once, not 64", text)
         self.assertIn("held-one: 2 of 2 left out, the first: INVALID: held up",
@@ -193,7 +202,7 @@ class Compare(unittest.TestCase):
         self.assertEqual(counts, {
             "here-one": 2, "here-one again": 2, "wrong-one": 1,
             "refused-one": 1, "lone-one": 1, "dead-one": 1, "held-one": 2,
-            str(own): 2,
+            "lost-one": 1, str(own): 2,
         })  # fmt: skip
 
     def test_a_ring_that_cannot_run_is_skipped(self):
@@ -244,12 +253,24 @@ class Compare(unittest.TestCase):
         self.assertIn("CONVICTED", page.read_text())
 
     def test_a_report_that_fails_hides_nothing(self):
-        self.write("taken", "")
+        (self.folder / "taken" / "index.html").mkdir(parents=True)
         text = self.compare(
             ["wrong-one"], "--report", self.folder / "taken", code=1
         )
-        self.assertIn("no report: FileExistsError", text)
+        self.assertIn("no report: IsADirectoryError", text)
         self.assertIn("CONVICTED wrong-one in S2", text)
+
+    def test_a_report_that_cannot_be_is_refused_before_anything(self):
+        self.write("taken", "")
+        text = self.compare(
+            ["here-one"], "--report", self.folder / "taken", code=2
+        )
+        self.assertIn("File exists", text)
+        self.assertFalse(self.results.exists())
+
+    def test_a_server_that_is_not_there_is_refused(self):
+        text = self.compare(["here-one"], "--server", "/no/such", code=2)
+        self.assertIn("no program /no/such", text)
 
     def interrupt(self, number):
         """Breaks it off when it has come to the slow server; what it said."""

@@ -9,9 +9,11 @@ import random
 import sys
 import tempfile
 import unittest
+from unittest import mock
 
 sys.dont_write_bytecode = True
-import comparison  # noqa: E402  (after the line that keeps the tree clean)
+import atomic  # noqa: E402  (after the line that keeps the tree clean)
+import comparison  # noqa: E402
 import contestants  # noqa: E402
 import journal  # noqa: E402
 import observe  # noqa: E402
@@ -334,8 +336,8 @@ class Length(unittest.TestCase):
             self.addCleanup(setattr, contestants, "BIN", contestants.BIN)
             contestants.BIN = pathlib.Path(folder)
             seven = [f"m{i}-plain" for i in range(7)]
-            for name in seven:
-                (contestants.BIN / f"{name}-server").touch(0o755)
+            environment = {"SERVERS": " ".join(seven)}
+            self.enterContext(mock.patch.dict("os.environ", environment))
             for words, minutes in (
                 (["--quick"], 3), (["--full"], 25), (["--sweep"], 60),
             ):  # fmt: skip
@@ -544,6 +546,21 @@ class Journals(unittest.TestCase):
             found = journal.parse(self.path)[0]
             self.assertEqual(found, [*lines, {"kind": journal.RESUMED}])
 
+    def test_a_torn_line_stays_until_another_is_written(self):
+        self.write([plan_line()])
+        with open(self.path, "ab") as file:
+            file.write(b"torn")
+        self.resume().close()
+        self.assertTrue(self.path.read_bytes().endswith(b"torn"))
+
+    def test_is_written_by_one_run_at_a_time(self):
+        self.write([plan_line()])
+        first = self.resume()
+        with self.assertRaisesRegex(journal.Unusable, "another run"):
+            journal.Journal(self.path, resume=True)
+        first.close()
+        self.resume()
+
     def test_anything_else_is_no_run(self):
         self.write([{"kind": "cell"}])
         with self.assertRaises(journal.Unusable):
@@ -649,6 +666,27 @@ class Readme(unittest.TestCase):
         readme.rewrite(self.document, self.results)
         self.assertEqual(self.document.read_text(), text)
 
+    def test_says_that_cells_are_missing(self):
+        self.document.write_text(self.TEXT)
+        lines = self.results.read_text().splitlines(keepends=True)
+        self.results.write_text("".join(lines[:-2]))
+        readme.rewrite(self.document, self.results)
+        self.assertIn("broken off with 2 cells to go", self.document.read_text())
+
+    def test_keeps_what_is_there_if_there_is_nothing_better(self):
+        self.document.write_text(self.TEXT)
+        lines = self.results.read_text().splitlines(keepends=True)
+        self.results.write_text(lines[0])
+        with self.assertRaisesRegex(ValueError, "nothing was measured"):
+            readme.rewrite(self.document, self.results)
+        with (
+            mock.patch("os.replace", side_effect=OSError(28, "No space")),
+            self.assertRaisesRegex(OSError, "README.md"),
+        ):
+            atomic.write(self.document, "new")
+        self.assertEqual(self.document.read_text(), self.TEXT)
+        self.assertEqual(list(self.document.parent.glob(".*")), [])
+
     def test_needs_the_markers(self):
         self.document.write_text("before\n" + readme.END + readme.BEGIN)
         with self.assertRaisesRegex(ValueError, "no lines"):
@@ -708,7 +746,7 @@ class Shown(unittest.TestCase):
         for fields, said in (
             ({"skipped": "no DHT"}, "SKIPPED: no DHT"),
             ({"failed": "it died"}, "FAILED: it died"),
-            (self.FIELDS | {"errors": 1, "first_error": "b"}, "WRONG: b"),
+            (self.FIELDS | {"errors": 1, "first_error": "b"}, "CONVICTED: b"),
             (self.FIELDS | {"verdict": "INVALID", "reason": "late"},
              "INVALID: late"),
         ):  # fmt: skip

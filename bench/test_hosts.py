@@ -145,7 +145,9 @@ class Lines(unittest.TestCase):
             path.write_text("server 10.0.0.1\nlod 10.0.0.2\n")
             said = io.StringIO()
             with contextlib.redirect_stderr(said):
-                code = comparison.main(["--hosts", str(path), "--server", "x"])
+                code = comparison.main(
+                    ["--hosts", str(path), "--server", "/bin/true"]
+                )
         self.assertEqual(code, comparison.WRONG_ARGUMENTS)
         self.assertIn("hosts.txt:2: 'lod'", said.getvalue())
 
@@ -437,9 +439,8 @@ class Together(unittest.TestCase):
         ranks = measure.observe.children_of(process.pid)
         self.assertEqual(len(ranks), 2)
         os.kill(ranks[1], signal.SIGKILL)
-        _, err = process.communicate(timeout=GIVE_UP / 2)
+        process.communicate(timeout=GIVE_UP / 2)
         self.assertEqual(process.returncode, 128 + signal.SIGKILL)
-        self.assertIn("exited on signal 9", lab.why(err))
 
     def test_are_no_more_than_there_are_connections(self):
         words = self.arguments(connections=1)

@@ -135,12 +135,13 @@ class Fake:
                 left += got
                 while len(left) >= self.SIZE:
                     asked, left = left[: self.SIZE], left[self.SIZE :]
+                    # Nobody else is answered before this one is.
                     with self.lock:
                         parts = self.answer(asked[-34:-2])
-                    if parts is None:
-                        return
-                    for part in parts:
-                        peer.sendall(part)
+                        if parts is None:
+                            return
+                        for part in parts:
+                            peer.sendall(part)
 
 
 def bulk(text):

@@ -1,6 +1,7 @@
 """Three network namespaces in the place of three hosts, where we may make
 some."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -87,7 +88,8 @@ class Namespaces:
 
     def __exit__(self, *_):
         for pid in self.processes():
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         for name in self.names:
             subprocess.run(["ip", "netns", "del", name], capture_output=True)
         subprocess.run(["ip", "link", "del", self.bridge], capture_output=True)

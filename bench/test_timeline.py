@@ -668,8 +668,9 @@ class Servers(unittest.TestCase):
         self.assertIn(".svg", done.stdout)
 
     def test_what_it_costs(self):
-        results = contestants.SCRATCH / "test-trace-cost.jsonl"
-        contestants.SCRATCH.mkdir(parents=True, exist_ok=True)
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        results = pathlib.Path(folder.name) / "results"
         done = subprocess.run(
             [TRACE_COST, "--pairs", "1", "--results", results,
              "--servers", contestants.server_names()[0]],

@@ -3,8 +3,10 @@
 import contextlib
 import io
 import json
+import pathlib
 import shutil
 import sys
+import tempfile
 import unittest
 
 sys.dont_write_bytecode = True
@@ -99,8 +101,9 @@ class Arguments(unittest.TestCase):
 @unittest.skipUnless(shutil.which("redis-benchmark"), "no redis-benchmark")
 class Whole(unittest.TestCase):
     def test_every_demand_is_measured(self):
-        results = contestants.SCRATCH / "test-trust.jsonl"
-        contestants.SCRATCH.mkdir(parents=True, exist_ok=True)
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        results = pathlib.Path(folder.name) / "results"
         words = ["--pairs", "1", "--seconds", "0.2", "--results", str(results)]
         with contextlib.redirect_stdout(io.StringIO()) as out:
             code = trust.main(words)
@@ -116,6 +119,7 @@ class Whole(unittest.TestCase):
         for line in lines[:3]:
             self.assertEqual(len(line["ratios"]), 1)
             self.assertGreater(line["ratios"][0], 0)
+        self.assertTrue(any(lines[5]["reasons"]))
         # Runs from which the hypervisor took too much are not among them.
         self.assertLessEqual(
             len(lines[4]["reasons"]), len(trust.HEALTHY_LOADS)

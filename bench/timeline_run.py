@@ -142,7 +142,7 @@ def record_for(seconds, name, client, wrapper):
 def talk(running, client, seconds, file, cpu):
     """Until the client has ended; the server's threads, seen meanwhile."""
     command = [
-        client, f"127.0.0.1:{running.port}", "--connections", "1",
+        str(client), f"127.0.0.1:{running.port}", "--connections", "1",
         "--duration", str(seconds), "--warmup", "0", "--quiet",
         "--trace", file, "--json", "-",
     ]  # fmt: skip
@@ -169,7 +169,8 @@ def talk(running, client, seconds, file, cpu):
     try:
         result = json.loads(said)
     except ValueError:
-        raise Failed(f"{client.name}: {errors.strip()[-300:]}") from None
+        why = errors.strip()[-300:] or "it ended without a result"
+        raise Failed(f"{client.name}: {why}") from None
     # That it was too short to be measured is no fault here; a wrong answer is.
     if result["errors"] or not result["requests"]:
         raise Failed(f"{client.name}: {result['first_error'] or errors}")

@@ -54,7 +54,7 @@ HEALTHY_LOADS = (
 SHARES_ITS_CPU = """while :; do :; done & busy=$!
 "$@"; code=$?; kill $busy; exit $code"""
 STANDS_STILL = """"$@" & load=$!
-sleep 0.5; kill -STOP $load; sleep 0.4; kill -CONT $load; wait $load"""
+sleep %.3f; kill -STOP $load; sleep %.3f; kill -CONT $load; wait $load"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,6 +84,8 @@ class Bench:
 
     def held_up(self, script):
         words = ("--connections", "10", "--warmup", "0")
+        if script == STANDS_STILL:
+            script %= self._seconds / 3, self._seconds / 4
         shell = ["sh", "-c", script, "sh"]
         return self._measured([*shell, *self._command(*words)])
 

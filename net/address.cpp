@@ -60,6 +60,33 @@ std::optional<std::pair<std::string_view, std::uint16_t>> split(
   return std::pair(host, port);
 }
 
+constexpr std::string_view from = " from ";
+
+std::optional<Address> parse_with_source(std::string_view text) {
+  const std::size_t end = text.find(from);
+  auto address = parse_address(text.substr(0, end));
+  const auto source = parse_host(text.substr(end + from.size()), 0);
+  if (!address || address->family() != AF_INET || !source ||
+      source->family() != AF_INET)
+    return std::nullopt;
+  const auto* four = reinterpret_cast<const sockaddr_in*>(source->get());
+  address->source = four->sin_addr;
+  return address;
+}
+
+// The port is chosen by connect(2), which knows to whom: then it need not be
+// one that nobody uses, but one that nobody uses for that peer.
+bool bind_source(int socket, in_addr source) {
+  const int on = 1;
+  sockaddr_in four{};
+  four.sin_family = AF_INET;
+  four.sin_addr = source;
+  return ::setsockopt(socket, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on,
+                      sizeof on) == 0 &&
+         ::bind(socket, reinterpret_cast<const sockaddr*>(&four),
+                sizeof four) == 0;
+}
+
 }  // namespace
 
 std::optional<Address> parse_host(std::string_view host, std::uint16_t port) {
@@ -80,6 +107,7 @@ std::optional<Address> parse_host(std::string_view host, std::uint16_t port) {
 
 std::optional<Address> parse_address(std::string_view text) {
   if (text.starts_with('/')) return parse_path(text);
+  if (text.contains(from)) return parse_with_source(text);
   const auto parts = split(text);
   if (!parts) return std::nullopt;
   return parse_host(parts->first, parts->second);
@@ -141,6 +169,9 @@ Fd open_socket(const Address& address, int flags) {
   const int on = 1;
   if (made && address.family() != AF_UNIX)
     ::setsockopt(made.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  if (made && address.source.s_addr != 0 &&
+      !bind_source(made.get(), address.source))
+    return Fd();
   return made;
 }
 

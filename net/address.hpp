@@ -1,6 +1,7 @@
 #pragma once
 // Where a socket is: IPv4, IPv6, or a path in the file system.
 
+#include <netinet/in.h>
 #include <sys/socket.h>
 
 #include <cstdint>
@@ -15,6 +16,7 @@ namespace net {
 struct Address {
   sockaddr_storage storage{};
   socklen_t length = 0;
+  in_addr source{};  // to connect from; 0: the kernel's choice
   int family() const { return storage.ss_family; }
   const sockaddr* get() const {
     return reinterpret_cast<const sockaddr*>(&storage);
@@ -24,7 +26,9 @@ struct Address {
 
 /// "127.0.0.1:7000", "[::1]:7000" or "/a/path", numbers only: asks no resolver
 /// and never blocks. Nothing if it is none of these, if the port is 0, or if
-/// the path is longer than the 107 bytes that the kernel takes.
+/// the path is longer than the 107 bytes that the kernel takes. Behind an IPv4
+/// address and port may stand from which of this host's addresses to connect:
+/// "127.0.0.1:7000 from 127.0.0.2".
 std::optional<Address> parse_address(std::string_view text);
 
 /// The same of a host ("127.0.0.1", "::1") and a port, 0 included.
@@ -41,8 +45,9 @@ Address resolve_host(std::string_view host, std::uint16_t port);
 std::string to_text(const Address& address);
 
 /// A socket to connect to that address, with TCP_NODELAY: a request is written
-/// at once and must not wait for the answer to the last. `flags` is
-/// SOCK_NONBLOCK or 0. None, and errno says why.
+/// at once and must not wait for the answer to the last. Bound to the address's
+/// source, if it has one. `flags` is SOCK_NONBLOCK or 0. None, and errno says
+/// why.
 Fd open_socket(const Address& address, int flags);
 
 }  // namespace net

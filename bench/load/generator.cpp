@@ -13,10 +13,21 @@ using protocol::never;
 /// So many connects at once: what comes faster overflows queues, and a SYN that
 /// is dropped is repeated after a second.
 constexpr std::uint32_t connecting_max = 128;
+constexpr Nanoseconds hearing_max = 10'000'000'000;  // for all idle ones
 constexpr Nanoseconds tick_length = 10'000'000;
 constexpr Nanoseconds window_length = 100'000'000;
 constexpr std::size_t windows_alike = 5;
 constexpr double alike = 0.05;
+
+/// A port is used for a minute after its connection has ended (TIME_WAIT), and
+/// connect(2) searches the longer the more of them are. Each of this host's own
+/// addresses has ports of its own.
+std::string address_for(const Plan& plan, std::uint32_t number) {
+  constexpr std::uint32_t sources = 250;
+  const bool spread = plan.churn != 0 && plan.address.starts_with("127.");
+  if (!spread) return plan.address;
+  return plan.address + " from 127.0.0." + std::to_string(1 + number % sources);
+}
 
 }  // namespace
 
@@ -33,7 +44,8 @@ Generator::Generator(const Plan& plan, const Workload& workload,
       seeds_(plan.seed),
       usage_(std::move(usage)),
       entered_(std::move(entered)),
-      created_(net::now()) {
+      created_(net::now()),
+      unheard_(plan.idle) {
   add(Role::active, plan_.connections);
   add(Role::flooder, plan_.flooder ? 1 : 0);
   add(Role::idle, plan_.idle);
@@ -45,7 +57,7 @@ void Generator::add(Role role, std::uint32_t count) {
         plan_.first + static_cast<std::uint32_t>(connections_.size());
     connections_.push_back(
         std::make_unique<Connection>(number, role, Random(seeds_.next())));
-    connections_.back()->address = plan_.address;
+    connections_.back()->address = address_for(plan_, number);
     to_connect_.push_back(connections_.back().get());
   }
 }
@@ -100,6 +112,11 @@ void Generator::closed(protocol::Peer& peer, std::string_view why) {
 void Generator::lose(const Connection& c, std::string_view why) {
   ++lost_;
   if (c.role == Role::active) ++active_lost_;
+  // It was never asked, or never answered.
+  if (c.role == Role::idle && (c.speaker.sequence == 0 || !c.owed.empty()))
+    --unheard_;
+  // What is no RESP is an answer, too; see protocol/client_session.cpp.
+  if (why.starts_with("protocol error")) ++outcome_.wrong;
   outcome_.errors += std::max<std::size_t>(c.owed.size(), 1);
   if (!outcome_.first_error.empty()) return;
   outcome_.first_error =
@@ -122,6 +139,14 @@ void Generator::stop(const std::string& why) {
   }
   phase_.store(Phase::over, std::memory_order_release);
   bell_.ring();
+}
+
+void Generator::convict(const std::string& why) {
+  {
+    const std::scoped_lock lock(mutex_);
+    ++outcome_.wrong;
+  }
+  stop(why);
 }
 
 // ---- What is said -----------------------------------------------------------
@@ -183,7 +208,7 @@ void Generator::hand_over(protocol::Peer& peer, Nanoseconds now) {
     c.owed.pop_front();
     ++c.answered;
     const std::string why = workload_.check(*reply, asked, c.speaker);
-    if (!why.empty()) return stop(describe(c, asked) + why);
+    if (!why.empty()) return convict(describe(c, asked) + why);
     c.heard.push_back(asked);
   }
   if (c.heard.empty()) return;
@@ -209,8 +234,11 @@ bool Generator::is_measured(Nanoseconds intended) const {
 }
 
 void Generator::count(Connection& c, Nanoseconds now) {
-  if (c.role == Role::idle) return;
   const std::scoped_lock lock(mutex_);
+  if (c.role == Role::idle) {
+    if (--unheard_ == 0) bell_.ring();
+    return;
+  }
   if (c.role == Role::flooder) {
     for (const Asked& asked : c.heard)
       outcome_.flooded += is_measured(asked.intended_ns);
@@ -238,8 +266,10 @@ void Generator::record(Connection& c, const Asked& asked, Nanoseconds ended) {
 const Outcome& Generator::outcome() {
   const std::scoped_lock lock(mutex_);
   // stop() came while it measured.
-  if (outcome_.measuring == 0 && begin_ != never)
+  if (outcome_.measuring == 0 && begin_ != never) {
     outcome_.measuring = ended_ - begin_;
+    outcome_.cpu = usage_().cpu - before_.cpu;
+  }
   for (const auto& c : connections_) {
     if (c->role != Role::active) continue;
     for (const Nanoseconds intended : c->due)
@@ -317,7 +347,7 @@ void Generator::look_at_clock(Nanoseconds now) {
 void Generator::move_on(Nanoseconds now) {
   switch (phase()) {
     case Phase::connecting:
-      if (is_connected()) warm(now);
+      look_at_connections(now);
       break;
     case Phase::warming:
       if (now >= phase_end_) look_at_window(now);
@@ -339,9 +369,19 @@ void Generator::move_on(Nanoseconds now) {
   }
 }
 
-bool Generator::is_connected() {
-  const std::scoped_lock lock(mutex_);
-  return standing_ + lost_ == connections_.size();
+// An idle one that is not answered may be one that the server does not know of:
+// the kernel connects it all the same.
+void Generator::look_at_connections(Nanoseconds now) {
+  std::size_t unheard = 0;
+  {
+    const std::scoped_lock lock(mutex_);
+    if (standing_ + lost_ != connections_.size()) return;
+    unheard = unheard_;
+  }
+  if (unheard == 0) return warm(now);
+  if (phase_end_ == never) phase_end_ = now + hearing_max;
+  if (now >= phase_end_)
+    stop(std::to_string(unheard) + " idle connections were not answered");
 }
 
 bool Generator::is_lost() {

@@ -55,8 +55,10 @@ struct Outcome {
   Histogram lag;
   std::uint64_t requests = 0;    // answered, of those that belong to the time
   std::uint64_t errors = 0;      // wrong answers, and connections that ended
+  std::uint64_t wrong = 0;       // of these, answers; 1 is the end
   std::uint64_t unanswered = 0;  // in the histograms, as late as the end
   std::uint64_t flooded = 0;     // answered to the flooder meanwhile
+  std::uint64_t slow_ended = 0;  // slow readers whom the server has ended
   std::string first_error;
   Nanoseconds connecting = 0, warming = 0, measuring = 0;
   Nanoseconds cpu = 0;      // of this process while it measured
@@ -91,6 +93,8 @@ class Generator final : public protocol::Agenda {
   void begin();
   /// Ends it at once, as a failure, in these words. Any thread.
   void stop(const std::string& why);
+  /// The same, for the server has answered wrongly.
+  void convict(const std::string& why);
   Phase phase() const { return phase_.load(std::memory_order_acquire); }
   /// Answers so far, warm-up included. Any thread.
   std::uint64_t answered() const {
@@ -145,7 +149,7 @@ class Generator final : public protocol::Agenda {
   void look_at_clock(Nanoseconds now);
 
   void move_on(Nanoseconds now);
-  bool is_connected();
+  void look_at_connections(Nanoseconds now);
   bool is_lost();
   void enter(Phase phase, Nanoseconds now, Nanoseconds end);
   void warm(Nanoseconds now);
@@ -184,6 +188,7 @@ class Generator final : public protocol::Agenda {
   std::mutex mutex_;  // guards what follows
   std::deque<Connection*> to_connect_;
   std::size_t connecting_ = 0, standing_ = 0, lost_ = 0, active_lost_ = 0;
+  std::size_t unheard_;  // idle ones that wait for their only answer
   Nanoseconds ended_ = 0;
   Outcome outcome_;
 };

@@ -145,7 +145,7 @@ class Run {
     const bool interrupted = watch(signals, ended) || !hear_others(signals);
     bell_.stop();
     ended.get();
-    if (slow_ && !slow_->fault().empty()) generator_.stop(slow_->fault());
+    if (slow_ && !slow_->fault().empty()) generator_.convict(slow_->fault());
     return report(interrupted);
   }
 
@@ -175,7 +175,7 @@ class Run {
         std::fprintf(stderr, "\r\033[K%s, %llu answers, %llu/s",
                      name_of(generator_.phase()),
                      static_cast<unsigned long long>(now),
-                     static_cast<unsigned long long>((now - before) * 10));
+                     static_cast<unsigned long long>(now - before) * 10);
       before = now;
     }
     return false;
@@ -216,7 +216,8 @@ class Run {
 
   int report(bool interrupted) {
     if (shows_) std::fputs("\r\033[K", stderr);
-    const load::Outcome& mine = generator_.outcome();
+    load::Outcome mine = generator_.outcome();
+    if (slow_) mine.slow_ended = slow_->ended();
     const std::string fault = load::find_fault(options_.plan, mine);
     const load::Setting setting{
         std::string(model::client.name) + "-" + model::client.variant,

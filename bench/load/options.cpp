@@ -17,7 +17,7 @@ using program::command_line::word;
 /// A number with a fraction; `take` gets it.
 void decimal(CLI::App& app, const std::string& name, double least, double most,
              const std::string& type, const std::string& shown,
-             const std::string& help, std::function<void(double)> take) {
+             const std::string& help, const std::function<void(double)>& take) {
   const auto read = [=](const std::string& text) {
     double number = 0;
     const char* const end = text.data() + text.size();
@@ -73,7 +73,7 @@ void requests(CLI::App& app, Options& options) {
       ->type_name("TEXT")
       ->take_all()
       ->capture_default_str();
-  number(app, "--key-count", options.keys, {1, std::uint64_t{1} << 40}, "keys");
+  number(app, "--key-count", options.keys, {1, load::keys_max}, "keys");
   app.add_flag_callback(
       "--raw", [&options] { options.answers = Answers::echo; },
       "an echo is asked: the right answer is the request itself");

@@ -22,8 +22,8 @@ auto histograms(Any& outcome) {
 
 template <class Any>
 auto counters(Any& outcome) {
-  return std::array{&outcome.requests, &outcome.errors, &outcome.unanswered,
-                    &outcome.flooded};
+  return std::array{&outcome.requests,   &outcome.errors,  &outcome.wrong,
+                    &outcome.unanswered, &outcome.flooded, &outcome.slow_ended};
 }
 
 template <class Any>

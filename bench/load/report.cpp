@@ -38,6 +38,11 @@ std::string percentile(const Histogram& histogram, double percentile) {
   return value ? microseconds(std::min(*value, histogram.max())) : "null";
 }
 
+/// For people.
+std::string shown(const Histogram& histogram, double value) {
+  return histogram.reported(value) ? percentile(histogram, value) : "-";
+}
+
 std::string figures(const Histogram& histogram) {
   std::string text = "{";
   for (const auto& [name, value] : percentiles)
@@ -171,8 +176,10 @@ std::string to_json(const Plan& plan, const Setting& setting,
   text += ",\"duration_s\":" + seconds(outcome.measuring);
   text += ",\"requests\":" + std::to_string(outcome.requests);
   text += ",\"errors\":" + std::to_string(outcome.errors);
+  text += ",\"wrong\":" + std::to_string(outcome.wrong);
   text += ",\"unanswered\":" + std::to_string(outcome.unanswered);
   text += ",\"flooder_requests\":" + std::to_string(outcome.flooded);
+  text += ",\"slow_ended\":" + std::to_string(outcome.slow_ended);
   text += format(",\"rate\":%.3f", per_second(outcome));
   text += ",\"latency_us\":" + figures(outcome.latency);
   text += ",\"percentiles_us\":" + pairs(outcome.latency);
@@ -198,9 +205,8 @@ std::string to_line(const Plan& plan, const Outcome& outcome,
   if (plan.is_open()) text += format(", offered %.0f/s", plan.rate);
   text += format(", %.0f/s", per_second(outcome));
   for (const auto& [name, value] : percentiles) {
-    text += std::string(", ") + name + ' ' + percentile(outcome.latency, value);
-    if (plan.is_open())
-      text += " (naive " + percentile(outcome.naive, value) + ')';
+    text += std::string(", ") + name + ' ' + shown(outcome.latency, value);
+    if (plan.is_open()) text += " (naive " + shown(outcome.naive, value) + ')';
   }
   text += ", max " + microseconds(outcome.latency.max()) + " us";
   if (outcome.unanswered)

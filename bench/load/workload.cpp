@@ -1,6 +1,7 @@
 #include "bench/load/workload.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <charconv>
 #include <cmath>
 #include <cstring>
@@ -34,6 +35,7 @@ std::uint64_t payload_word(std::uint64_t first, std::size_t index) {
 }
 
 constexpr Owner key_bit = Owner{1} << 63;
+constexpr int key_bits = std::countr_zero(keys_max);  // then the size
 
 [[noreturn]] void refuse(std::string_view text, const std::string& why) {
   throw std::invalid_argument("'" + std::string(text) + "': " + why);
@@ -107,10 +109,14 @@ Owner owner_of_request(std::uint32_t connection, std::uint32_t sequence) {
   return (Owner{connection} << 32 | sequence) & ~key_bit;
 }
 
-Owner owner_of_key(std::uint64_t key) { return key | key_bit; }
+Owner owner_of_value(std::uint64_t key, std::uint64_t size) {
+  return key_bit | size << key_bits | key;
+}
 
 std::string describe(Owner owner) {
-  if (owner & key_bit) return "key " + std::to_string(owner & ~key_bit);
+  if (owner & key_bit)
+    return "key " + std::to_string(owner & (keys_max - 1)) + " with " +
+           std::to_string((owner & ~key_bit) >> key_bits) + " bytes";
   return "connection " + std::to_string(owner >> 32) + ", request " +
          std::to_string(owner & 0xffffffff);
 }
@@ -168,6 +174,11 @@ Workload::Workload(const std::vector<std::string>& commands, std::uint64_t keys,
     weights_ += commands_.back().weight;
   }
   if (commands_.empty()) throw std::invalid_argument("no command");
+  // Without a SET it was somebody else's.
+  const auto sets = [](const Command& c) { return c.answer == Answer::ok; };
+  may_be_empty_ = std::ranges::none_of(commands_, sets);
+  for (const Command& command : commands_)
+    may_be_empty_ |= sets(command) && command.payload->least == 0;
 }
 
 Workload::Command Workload::parse(std::string_view text) {
@@ -289,7 +300,7 @@ const Workload::Command& Workload::choose(Random& random, Asked& asked) const {
 
 Owner Workload::owner(const Asked& asked, std::uint32_t connection) const {
   return commands_[asked.command].has_key
-             ? owner_of_key(asked.key)
+             ? owner_of_value(asked.key, asked.size)
              : owner_of_request(connection, asked.sequence);
 }
 
@@ -347,8 +358,7 @@ bool Workload::is_right(const protocol::Value& reply, const Asked& asked,
       return reply.type == Type::simple && reply.text == "OK";
     case Answer::value:
       return reply.type == Type::null ||
-             (reply.type == Type::bulk &&
-              load::is_payload(reply.text, owner_of_key(asked.key)));
+             (reply.type == Type::bulk && is_value(reply.text, asked.key));
     case Answer::count:
       return reply.type == Type::integer && reply.integer >= 0 &&
              reply.integer <= 1;
@@ -358,6 +368,13 @@ bool Workload::is_right(const protocol::Value& reply, const Asked& asked,
       return is_request(reply, asked, speaker);
   }
   return false;
+}
+
+// Whoever has set it: the text tells how long it was. An empty one tells
+// nothing.
+bool Workload::is_value(std::string_view text, std::uint64_t key) const {
+  if (text.empty()) return may_be_empty_;
+  return load::is_payload(text, owner_of_value(key, text.size()));
 }
 
 bool Workload::is_word(std::string_view text, const Word& word,
@@ -405,8 +422,11 @@ std::string Workload::check(const protocol::Value& reply, const Asked& asked,
                             Speaker& speaker) const {
   if (is_right(reply, asked, speaker)) return "";
   const Command& command = commands_[asked.command];
-  std::string wanted = "the answer to " + command.words[0][0].literal + " (" +
-                       load::describe(owner(asked, speaker.connection));
+  std::string wanted = "the answer to " + command.words[0][0].literal + " (";
+  if (command.has_key)
+    wanted += "key " + std::to_string(asked.key);
+  else
+    wanted += load::describe(owner(asked, speaker.connection));
   if (asked.size != 0) wanted += ", " + std::to_string(asked.size) + " bytes";
   return wrong(reply, wanted + ")");
 }

@@ -31,11 +31,15 @@ class Random {
   std::uint64_t state_;
 };
 
-/// Who a payload belongs to: a request of a connection, or a key.
+/// Who a payload belongs to: a request of a connection, or a value of a key.
+/// One of another size is another value, so that none is right when it is cut
+/// off.
 using Owner = std::uint64_t;
 Owner owner_of_request(std::uint32_t connection, std::uint32_t sequence);
-Owner owner_of_key(std::uint64_t key);
-/// "connection 5, request 17", "key 3".
+inline constexpr std::uint64_t keys_max = std::uint64_t{1} << 36;
+/// `key` is below keys_max, `size` at most 64 MiB.
+Owner owner_of_value(std::uint64_t key, std::uint64_t size);
+/// "connection 5, request 17", "key 3 with 20 bytes".
 std::string describe(Owner owner);
 
 /// Appends the first `size` bytes of the owner's endless text, which differs
@@ -126,6 +130,7 @@ class Workload {
               std::uint32_t connection) const;
   bool is_right(const protocol::Value& reply, const Asked& asked,
                 Speaker& speaker) const;
+  bool is_value(std::string_view text, std::uint64_t key) const;
   bool is_word(std::string_view text, const Word& word, const Asked& asked,
                Speaker& speaker) const;
   bool is_request(const protocol::Value& reply, const Asked& asked,
@@ -134,6 +139,7 @@ class Workload {
 
   std::vector<Command> commands_;
   std::uint64_t weights_ = 0;
+  bool may_be_empty_ = false;  // what GET finds
   const std::uint64_t keys_;
   mutable std::mutex mutex_;
   mutable std::map<std::uint64_t, std::string> owners_;  // ids, by key

@@ -8,6 +8,7 @@ import argparse
 import pathlib
 import sys
 
+import atomic
 import journal
 from results import Results
 
@@ -45,7 +46,8 @@ def write(results, found, source, out):
     out.mkdir(parents=True, exist_ok=True)
     files, said = draw(results, found, out / "figures")
     path = out / "index.html"
-    path.write_text(page.render(results, found, source, files, said))
+    whole = page.render(results, found, source, files, said)
+    atomic.write(path, whole)
     return [*said, f"report: {path}"]
 
 
@@ -64,13 +66,16 @@ def draw(results, found, folder):
 
 def write_after(lines, source, out):
     """For bench/compare: whatever is wrong with a report, it does not hide how
-    the measuring went."""
+    the measuring went. Whether it is there."""
+    written = False
     try:
         results = Results(lines)
         said = write(results, figures.build(results), source, out)
+        written = True
     except Exception as error:
         said = [f"no report: {type(error).__name__}: {error}"]
     print("\n".join(said))
+    return written
 
 
 def main(arguments):
@@ -80,6 +85,7 @@ def main(arguments):
         found = figures.build(results, options.scenario)
         terminal.show(results, found, sys.stdout)
         said = write(results, found, options.results, options.out)
+        print("\n" + "\n".join(said), flush=True)
     except BrokenPipeError:
         sys.stderr.close()  # who reads has seen enough
         return 1
@@ -88,7 +94,6 @@ def main(arguments):
     except (KeyError, TypeError, AttributeError) as error:
         return wrong(f"{options.results}: not written by bench/compare "
                      f"({type(error).__name__}: {error})")  # fmt: skip
-    print("\n" + "\n".join(said))
     return 0
 
 

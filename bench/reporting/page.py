@@ -65,8 +65,8 @@ def document(results, figures, source, files, level, told):
         left_out(results),
         details_of_the_run(results),
     ]  # fmt: skip
-    style = (HERE / "page.css").read_text()
-    script = (HERE / "page.js").read_text()
+    style = (HERE / "page.css").read_text("utf-8")
+    script = (HERE / "page.js").read_text("utf-8")
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'

@@ -62,12 +62,12 @@ def name_drawing(path, figure):
     shown = figure.views[0]
     title = html.escape(f"{figure.title}, {shown.title}")
     described = html.escape(" ".join((figure.question, *shown.said)))
-    text = path.read_text()
+    text = path.read_text("utf-8")
     text = text.replace("<title>Gnuplot</title>", f"<title>{title}</title>", 1)
     head, desc, rest = text.partition("<desc>")
     _, end, rest = rest.partition("</desc>")
     if end:
-        path.write_text(head + desc + described + end + rest)
+        path.write_text(head + desc + described + end + rest, "utf-8")
 
 
 def remove(figures, folder):

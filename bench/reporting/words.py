@@ -32,7 +32,8 @@ def winner(results, scenario, metric, of_what):
         if metric in OF_THE_SERVER:
             why = "nothing of it was counted"
         return f"{of_what}: nobody can be ranked, since {why}."
-    best, *others = order
+    best = unbeaten(results, scenario, metric, order)
+    others = [label for label in order if label != best]
     if not others:
         return f"{of_what}: only {short(best)} can be ranked."
     sorted_out = sort_out(results, scenario, metric, best, others)
@@ -50,12 +51,24 @@ def winner(results, scenario, metric, of_what):
     if level or untold:
         return f"{of_what}: {shared_lead(best, behind, level, untold)}"
     values = [results.median(scenario, label, metric)[0]
-              for label in order[:2]]  # fmt: skip
+              for label in (best, others[0])]  # fmt: skip
     first, second = (worded(value, metric) for value in values)
     return (
         f"{of_what}: {short(best)} won, with {first} against {second} of the "
         f"next, {short(others[0])}."
     )
+
+
+def unbeaten(results, scenario, metric, order):
+    """The first whom nobody is measurably better than. Medians are of all
+    visits, and comparisons of those that two have in common: the best median is
+    not always his."""
+    better = paired.MORE if metric == RATE else paired.LESS
+    for label in order:
+        if better not in (results.compared(scenario, other, label, metric)
+                          for other in order if other != label):  # fmt: skip
+            return label
+    return order[0]
 
 
 def sort_out(results, scenario, metric, best, others):
@@ -67,7 +80,7 @@ def sort_out(results, scenario, metric, best, others):
         found = results.compared(scenario, other, best, metric)
         if found == worse:
             behind.append(other)
-        elif found in (paired.SAME, paired.MORE, paired.LESS):
+        elif found == paired.SAME:
             level.append(other)
         else:
             untold.append(other)
@@ -81,7 +94,7 @@ def why_untold(results, scenario, metric, best, others):
 
 def shared_lead(best, behind, level, untold):
     """For where one is ahead of some and not of others."""
-    said = f"nobody won alone. {short(best)} has the best median"
+    said = f"nobody won alone. {short(best)} is behind nobody"
     if level:
         said += f", with no measurable difference to {listed(level)}"
     if behind:

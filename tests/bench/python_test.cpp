@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <iostream>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -28,6 +30,14 @@ std::string skipped(const std::string& text) {
                      text.find('\n', from) - from - mark.size());
 }
 
+// Of the tests in a file: unittest's lines, "test_x (...) ... skipped
+// 'reason'".
+void say_skipped(const std::string& text) {
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);)
+    if (line.contains("... skipped ")) std::cout << line << '\n';
+}
+
 class Python : public testing::TestWithParam<std::string> {};
 
 TEST_P(Python, Passes) {
@@ -36,6 +46,7 @@ TEST_P(Python, Passes) {
   const tests::Finished finished =
       tests::run("PYTHONPATH=bench python3 -B -m unittest -v " + GetParam());
   EXPECT_EQ(finished.status, 0) << finished.text;
+  say_skipped(finished.text);
   if (const std::string reason = skipped(finished.text); !reason.empty())
     GTEST_SKIP() << reason;
   EXPECT_EQ(finished.text.find("Ran 0 tests"), std::string::npos);

@@ -59,8 +59,8 @@ const std::vector<std::string>& replies() {
       "$12\r\na\r\nb\"\\\t\x01\xff\x7f z\r\n",
       "*3\r\n$1\r\na\r\n:2\r\n$-1\r\n",
       "*2\r\n*2\r\n:1\r\n*1\r\n+x\r\n*0\r\n",
-      "*11\r\n:1\r\n:2\r\n:3\r\n:4\r\n:5\r\n:6\r\n:7\r\n:8\r\n:9\r\n:10\r\n"
-      "*2\r\n:1\r\n:2\r\n",
+      ("*11\r\n:1\r\n:2\r\n:3\r\n:4\r\n:5\r\n:6\r\n:7\r\n:8\r\n:9\r\n:10\r\n"
+       "*2\r\n:1\r\n:2\r\n"),
       "*2\r\n+first\r\n-ERR second\r\n"};
   return all;
 }

@@ -197,7 +197,7 @@ Account Server::account() {
 }
 
 std::string Server::complaint() const {
-  const std::string said = process_.errors();
+  std::string said = process_.errors();
   for (const char* mark : {"Sanitizer", "runtime error:", "Assertion"})
     if (said.find(mark) != std::string::npos) return said;
   return "";

@@ -81,6 +81,7 @@ TEST(WrongAnswer, InTheWarmUpIsOneToo) {
   answer_wrongly(world, 10, "no");
   const Outcome& outcome = world.run();
   EXPECT_EQ(outcome.errors, 1u);
+  EXPECT_EQ(outcome.wrong, 1u);
   EXPECT_EQ(outcome.requests, 0u);
   EXPECT_NE(load::find_fault(plan, outcome), "");
   EXPECT_EQ(world.phases, std::vector{Phase::warming});
@@ -123,6 +124,7 @@ TEST(WrongAnswer, ToNothingIsOne) {
   EXPECT_TRUE(has(outcome.first_error, "connection 0: protocol error"))
       << outcome.first_error;
   EXPECT_EQ(outcome.errors, 1u);
+  EXPECT_EQ(outcome.wrong, 1u);
 }
 
 // ---- Connections that end ---------------------------------------------------
@@ -133,6 +135,7 @@ TEST(Lost, ConnectionsThatAreRefusedAreErrors) {
   world.refusal = [] { return "Connection refused"; };
   const Outcome& outcome = world.run();
   EXPECT_EQ(outcome.errors, 7u);
+  EXPECT_EQ(outcome.wrong, 0u);
   EXPECT_EQ(outcome.first_error, "connection 0: Connection refused");
   EXPECT_EQ(world.phases, std::vector{Phase::over});
   EXPECT_EQ(load::find_fault(plan, outcome), outcome.first_error);
@@ -180,6 +183,33 @@ TEST(Lost, ConnectionsThatOweNothingAreErrorsToo) {
   EXPECT_EQ(outcome.errors, 1u);
   EXPECT_EQ(outcome.first_error,
             "connection 0: the server closed the connection");
+}
+
+// Those of whom a server does not know stand all the same: in its backlog.
+TEST(Lost, IdleConnectionsThatAreNeverAnsweredEndTheRun) {
+  load::Plan plan = closed_loop(1, 1);
+  plan.idle = 3;
+  World world(plan);
+  world.answered_at = [](load::Nanoseconds now) { return now + 20 * second; };
+  const Outcome& outcome = world.run();
+  EXPECT_EQ(outcome.first_error, "3 idle connections were not answered");
+  EXPECT_EQ(outcome.errors, 1u);
+  EXPECT_EQ(outcome.wrong, 0u);
+  EXPECT_TRUE(world.phases.empty());
+}
+
+// Who is lost is waited for no more.
+TEST(Lost, IdleConnectionsLeaveTheOthersAlone) {
+  load::Plan plan = closed_loop(2, 1);
+  plan.idle = 5;
+  World world(plan);
+  std::size_t refused = 0, resets = 0;
+  world.refusal = [&] { return ++refused == 5 ? "Connection refused" : ""; };
+  world.reset = [&] { return ++resets == 2 ? "Connection reset" : ""; };
+  const Outcome& outcome = world.run();
+  EXPECT_EQ(outcome.errors, 2u);
+  EXPECT_EQ(outcome.measuring, second);
+  EXPECT_GT(outcome.requests, 1000u);
 }
 
 // A server that ends what it owes answers on is no part of the churn.

@@ -380,6 +380,26 @@ TEST(Connections, RingWhenTheyStandAndWhenTheyEnd) {
   EXPECT_TRUE(world.bell.rung);
 }
 
+// So that ports do not run out: each address has its own.
+TEST(Connections, ThatAreMadeAnewComeFromManyAddressesOfThisHost) {
+  const auto addresses = [](const std::string& target, std::uint32_t churn) {
+    Plan plan = closed_loop(2, 1);
+    plan.address = target;
+    plan.churn = churn;
+    World world(plan);
+    return std::vector<std::string>{world.generator.next()->address,
+                                    world.generator.next()->address};
+  };
+  using Texts = std::vector<std::string>;
+  EXPECT_EQ(addresses("127.0.0.1:7000", 1),
+            (Texts{"127.0.0.1:7000 from 127.0.0.1",
+                   "127.0.0.1:7000 from 127.0.0.2"}));
+  for (const std::string text : {"127.0.0.1:7000", "10.0.0.1:7000"}) {
+    const bool here = text.starts_with("127.");
+    EXPECT_EQ(addresses(text, here ? 0 : 1), (Texts{text, text}));
+  }
+}
+
 class Churn : public testing::TestWithParam<bool> {};
 
 TEST_P(Churn, MakesConnectionsAnewAndLosesNothing) {

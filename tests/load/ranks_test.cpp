@@ -160,6 +160,7 @@ TEST(Tallies, HaveSumsOfCountsAndWorkAndTheLongestTimes) {
   one.errors = 1, other.errors = 2;
   one.unanswered = 10, other.unanswered = 20;
   one.flooded = 100;
+  one.wrong = 1, other.slow_ended = 7;
   one.cpu = 5, other.cpu = 6;
   one.delayed = 7, other.delayed = 8;
   one.connecting = 3, other.connecting = 2;
@@ -170,6 +171,8 @@ TEST(Tallies, HaveSumsOfCountsAndWorkAndTheLongestTimes) {
   EXPECT_EQ(sum.errors, 3u);
   EXPECT_EQ(sum.unanswered, 30u);
   EXPECT_EQ(sum.flooded, 100u);
+  EXPECT_EQ(sum.wrong, 1u);
+  EXPECT_EQ(sum.slow_ended, 7u);
   EXPECT_EQ(sum.cpu, 11);
   EXPECT_EQ(sum.delayed, 15);
   EXPECT_EQ(sum.connecting, 3);

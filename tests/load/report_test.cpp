@@ -149,8 +149,9 @@ TEST(Json, OfAClosedLoop) {
   outcome.warming = second / 2;
   outcome.cpu = second / 5;
   outcome.errors = 3;
+  outcome.wrong = 1;
   outcome.unanswered = 4;
-  outcome.flooded = 5;
+  outcome.flooded = 5, outcome.slow_ended = 6;
   Plan plan = closed();
   plan.seed = 18446744073709551615u;
   EXPECT_EQ(
@@ -160,8 +161,8 @@ TEST(Json, OfAClosedLoop) {
       R"("offered":null,"connections":50,"depth":1,)"
       R"("command":["ECHO {32}","PING"],"seed":18446744073709551615,)"
       R"("connect_s":0.012,"warmup_s":0.500,"duration_s":2.000,)"
-      R"("requests":20000,"errors":3,"unanswered":4,"flooder_requests":5,)"
-      R"("rate":10000.000,)"
+      R"("requests":20000,"errors":3,"wrong":1,"unanswered":4,)"
+      R"("flooder_requests":5,"slow_ended":6,"rate":10000.000,)"
       R"("latency_us":{"p50":40.000,"p90":40.000,"p99":40.000,)"
       R"("p99.9":40.000,"max":40.000},"percentiles_us":)" +
           all_alike("40.000", 18) +
@@ -257,7 +258,7 @@ TEST(Json, OfAMergedHistogram) {
 TEST(Line, OfAClosedLoop) {
   EXPECT_EQ(load::to_line(closed(), healthy(), ""),
             "VALID: 2000 requests in 1.000 s, 2000/s, p50 40.000, p90 40.000, "
-            "p99 40.000, p99.9 null, max 40.000 us; 50.00 us of CPU each");
+            "p99 40.000, p99.9 -, max 40.000 us; 50.00 us of CPU each");
 }
 
 TEST(Line, OfAnOpenLoopHasTheNaiveFiguresBeside) {
@@ -267,7 +268,7 @@ TEST(Line, OfAnOpenLoopHasTheNaiveFiguresBeside) {
   EXPECT_EQ(load::to_line(open(), outcome, "why"),
             "INVALID (why): 2000 requests in 1.000 s, offered 2000/s, 2000/s, "
             "p50 40.000 (naive 39.000), p90 40.000 (naive 39.000), "
-            "p99 40.000 (naive 39.000), p99.9 null (naive null), "
+            "p99 40.000 (naive 39.000), p99.9 - (naive -), "
             "max 40.000 us, unanswered 2, errors 1; 50.00 us of CPU each");
 }
 

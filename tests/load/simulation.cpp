@@ -26,7 +26,7 @@ void Store::answer(Words words, protocol::Reply& reply) {
   found == values_.end() ? reply.null() : reply.bulk(found->second);
 }
 
-World::World(const load::Plan& plan, std::vector<std::string> commands,
+World::World(const load::Plan& plan, const std::vector<std::string>& commands,
              std::uint64_t keys)
     : workload(commands, keys),
       generator(

@@ -56,8 +56,7 @@ class Bell final : public protocol::Postbox {
 class World {
  public:
   World(const load::Plan& plan,
-        std::vector<std::string> commands = {"ECHO "
-                                             "{32}"},
+        const std::vector<std::string>& commands = {"ECHO {32}"},
         std::uint64_t keys = 100);
 
   /// Runs the generator until it is over; what came of it.

@@ -15,8 +15,8 @@ using load::Answers;
 using load::append_payload;
 using load::Asked;
 using load::is_payload;
-using load::owner_of_key;
 using load::owner_of_request;
+using load::owner_of_value;
 using load::Random;
 using load::whose;
 using load::Workload;
@@ -33,7 +33,7 @@ TEST(Payload, DiffersForEveryOwner) {
   std::set<std::string> texts;
   std::size_t owners = 0;
   for (std::uint32_t i = 0; i < 100; ++i) {
-    texts.insert(payload(8, owner_of_key(i)));
+    texts.insert(payload(8, owner_of_value(i, 8)));
     ++owners;
     for (std::uint32_t k = 0; k < 100; ++k, ++owners)
       texts.insert(payload(8, owner_of_request(i, k)));
@@ -53,8 +53,8 @@ TEST(Payload, BeginsWithTheShorterOnes) {
 
 TEST(Payload, IsAppended) {
   std::string text = "before";
-  append_payload(text, 9, owner_of_key(1));
-  EXPECT_EQ(text, "before" + payload(9, owner_of_key(1)));
+  append_payload(text, 9, owner_of_value(1, 9));
+  EXPECT_EQ(text, "before" + payload(9, owner_of_value(1, 9)));
 }
 
 TEST(Payload, IsNotOneWithAWrongByteAnywhere) {
@@ -75,17 +75,19 @@ TEST(Payload, TellsWhoseItIs) {
               "connection 0, request 0");
     EXPECT_EQ(whose(payload(size, owner_of_request(99'999, 4294967295))),
               "connection 99999, request 4294967295");
-    EXPECT_EQ(whose(payload(size, owner_of_key(3))), "key 3");
-    EXPECT_EQ(whose(payload(size, owner_of_key(std::uint64_t{1} << 40))),
-              "key 1099511627776");
+    EXPECT_EQ(whose(payload(size, owner_of_value(3, 20))),
+              "key 3 with 20 bytes");
+    EXPECT_EQ(
+        whose(payload(size, owner_of_value(load::keys_max - 1, 64 << 20))),
+        "key 68719476735 with 67108864 bytes");
   }
 }
 
 TEST(Payload, OfNobodyIsNobodys) {
   EXPECT_EQ(whose(""), "");
-  EXPECT_EQ(whose(payload(15, owner_of_key(3))), "");
+  EXPECT_EQ(whose(payload(15, owner_of_value(3, 15))), "");
   EXPECT_EQ(whose("a text of somebody who is not us"), "");
-  EXPECT_EQ(whose(payload(32, owner_of_key(3)).substr(1)), "");
+  EXPECT_EQ(whose(payload(32, owner_of_value(3, 32)).substr(1)), "");
 }
 
 // ---- Commands ---------------------------------------------------------------
@@ -144,7 +146,7 @@ TEST(Command, HasItsWords) {
   EXPECT_EQ(Speaking({"GET x{key}y"}, 1).ask(), (Words{"GET", "xkey:0y"}));
   EXPECT_EQ(Speaking({"ECHO {0}"}).ask(), (Words{"ECHO", ""}));
   EXPECT_EQ(Speaking({"SET {key} {20}"}, 1).ask(),
-            (Words{"SET", "key:0", payload(20, owner_of_key(0))}));
+            (Words{"SET", "key:0", payload(20, owner_of_value(0, 20))}));
 }
 
 TEST(Command, HasOtherBytesInEveryRequest) {
@@ -267,7 +269,7 @@ TEST(Refusal, OfOneOfMany) {
 
 TEST(Answer, ThatIsRightIsTaken) {
   const std::string mine = payload(32, owner_of_request(5, 0));
-  const std::string of_key = payload(20, owner_of_key(0));
+  const std::string of_key = payload(20, owner_of_value(0, 20));
   EXPECT_EQ(Speaking({"ECHO {32}"}).answer(bulk(mine)), "");
   EXPECT_EQ(Speaking({"ECHO a{32}b"}).answer(bulk("a" + mine + "b")), "");
   EXPECT_EQ(Speaking({"ECHO {0}"}).answer(bulk("")), "");
@@ -313,7 +315,7 @@ INSTANTIATE_TEST_SUITE_P(
               "they belong to connection 5, request 1"},
         Wrong{"ECHO {32}", bulk(payload(32, owner_of_request(4, 0))),
               "they belong to connection 4, request 0"},
-        Wrong{"ECHO {32}", bulk(payload(32, owner_of_key(0))),
+        Wrong{"ECHO {32}", bulk(payload(32, owner_of_value(0, 32))),
               "they belong to key 0"},
         Wrong{"ECHO {32}", "-ERR no\r\n", "the error 'ERR no'"},
         Wrong{"ECHO {32}", "$-1\r\n", "null instead"},
@@ -321,7 +323,7 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{"ECHO {32}", "*0\r\n", "an array of 0 instead"},
         Wrong{"ECHO {32}", "%0\r\n", "a value of another type"},
         Wrong{"ECHO {0}", "+\r\n", "0 bytes ''"},
-        Wrong{"ECHO a{4}", bulk("a" + payload(4, owner_of_key(0))),
+        Wrong{"ECHO a{4}", bulk("a" + payload(4, owner_of_value(0, 4))),
               "instead of the answer to ECHO"},
         Wrong{"ECHO {3}", bulk("\x01\x02\xff"), "3 bytes '...'"},
         Wrong{"ECHO {3}", bulk(std::string(41, 'x')), "xxx...'"},
@@ -335,13 +337,28 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{"SET {key} {8}", "+QUEUED\r\n", "key 0, 8 bytes"},
         Wrong{"SET {key} {8}", bulk("OK"), "instead of the answer to SET"},
         Wrong{"SET {key} {8}", "-OOM\r\n", "the error 'OOM'"},
-        Wrong{"GET {key}", bulk(payload(32, owner_of_key(1))),
-              "they belong to key 1"},
+        Wrong{"GET {key}", bulk(payload(32, owner_of_value(1, 32))),
+              "they belong to key 1 with 32 bytes"},
+        Wrong{"GET {key}",
+              bulk(payload(2000, owner_of_value(0, 2000)).substr(0, 1999)),
+              "they belong to key 0 with 2000 bytes"},
         Wrong{"GET {key}", bulk(right), "they belong to connection 5"},
         Wrong{"GET {key}", "+OK\r\n", "instead of the answer to GET (key 0)"},
         Wrong{"DEL {key}", ":2\r\n", "2 instead of"},
         Wrong{"DEL {key}", ":-1\r\n", "-1 instead of"},
         Wrong{"EXISTS {key}", "+1\r\n", "instead of the answer to EXISTS"}));
+
+// Nothing says of an empty value whose it is.
+TEST(Answer, ThatIsEmptyIsWrongUnlessThatCanBe) {
+  const auto got = [](const std::string& set) {
+    Speaking speaking({"GET {key}", set}, 1);
+    while (speaking.ask()[0] != "GET") {
+    }
+    return speaking.check(bulk(""));
+  };
+  EXPECT_EQ(got("SET {key} {0-8}"), "");
+  EXPECT_NE(got("SET {key} {1-8}"), "");
+}
 
 // ---- Echoes -----------------------------------------------------------------
 

@@ -70,6 +70,32 @@ TEST(Address, SaysWhyItIsNotResolved) {
   EXPECT_THROW(net::resolve("no such name:7000"), std::runtime_error);
 }
 
+TEST(Address, MayHaveASourceToConnectFrom) {
+  const auto address = net::parse_address("127.0.0.1:7000 from 127.0.0.2");
+  ASSERT_TRUE(address);
+  EXPECT_EQ(address->source.s_addr, ::htonl(0x7f000002));
+  EXPECT_EQ(net::to_text(*address), "127.0.0.1:7000");
+  for (const char* text :
+       {"127.0.0.1:7000 from ", "127.0.0.1:7000 from x", "127.0.0.1 from ::1",
+        "[::1]:7000 from 127.0.0.2", "127.0.0.1:7000 from ::1",
+        "127.0.0.1:7000 from 127.0.0.2 from 127.0.0.3", " from 127.0.0.2"})
+    EXPECT_FALSE(net::parse_address(text)) << text;
+}
+
+TEST(OpenSocket, IsBoundToTheSource) {
+  const auto address = [](const char* source) {
+    return *net::parse_address("127.0.0.1:7000 from " + std::string(source));
+  };
+  const net::Fd socket = net::open_socket(address("127.0.0.2"), 0);
+  ASSERT_TRUE(socket);
+  net::Address own;
+  own.length = sizeof own.storage;
+  ::getsockname(socket.get(), own.get(), &own.length);
+  EXPECT_EQ(net::to_text(own), "127.0.0.2:0") << "connect(2) finds the port";
+  EXPECT_FALSE(net::open_socket(address("192.0.2.1"), 0)) << "not of this host";
+  EXPECT_EQ(errno, EADDRNOTAVAIL);
+}
+
 TEST(OpenSocket, DelaysNothing) {
   const auto address = *net::parse_address("127.0.0.1:7000");
   const net::Fd socket = net::open_socket(address, SOCK_NONBLOCK);

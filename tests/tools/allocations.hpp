@@ -1,8 +1,8 @@
 #pragma once
 // Counts what is asked of operator new, so that "allocates nothing" can be
-// asserted. A program that includes this has a file of its own for the
-// operators, allocations.cpp, which includes count_allocations.hpp: inlined
-// into a test, g++ 12 takes malloc and free for a mismatch.
+// asserted. Linked into the suites that say so (Makefile). The operators stand
+// in a file of their own: inlined into a test, g++ 12 takes malloc and free for
+// a mismatch.
 
 #include <cstdint>
 

@@ -1,19 +1,16 @@
-#pragma once
-// The operators of a program that counts its allocations: for one of its files.
+#include "tests/tools/allocations.hpp"
 
 #include <atomic>
 #include <cstddef>
 #include <cstdlib>
 #include <new>
 
-#include "tests/tools/allocations.hpp"
-
 namespace {
 
-std::atomic<std::uint64_t> allocation_count{0};
+std::atomic<std::uint64_t> count{0};
 
 void* allocate(std::size_t size, std::size_t alignment) {
-  allocation_count.fetch_add(1, std::memory_order_relaxed);
+  count.fetch_add(1, std::memory_order_relaxed);
   const std::size_t rounded = (size + alignment - 1) / alignment * alignment;
   if (void* const memory = std::aligned_alloc(alignment, rounded))
     return memory;
@@ -22,9 +19,7 @@ void* allocate(std::size_t size, std::size_t alignment) {
 
 }  // namespace
 
-std::uint64_t allocations() {
-  return allocation_count.load(std::memory_order_relaxed);
-}
+std::uint64_t allocations() { return count.load(std::memory_order_relaxed); }
 
 void* operator new(std::size_t size) {
   return allocate(size == 0 ? 1 : size, alignof(std::max_align_t));

@@ -1,1 +1,0 @@
-#include "tests/tools/count_allocations.hpp"
