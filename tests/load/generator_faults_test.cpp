@@ -20,7 +20,7 @@ using simulation::Words;
 using simulation::World;
 
 /// The answer `text` instead of the right one to the nth request.
-void answer_wrongly(World& world, std::size_t n, std::string text) {
+void answer_wrongly(World& world, std::size_t n, const std::string& text) {
   world.store.instead = [&world, n, text](Words, protocol::Reply& reply) {
     if (world.store.answered != n) return false;
     reply.bulk(text);

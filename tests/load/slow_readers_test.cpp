@@ -28,6 +28,7 @@ class Swallower {
  private:
   void swallow() {
     const net::Fd peer(::accept(listener_.get(), nullptr, nullptr));
+    if (!peer) return;
     std::array<char, 1 << 16> bytes;
     ssize_t n = 0;
     while ((n = ::recv(peer.get(), bytes.data(), bytes.size(), 0)) > 0) {

@@ -95,8 +95,9 @@ TEST(Payload, OfNobodyIsNobodys) {
 /// One connection's requests, read back as a server reads them.
 class Speaking {
  public:
-  explicit Speaking(std::vector<std::string> commands, std::uint64_t keys = 10,
-                    std::uint64_t seed = 1, Answers from = Answers::server)
+  explicit Speaking(const std::vector<std::string>& commands,
+                    std::uint64_t keys = 10, std::uint64_t seed = 1,
+                    Answers from = Answers::server)
       : workload(commands, keys, from), speaker(5, Random(seed)) {}
 
   std::vector<std::string> ask() {

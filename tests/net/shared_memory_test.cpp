@@ -13,6 +13,7 @@
 #include <map>
 #include <random>
 #include <set>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -92,6 +93,7 @@ TEST(SharedMemory, EndsWithBadAllocAndGoesOnAfterwards) {
   try {
     for (;;) blocks.push_back(memory.allocate(4096));
   } catch (const std::bad_alloc&) {
+    // It is used up.
   }
   EXPECT_EQ(blocks.size(), 16u);
   memory.deallocate(blocks.back(), 4096);
@@ -118,7 +120,7 @@ TEST(SharedMemory, AChildWritesWhatItsParentReads) {
   SharedMemory memory(1 << 16);
   auto* const text = static_cast<char*>(memory.allocate(100));
   EXPECT_TRUE(in_child([&] {
-    std::strcpy(text, "from the child");
+    std::string_view("from the child").copy(text, 100);
     memory.deallocate(memory.allocate(500), 500);
   }));
   EXPECT_STREQ(text, "from the child");
