@@ -428,7 +428,7 @@ endif
 ifeq ($(MODE),tsan)
 CHECK_SUITES := $(filter-out protocol dht load $(FUZZ),$(CHECK_SUITES))
 endif
-check: $(CHECK_PROGRAMS) $(CHECK_SUITES:%=$(BUILD)/tests/%) $(TOOLS)  ## what every commit passes, within a minute: unit, style, one variant
+check: $(CHECK_PROGRAMS) $(CHECK_SUITES:%=$(BUILD)/tests/%) $(TOOLS)  ## what every commit passes, within a minute once it is built: unit, style, one variant
 	@$(SUITES) $(CHECK_SUITES)
 
 test-all: export EVERYTHING := 1
