@@ -99,13 +99,16 @@ class Watcher:
         self._look(processes)
 
     def _look_in_between(self):
+        """Once: to look at a server of many threads takes the load's processor
+        for milliseconds. But at the end the load closes its connections at
+        once: that takes calls of its own, and a thread that ends takes its
+        counts with it."""
+        passed = time.monotonic() - self.before["at"]
+        if self.later is not None or passed <= LATER * self._seconds:
+            return
         processes = observe.Processes(self._served.pid)
         self._look(processes)
-        # At the end the load closes its connections at once: that takes calls
-        # of its own, and a thread that ends takes its counts with it.
-        passed = time.monotonic() - self.before["at"]
-        if self.later is None and passed > LATER * self._seconds:
-            self.later = self._counts(processes)
+        self.later = self._counts(processes)
 
     def _look(self, processes):
         self._threads = max(self._threads, processes.threads())
