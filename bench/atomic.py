@@ -10,7 +10,10 @@ def write(path, text):
     path = pathlib.Path(os.path.realpath(path))
     new = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        new.write_text(text, "utf-8")
+        with open(new, "x", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
         if path.exists():
             os.chmod(new, path.stat().st_mode)
         os.replace(new, path)

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pathlib
+import resource
 import signal
 import subprocess
 import sys
@@ -267,6 +268,23 @@ class Compare(unittest.TestCase):
         )
         self.assertIn("File exists", text)
         self.assertFalse(self.results.exists())
+
+    def test_a_full_disk_hides_nothing_that_was_measured(self):
+        # The greatest size of a file, in the place of a small disk.
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (8000, before[1]))
+        try:
+            process = self.start(["here-one"], blocks=8)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        self.assertEqual(process.wait(60), 1, self.said())
+        text = self.said()
+        again = f"go on with\nbench/compare --resume {self.results}"
+        self.assertIn(again, text)
+        self.assertRegex(text, r"\nhere-one +1000 ")
+        text = self.compare([], "--resume", self.results)
+        self.assertIn("its last line was torn", text)
+        self.assertEqual(len(self.cells()), 8 * 2 * 2)
 
     def test_a_server_that_is_not_there_is_refused(self):
         text = self.compare(["here-one"], "--server", "/no/such", code=2)

@@ -312,6 +312,17 @@ class Memory(unittest.TestCase):
         self.assertIsNone(run.bytes_per_idle(ONE, "own"))
 
 
+class SlowReaders(unittest.TestCase):
+    def test_that_were_ended_are_told_of(self):
+        def make(cell):
+            ended = 3 if cell.contestant.name == OTHER and cell.block else 0
+            return {"load": {"slow_ended": ended}}
+
+        lines = table.render(results.Results(lines_of(PLAN, make)))
+        told = [line for line in lines if "slow readers" in line]
+        self.assertEqual(told, [f"  {OTHER} ended 3 of the slow readers"])
+
+
 class Length(unittest.TestCase):
     def plan(self, count, **fields):
         names = tuple(f"m{i}" for i in range(count))

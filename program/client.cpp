@@ -114,11 +114,12 @@ int run(Caller& caller, const ClientOptions& options) {
 
 /// Writes what is still to be written; the exit code.
 int finish(int code, const ClientOptions& options) {
+  const bool said = std::fflush(stdout) == 0;
   if (!net::trace::write()) {
     std::fprintf(stderr, "%s: cannot be written\n", options.trace.c_str());
     return failed_code;
   }
-  return std::fflush(stdout) == 0 ? code : failed_code;
+  return said ? code : failed_code;
 }
 
 int converse(ClientOptions options) {

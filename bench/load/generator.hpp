@@ -55,7 +55,7 @@ struct Outcome {
   Histogram lag;
   std::uint64_t requests = 0;    // answered, of those that belong to the time
   std::uint64_t errors = 0;      // wrong answers, and connections that ended
-  std::uint64_t wrong = 0;       // of these, answers; 1 is the end
+  std::uint64_t wrong = 0;       // of these, answers
   std::uint64_t unanswered = 0;  // in the histograms, as late as the end
   std::uint64_t flooded = 0;     // answered to the flooder meanwhile
   std::uint64_t slow_ended = 0;  // slow readers whom the server has ended
