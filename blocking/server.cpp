@@ -197,11 +197,13 @@ class Server {
 
   // Everybody who has come is let in (who comes meanwhile is not waited for: it
   // may never end), everything that has come is answered; then we end and wait
-  // for the peers to end.
+  // for the peers to end. All of it while there is time.
   void drain() {
+    const auto now = std::chrono::steady_clock::now;
+    const auto due = now() + net::Deadlines::drain_time;
     blocking::keep_awake(listener_.fd());
-    for (unsigned left = listener_.queued(); left > 0 && accept(); --left) {
-    }
+    auto n = listener_.queued();
+    while (n > 0 && now() < due && accept()) --n;
     mailbox_.on_ring([this] { ring(); });
     listener_.close();
     std::unique_lock lock(mutex_);
@@ -213,7 +215,7 @@ class Server {
       c.stop = true;
       ::pthread_kill(c.thread.native_handle(), blocking::wake_signal);
     });
-    if (!ended_.wait_for(lock, net::Deadlines::drain_time, all_gone)) {
+    if (!ended_.wait_until(lock, due, all_gone)) {
       abandoned_ = true;
       connections_.each([](std::uint64_t, Connection& c) {
         net::reset_on_close(c.socket());

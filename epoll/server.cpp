@@ -175,10 +175,11 @@ class Server {
 
   // Everybody who has come is let in (who comes meanwhile is not waited for: it
   // may never end), everything that has come is answered; then we end and wait
-  // for the peers to end.
+  // for the peers to end. All of it while there is time.
   void drain() {
-    for (unsigned left = listener_.queued(); left > 0 && accept(); --left) {
-    }
+    deadlines_.drain();
+    auto n = listener_.queued();
+    while (n > 0 && !deadlines_.drained() && accept()) --n;
     // Without this it would stay on the list as long as anybody else has the
     // same listener open (epoll(7)), and be ready for ever.
     arm(EPOLL_CTL_DEL, listener_.fd(), 0, listener_id);
@@ -188,7 +189,6 @@ class Server {
       c.session.drain();
       serve(c, 0);
     });
-    deadlines_.drain();
     while (connections_.size() && !deadlines_.drained()) turn();
     connections_.each(
         [](std::uint64_t, Connection& c) { net::reset_on_close(c.socket()); });

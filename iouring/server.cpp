@@ -239,14 +239,15 @@ class Server {
 
   // Everybody who has come is let in (who comes meanwhile is not waited for: it
   // may never end), everything that has come is answered; then we end and wait
-  // for the peers to end.
+  // for the peers to end. All of it while there is time.
   void drain() {
     draining_ = true;
+    deadlines_.drain();
     ::io_uring_prep_cancel_fd(ring_.entry(Asked::cancel, 0), listener_.fd(),
                               IORING_ASYNC_CANCEL_ALL);
     do turn();  // its cancel is handed over before the listener is closed
     while (accepting_);
-    for (unsigned left = listener_.queued(); left > 0; --left) {
+    for (auto n = listener_.queued(); n > 0 && !deadlines_.drained(); --n) {
       const int fd =
           sys::accept4(listener_.fd(), nullptr, nullptr, SOCK_CLOEXEC);
       if (!welcome(fd, errno)) break;
@@ -262,7 +263,6 @@ class Server {
       c.session.drain();
       next(c);
     });
-    deadlines_.drain();
     while (connections_.size() && !deadlines_.drained()) turn();
     connections_.each([this](std::uint64_t id, Connection& c) {
       net::reset_on_close(c.socket());
