@@ -34,7 +34,7 @@ def event(tid, name, begin, end, result, fd=None, asleep=0, before=0):
     fields = {"result": result}
     if fd is not None:
         fields["fd"] = fd
-    if asleep:
+    if asleep != 0:
         fields["asleep_us"] = asleep
     if before:
         fields["asleep_before_us"] = before
@@ -96,6 +96,14 @@ def ring_events(count=20):
             ring_event(21, "e", "send", at + 23, {"result": 30}),
             event(21, "io_uring_enter", at + 15, at + 24, 1),
         ]
+    return made
+
+
+def unlooked(made, begin, end):
+    """The same, but nobody has looked whether these calls slept."""
+    for e in made:
+        if e["ph"] == "X" and begin <= e["ts"] < end:
+            e["args"]["asleep_us"] = None
     return made
 
 
@@ -232,6 +240,26 @@ class Requests(unittest.TestCase):
         with self.assertRaisesRegex(Failed, "too few"):
             events.typical(made[:11], 3)
 
+    def test_is_known_of_which_calls_slept(self):
+        made = exchange(unlooked(server_events(), 100, 300)).requests
+        unknown = [r.number for r in made if not r.known]
+        self.assertEqual(unknown, [4, 5, 6, 7, 8, 9, 10])
+        self.assertTrue(all(r.known for r in events.typical(made, 3)))
+
+        # Between two calls, of the client's.
+        client = client_events()
+        for e in client:
+            if e["name"] == "recv" and e["ts"] == 32 * 9 + 28:
+                e["ts"], e["dur"] = e["ts"] + 1, 1
+                e["args"]["asleep_before_us"] = None
+        made = exchange(client=client).requests
+        self.assertEqual([r.number for r in made if not r.known], [10])
+
+    def test_where_none_is_known_one_is_drawn_all_the_same(self):
+        made = exchange(unlooked(server_events(), -100, 10_000)).requests
+        self.assertFalse(any(r.known for r in made))
+        self.assertEqual(len(events.typical(made, 3)), 3)
+
 
 class Merged(unittest.TestCase):
     def setUp(self):
@@ -346,6 +374,17 @@ class Terminal(unittest.TestCase):
         self.assertIn(",,,,,,", next(x for x in lines if "converse" in x))
         self.assertIn("asleep, in no counted call", " ".join(legend))
 
+    def test_what_nobody_has_looked_at(self):
+        made = exchange(unlooked(server_events(), -100, 10_000))
+        lines, legend = drawn(made)
+        self.assertIn("w::::", next(x for x in lines if "loop 0" in x))
+        self.assertIn("asleep or awake", " ".join(legend))
+        marked = made.requests[8]
+        rows = [row.split() for row in text.table(made, marked)]
+        self.assertEqual(rows[1][2], "?")
+        rows = [line.split() for line in text.summary([made])]
+        self.assertIn(["of", "them", "asleep", "?"], rows)
+
     def test_a_letter_for_each_call(self):
         letters = text.Letters()
         names = ["recv", "recvmsg", "vmsplice", "vfork", "send", "write"]
@@ -393,6 +432,12 @@ class Drawing(unittest.TestCase):
         svg = self.draw(exchange())
         self.assertIn("asleep 16.0 us", svg)
         self.assertIn("fill=\"url(#hatch", svg)
+
+    def test_what_nobody_has_looked_at_is_empty(self):
+        svg = self.draw(exchange(unlooked(server_events(), -100, 10_000)))
+        self.assertIn("asleep ? us", svg)
+        waits = re.search(r"<rect ([^>]*)><title>epoll_wait", svg)[1]
+        self.assertIn('fill="#fff"', waits)
 
     def test_names_are_text(self):
         made = exchange()

@@ -7,6 +7,7 @@ the bytes that go out on one side come in on the other, in the same order, and
 each time the direction turns a request or an answer has ended.
 """
 
+import bisect
 import dataclasses
 import json
 import statistics
@@ -24,8 +25,8 @@ RUNS = "runs"  # no call, but all that the scheduler tells of a thread
 @dataclasses.dataclass
 class Call:
     """A system call of a thread, in microseconds. `asleep` is how much of it
-    the thread was off the CPU (None: nobody knows), `asleep_before` how much
-    since the call before it, in calls that nobody counts."""
+    the thread was off the CPU, `asleep_before` how much since the call before
+    it, in calls that nobody counts; None: nobody has looked."""
 
     name: str
     begin: float
@@ -33,7 +34,7 @@ class Call:
     result: int = 0
     fd: int | None = None
     asleep: float | None = 0
-    asleep_before: float = 0
+    asleep_before: float | None = 0
 
     @property
     def took(self):
@@ -81,13 +82,15 @@ class Transfer:
 
 @dataclasses.dataclass
 class Request:
-    """From the client's send to its having the answer."""
+    """From the client's send to its having the answer. It is `known` if it is
+    known of all threads whether they slept, until the next one begins."""
 
     number: int
     client_out: list
     server_in: list
     server_out: list
     client_in: list
+    known: bool = True
 
     @property
     def begin(self):
@@ -264,7 +267,23 @@ def requests_of(client, server):
                 f"received, {sizes[2]} answered and {sizes[3]} received"
             )
         requests.append(Request(number + 1, out, into, back, home))
+    for thread in [*client, *server]:
+        mark_unknown(requests, thread)
     return requests
+
+
+def mark_unknown(requests, thread):
+    """Those during which nobody has looked whether this thread slept."""
+    begins = [request.begin for request in requests]
+    for before, call in zip([None, *thread.calls], thread.calls):
+        begin = call.begin
+        if before and call.asleep_before is None:
+            begin = before.end
+        elif call.asleep is not None:
+            continue
+        first = max(bisect.bisect(begins, begin) - 1, 0)
+        for request in requests[first : bisect.bisect(begins, call.end)]:
+            request.known = False
 
 
 def median_us(requests):
@@ -272,8 +291,9 @@ def median_us(requests):
 
 
 def typical(requests, count):
-    """So many in a row, which are nearest to the median of all. The first ones
-    are left out: caches are cold, and memory is touched for the first time."""
+    """So many in a row, which are nearest to the median of all, known ones if
+    there are such. The first ones are left out: caches are cold, and memory is
+    touched for the first time."""
     if len(requests) < 4 * count:
         raise Failed(f"{len(requests)} requests are too few for a picture")
     median = median_us(requests)
@@ -292,7 +312,12 @@ def typical(requests, count):
         )
 
     starts = range(first, len(requests) - count)
-    start = min(starts, key=distance)
+    known = [
+        start
+        for start in starts
+        if all(r.known for r in requests[start : start + count])
+    ]
+    start = min(known or starts, key=distance)
     return requests[start : start + count]
 
 

@@ -1,7 +1,7 @@
 """The same picture as an SVG for a page, a slide or a projector.
 
 Colour is the kind of call, and its name stands in it or below it; solid is
-awake and hatched asleep; the marked request has an outline and the others are
+awake, hatched asleep and empty not known; the marked request has an outline and the others are
 pale. So nothing is said by colour alone. Every bar tells its numbers to the
 pointer."""
 
@@ -24,13 +24,14 @@ text { font: 13px system-ui, "DejaVu Sans", sans-serif; fill: #111 }
 .title { font-size: 19px; font-weight: 600 }
 .bar, .note { font: 12px ui-monospace, "DejaVu Sans Mono", monospace }
 .bar { fill: #fff; text-anchor: middle }
-.asleep { fill: #111; stroke: #fff; stroke-width: 4; paint-order: stroke }
+.on-white { fill: #111; stroke: #fff; stroke-width: 4; paint-order: stroke }
 .note { text-anchor: middle }
 .number { text-anchor: middle; fill: #444 }
 .other { opacity: .42 }
 .grid { stroke: #ddd }
 .own { stroke: #333; stroke-width: 3 }
 .elsewhere { stroke: #333; stroke-width: 2; stroke-dasharray: 2 5 }
+.unknown { stroke: #bbb; stroke-width: 3 }
 .way { stroke: #111; stroke-width: 2; stroke-dasharray: 7 4; fill: none }
 """
 
@@ -227,9 +228,12 @@ class Panel:
         self.canvas.say(x, base, name, "note")
 
     def gap(self, before, call, y):
-        asleep = call.asleep_before > (call.begin - before.end) / 2
         first, last = self.x(before.end), self.x(call.begin)
-        kind = "elsewhere" if asleep else "own"
+        kind = "own"
+        if call.asleep_before is None:
+            kind = "unknown"
+        elif call.asleep_before > (call.begin - before.end) / 2:
+            kind = "elsewhere"
         inside = self.inside(before.end) and self.inside(call.begin)
         self.canvas.line(
             first, y + BAR / 2, last, y + BAR / 2,
@@ -241,10 +245,13 @@ class Panel:
         asleep = "?" if call.asleep is None else f"{call.asleep:.1f}"
         told = f"{call}, {call.took:.1f} us, asleep {asleep} us"
         stroke = 'stroke="#111" stroke-width="1.6"' if marked else ""
+        fill = colour
+        if call.asleep is None:
+            fill, stroke = "#fff", stroke or f'stroke="{colour}"'
         first, last = self.x(call.begin), self.x(call.end)
         canvas.add(f'<g class="{"marked" if marked else "other"}">')
         canvas.rect(
-            first, y, last - first, BAR, f'fill="{colour}" {stroke}', told
+            first, y, last - first, BAR, f'fill="{fill}" {stroke}', told
         )
         if call.asleep:
             awake = (call.took - call.asleep) / 2
@@ -254,7 +261,7 @@ class Panel:
                 f'fill="url(#{hatch(colour)})"', told,
             )  # fmt: skip
         canvas.add("</g>")
-        kind = "bar asleep" if call.asleep else "bar"
+        kind = "bar" if call.asleep == 0 else "bar on-white"
         if title := self.title(call):
             canvas.say((first + last) / 2, y + 17, title, kind)
 
@@ -339,6 +346,11 @@ def legend(canvas):
             f'<rect x="X" y="Y" width="26" height="14" stroke="{ORANGE}" '
             f'fill="url(#{hatch(ORANGE)})"/>',
             "asleep: off the CPU",
+        ),
+        (
+            f'<rect x="X" y="Y" width="26" height="14" stroke="{ORANGE}" '
+            'fill="#fff"/>',
+            "not looked at",
         ),
         ('<path d="mX Yv0m0 7h26" class="own"/>', "own code"),
         (

@@ -6,7 +6,9 @@ marked request. Colour only repeats what the letters say."""
 
 import bisect
 import dataclasses
+import itertools
 import os
+import statistics
 import textwrap
 
 import timeline_events as events
@@ -182,9 +184,13 @@ def put_gap(row, first, end, call, before, request):
     gap = call.begin - before.end
     if end <= first or gap <= 0:
         return
-    asleep = call.asleep_before > gap / 2
+    mark = OWN
+    if call.asleep_before is None:
+        mark = UNKNOWN
+    elif call.asleep_before > gap / 2:
+        mark = LOCKED
     inside = request.begin <= before.end and call.begin <= request.end
-    row.put(first, (LOCKED if asleep else OWN) * (end - first), inside)
+    row.put(first, mark * (end - first), inside)
 
 
 def asked_lanes(thread, scale, request):
@@ -336,31 +342,48 @@ def table(exchange, marked):
                 begin = end
     yield f"{'at us':>7} {'took us':>8} {'asleep':>7}  who and what"
     for begin, took, asleep, name, text in sorted(rows):
-        slept = f"{asleep:7.1f}" if asleep else f"{'-':>7}"
+        slept = "?" if asleep is None else f"{asleep:.1f}" if asleep else "-"
         at = begin - marked.begin
-        yield f"{at:7.1f} {took:8.1f} {slept}  {name:<{LABEL}}{text}"
+        yield f"{at:7.1f} {took:8.1f} {slept:>7}  {name:<{LABEL}}{text}"
 
 
-def per_request(exchange, wanted=lambda call: True):
-    """{call: how many a request took of it}, on the server's side and without
-    the beginning and the end."""
-    steady = exchange.requests[len(exchange.requests) // 4 :]
+def steady_ones(exchange):
+    """Without the beginning and the end: (a request, the one after it)."""
+    return list(
+        itertools.pairwise(exchange.requests[len(exchange.requests) // 4 :])
+    )
+
+
+def per_request(exchange):
+    """{call: how many a request took of it}, on the server's side."""
+    steady = steady_ones(exchange)
+    begin, end = steady[0][0].begin, steady[-1][1].begin
     counts = {}
     for thread in exchange.server:
         for call in thread.calls:
-            inside = steady[0].begin < call.end <= steady[-1].begin
-            if inside and call.name != RUNS and wanted(call):
+            if begin < call.end <= end and call.name != RUNS:
                 counts[call.name] = counts.get(call.name, 0) + 1
     return {
-        name: count / (len(steady) - 1)
+        name: count / len(steady)
         for name, count in counts.items()
-        if count / (len(steady) - 1) >= RARE
+        if count / len(steady) >= RARE
     }
 
 
 def sleeps(exchange):
-    """How often a request has the server sleep in a call."""
-    return sum(per_request(exchange, lambda call: call.asleep).values())
+    """How often a known request has the server sleep in a call, as a text."""
+    ends = sorted(
+        call.end
+        for thread in exchange.server
+        for call in thread.calls
+        if call.asleep and call.name != RUNS
+    )
+    counts = [
+        bisect.bisect(ends, after.begin) - bisect.bisect(ends, request.begin)
+        for request, after in steady_ones(exchange)
+        if request.known
+    ]
+    return f"{statistics.mean(counts):.2f}" if counts else "?"
 
 
 def heading(exchange, scale):
@@ -441,7 +464,7 @@ def summary(exchanges):
         cells = [f"{c[name]:.2f}" if name in c else "-" for c in columns]
         rows.append((f"  {name}", cells))
     rows.append(("  all", [f"{sum(c.values()):.2f}" for c in columns]))
-    rows.append(("  of them asleep", [f"{sleeps(x):.2f}" for x in exchanges]))
+    rows.append(("  of them asleep", [sleeps(x) for x in exchanges]))
     medians = [f"{events.median_us(x.requests):.1f}" for x in exchanges]
     rows.append(("us from its send to the answer", medians))
     for name, cells in rows:

@@ -22,6 +22,8 @@ namespace {
 enum class Kind : std::uint8_t { call, asked, done, done_so_far };
 
 struct Event {
+  static constexpr std::uint64_t unknown = -1;
+
   Kind kind = Kind::call;
   int fd = -1;
   const char* name = nullptr;  // but of what is done
@@ -38,6 +40,15 @@ std::uint64_t read_clock(clockid_t clock) {
   ::clock_gettime(clock, &time);
   return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000u +
          static_cast<std::uint64_t>(time.tv_nsec);
+}
+
+/// Whether it is looked how long a call that begins now is off the CPU. That
+/// costs as much as all else that is recorded of it, so it is done for an
+/// eighth of the time; all threads of all processes do it at the same time, so
+/// that all parts of the same requests are known.
+bool is_time_to_look(std::uint64_t now_ns) {
+  constexpr std::uint64_t period_ns = 1 << 25;
+  return now_ns % period_ns < period_ns / 8;
 }
 
 /// How long calls of one name take on this thread while they are awake; those
@@ -68,6 +79,7 @@ struct Habit {
 /// a short one is worth seeing too.
 struct Timeline {
   static constexpr std::size_t chunk = 256;
+  static constexpr std::size_t always_looked = 64;  // at its first events
 
   // Made as they are needed; the oldest is used again. Its thread writes and
   // then counts; write() reads what has been counted, the last events_max. One
@@ -76,10 +88,11 @@ struct Timeline {
   std::atomic<std::size_t> count{0};
   int thread = 0;
   char name[16] = "";
-  // Of the thread alone: its call, and whether that hands something over; when
-  // the one before ended; the CPU clock when it was last looked at.
+  // Of the thread alone: its call, whether that hands something over, and
+  // whether it is looked at; when the one before ended; the CPU clock when it
+  // was last looked at.
   std::uint64_t began_ns = 0, returned_ns = 0, off_before_ns = 0, ended_ns = 0;
-  bool asks = false;
+  bool asks = false, looks = true;
   std::uint64_t looked_ns = 0, cpu_ns = 0;
   std::vector<Habit> habits;
 
@@ -89,6 +102,7 @@ struct Timeline {
     thread = static_cast<int>(::gettid());
     ::pthread_getname_np(::pthread_self(), name, sizeof name);
     habits.clear();
+    looks = true;
     ended_ns = read_clock(CLOCK_MONOTONIC);
     look(ended_ns);
   }
@@ -103,14 +117,27 @@ struct Timeline {
     return passed > used + noise_ns ? passed - used : 0;
   }
 
-  std::uint64_t look_at(const char* call, std::uint64_t now_ns,
-                        std::uint64_t took_ns) {
+  /// A call begins: how long off the CPU since the one before. It may have
+  /// slept for a lock, say, in a call that is not counted.
+  std::uint64_t off_before(std::uint64_t now_ns) {
+    const bool looked = looks;
+    looks = count.load(std::memory_order_relaxed) < always_looked ||
+            is_time_to_look(now_ns);
+    if (looks && !looked) look(now_ns);
+    if (now_ns - ended_ns <= Habit::shortest_ns) return 0;
+    return looked && looks ? look(now_ns) : Event::unknown;
+  }
+
+  /// It ends.
+  std::uint64_t off(const char* call, std::uint64_t now_ns,
+                    std::uint64_t took_ns) {
     auto habit = std::ranges::find_if(habits, [&](const Habit& known) {
       return known.name == call && known.asks == asks;
     });
     if (habit == habits.end())
       habit = habits.insert(habit, {.name = call, .asks = asks});
     if (!habit->is_suspect(took_ns)) return 0;
+    if (!looks) return Event::unknown;
     const std::uint64_t off = std::min(look(now_ns), took_ns);
     habit->learn(took_ns, off > 0);
     return off;
@@ -262,12 +289,16 @@ class Printer {
                  us(event.at_ns), us(event.took_ns),
                  static_cast<long long>(event.result));
     if (event.fd >= 0) std::fprintf(file_, ",\"fd\":%d", event.fd);
-    if (event.off_ns)
-      std::fprintf(file_, ",\"asleep_us\":%.3f", us(event.off_ns));
-    if (event.off_before_ns)
-      std::fprintf(file_, ",\"asleep_before_us\":%.3f",
-                   us(event.off_before_ns));
+    print_off("asleep_us", event.off_ns);
+    print_off("asleep_before_us", event.off_before_ns);
     std::fputs("}}", file_);
+  }
+
+  void print_off(const char* name, std::uint64_t ns) {
+    if (ns == Event::unknown)
+      std::fprintf(file_, ",\"%s\":null", name);
+    else if (ns)
+      std::fprintf(file_, ",\"%s\":%.3f", name, us(ns));
   }
 
   // What was asked before the oldest event that is kept is left out whole.
@@ -343,9 +374,7 @@ constinit std::atomic<bool> on{false};
 std::uint64_t begin() {
   Timeline& line = timeline();
   const std::uint64_t now = read_clock(CLOCK_MONOTONIC);
-  // It may have slept for a lock, say, in a call that is not counted.
-  line.off_before_ns =
-      now - line.ended_ns > Habit::shortest_ns ? line.look(now) : 0;
+  line.off_before_ns = line.off_before(now);
   line.began_ns = now;
   line.returned_ns = 0;
   line.asks = false;
@@ -362,7 +391,7 @@ void end(const char* name, int fd, std::uint64_t began, std::int64_t result) {
   const std::uint64_t now =
       line.returned_ns ? line.returned_ns : read_clock(CLOCK_MONOTONIC);
   const std::uint64_t took = now - began;
-  const std::uint64_t off = line.look_at(name, now, took);
+  const std::uint64_t off = line.off(name, now, took);
   line.ended_ns = now;
   line.add({.kind = Kind::call,
             .fd = fd,

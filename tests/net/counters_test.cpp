@@ -6,10 +6,12 @@
 
 #include <algorithm>
 #include <barrier>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
+#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <system_error>
@@ -259,7 +261,7 @@ TEST_F(TraceDeathTest, LooksAgainWhereACallTakesLong) {
   EXPECT_EXIT(
       {
         net::trace::to(file_);
-        for (int i = 0; i < 100; ++i) {
+        for (int i = 0; i < 50; ++i) {
           const auto began = net::trace::begin();
           while (net::trace::begin() - began < 5'000) {
           }
@@ -271,6 +273,35 @@ TEST_F(TraceDeathTest, LooksAgainWhereACallTakesLong) {
       testing::ExitedWithCode(0), "");
   const std::string last = last_event(contents(file_), "poll");
   EXPECT_GE(number_behind(last, "asleep_us"), 29'000);
+}
+
+// To look costs too much to be done always. But each thread's beginning is
+// known, and then the same times in all processes.
+TEST_F(TraceDeathTest, LooksAtTheBeginningAndThenFromTimeToTime) {
+  constexpr int calls = 64 + 150;
+  EXPECT_EXIT(
+      {
+        net::trace::to(file_);
+        for (int i = 0; i < calls; ++i) sys::poll(nullptr, nfds_t{0}, 1);
+        std::_Exit(net::trace::write() ? 0 : 1);
+      },
+      testing::ExitedWithCode(0), "");
+  std::istringstream lines(contents(file_));
+  int seen = 0, known = 0;
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.starts_with("{\"name\":\"poll\"")) continue;
+    const auto began_ns = std::llround(number_behind(line, "ts") * 1e3);
+    const bool looked = seen++ < 64 || began_ns % (1 << 25) < 1 << 22;
+    if (looked) {
+      ++known;
+      EXPECT_GE(number_behind(line, "asleep_us"), 900) << line;
+    } else {
+      EXPECT_EQ(times(line, "\"asleep_us\":null"), 1u) << line;
+    }
+  }
+  EXPECT_EQ(seen, calls);
+  EXPECT_GT(known, 64);
+  EXPECT_LT(known, 64 + 150 / 2);
 }
 
 TEST_F(TraceDeathTest, HasWhatIsAskedUntilItIsDone) {
