@@ -41,10 +41,9 @@ class Processes:
         they are too many to be read."""
         found = {}
         for pid in self._pids:
-            tasks = list_of(f"/proc/{pid}/task")
-            if len(found) + len(tasks) > TASKS_MAX:
+            if len(found) + count_threads(pid) > TASKS_MAX:
                 return None
-            for task in tasks:
+            for task in list_of(f"/proc/{pid}/task"):
                 # Without a dict of all its lines, which takes several times as
                 # long as the kernel does.
                 status = read(f"/proc/{pid}/task/{task}/status")
@@ -54,10 +53,7 @@ class Processes:
 
     def threads(self):
         """How many there are, in all its processes."""
-        return sum(
-            int(status_fields(f"/proc/{pid}/status").get("Threads", 0))
-            for pid in self._pids
-        )
+        return sum(map(count_threads, self._pids))
 
     def peak_bytes(self):
         """The most memory it has had in use so far, files' included; of several
@@ -93,16 +89,23 @@ def children_of(pid):
     """The processes whose parent it is. Any of its threads may have started
     them. Where those are many, or the kernel has no CONFIG_PROC_CHILDREN, it is
     quicker to ask everybody for the parent."""
+    threads = count_threads(pid)
+    if threads > 100 or not os.path.exists("/proc/thread-self/children"):
+        return children_by_parent(pid) if threads else []
     tasks = list_of(f"/proc/{pid}/task")
     files = [f"/proc/{pid}/task/{task}/children" for task in tasks]
-    if len(tasks) > 100 or not os.path.exists("/proc/thread-self/children"):
-        return children_by_parent(pid) if tasks else []
     return [int(child) for path in files for child in read(path).split()]
 
 
 def children_by_parent(pid):
     everybody = [int(name) for name in list_of("/proc") if name.isdigit()]
-    return [p for p in everybody if (stat_fields(p) or "  ")[1] == str(pid)]
+    # Not itself: to add up what thousands of threads have done takes long.
+    others = [p for p in everybody if p != pid]
+    return [p for p in others if (stat_fields(p) or "  ")[1] == str(pid)]
+
+
+def count_threads(pid):
+    return int(status_fields(f"/proc/{pid}/status").get("Threads", 0))
 
 
 def living_cpu_seconds(pid):
