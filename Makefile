@@ -400,7 +400,7 @@ test check test-all $(BENCH_GOALS): export SERVERS := $(SERVER_NAMES)
 test check test-all: export CLIENTS := $(CLIENT_NAMES)
 
 ifeq ($(SERVER),)
-test: programs tests  ## all tests; SERVER=./mine holds that program alone to the contract
+test: programs tests  ## all tests; SERVER=./mine: of that program alone
 	@$(SUITES) $(ALL_SUITES)
 else
 ifeq ($(wildcard $(SERVER)),)
@@ -428,7 +428,7 @@ endif
 ifeq ($(MODE),tsan)
 CHECK_SUITES := $(filter-out protocol dht load $(FUZZ),$(CHECK_SUITES))
 endif
-check: $(CHECK_PROGRAMS) $(CHECK_SUITES:%=$(BUILD)/tests/%) $(TOOLS)  ## what every commit passes, within a minute once it is built: unit, style, one variant
+check: $(CHECK_PROGRAMS) $(CHECK_SUITES:%=$(BUILD)/tests/%) $(TOOLS)  ## what every commit passes, a minute once it is built
 	@$(SUITES) $(CHECK_SUITES)
 
 test-all: export EVERYTHING := 1
@@ -456,16 +456,16 @@ fuzz: $(FUZZ:%=$(BUILD)/tests/%)  ## fuzz each parser for FUZZ_TIME=60 seconds
 	done
 
 REPORT := build/report
-bench-quick: programs  ## compare the models, in 3 minutes; ends with a page in build/report
+bench-quick: programs  ## compare the models, 3 minutes; page in build/report
 	bench/compare --quick --report $(REPORT) $(ARGS)
-bench: programs  ## compare the models and Redis, in 24 minutes; ARGS="--help"
+bench: programs  ## and with Redis, 24 minutes; ARGS="--help"
 	bench/compare --full --report $(REPORT) $(ARGS)
-bench-all: programs  ## everything that can be compared; HOURS= allows it, RESUME=FILE goes on
+bench-all: programs  ## everything; HOURS= allows it, RESUME=FILE goes on
 	bench/compare $(if $(RESUME),--resume $(RESUME),--all) --report $(REPORT) \
 	  $(ARGS)
-bench-cpu: programs  ## CPU per request by redis-benchmark, and memory, beside a bare echo
+bench-cpu: programs  ## CPU per request and memory, beside a bare echo
 	bench/run $(ARGS); code=$$?; bench/memory && exit $$code
-race: programs  ## the models one after the other, in 20 seconds; MODELS="epoll iouring"
+race: programs  ## one after the other, 20 s; MODELS="epoll iouring"
 	bench/race $(RACERS) $(ARGS)
 
 # ---- Running ----------------------------------------------------------------
@@ -476,7 +476,7 @@ race: programs  ## the models one after the other, in 20 seconds; MODELS="epoll 
 ## trace-<model>[-<variant>]: what its threads do during a request, drawn
 COMPARED = $(foreach n,$(A) $(B),$(BIN)/$n-server \
   $(call traced,$(firstword $(subst -, ,$n))))
-trace-compare: $(COMPARED)  ## two of them on the same time scale: A=epoll B=iouring
+trace-compare: $(COMPARED)  ## two on the same time scale: A=epoll B=iouring
 	$(if $(and $(A),$(B)),,$(error trace-compare wants two names: make trace-compare A=epoll B=iouring))
 	@bench/timeline $(A) $(B) $(ARGS)
 
@@ -486,7 +486,7 @@ run-% serve-% trace-% test-%:
 
 source_file = $(firstword $(wildcard $(subst -,/server_,$1).cpp) \
   $(firstword $(subst -, ,$1))/$(or $(SIDE),server).cpp)
-diff:  ## two models side by side: A=blocking B=epoll; SIDE=client
+diff:  ## two side by side: A=blocking B=epoll; SIDE=client
 	$(if $(and $(A),$(B)),,$(error diff wants two names: make diff A=blocking B=epoll))
 	@diff --side-by-side --expand-tabs --width=166 \
 	  $(call source_file,$(A)) $(call source_file,$(B)) || test $$? = 1
@@ -501,14 +501,14 @@ deps-test:
 deps-hosts:  ## and what loads on several hosts talk by: OpenMPI
 	@tests/tools/install.sh $(call absent,$(HOSTS_PACKAGES))
 BROWSER := build/browser
-deps-report:  ## and what the tests of the report need: gnuplot, Chromium and its driver
+deps-report:  ## and the report and its tests: gnuplot, Chromium
 	@tests/tools/install.sh $(call absent,$(REPORT_PACKAGES))
 	@mkdir -p $(BROWSER) && cp tests/browser/package*.json $(BROWSER)
 	@npm ci --prefix $(BROWSER) --no-audit --no-fund --loglevel=error || \
 	  echo "missing: playwright-core; its test will be skipped" >&2
-deps-dev: deps  ## and what developing needs: clang 19, its tidy and format
+deps-dev: deps  ## and what developing needs: clang 19, tidy, format
 	@tests/tools/install.sh $(call absent,$(DEV_PACKAGES))
-doctor:  ## what works on this machine, what does not, why, and the remedy
+doctor:  ## what works on this machine, what not, and a remedy
 	@tests/tools/doctor.sh $(BIN) "$(CXX)" $(SERVER_NAMES) \
 	  $(foreach m,$(LEFT_OUT),$m:$(NEED_$m))
 
@@ -548,7 +548,7 @@ help:  ## this list
 	    sub(/:.*/, "", name); sub(/.*  ## /, "", text) } \
 	  /^## / { name = text = substr($$0, 4); \
 	    sub(/: .*/, "", name); sub(/^[^:]*: /, "", text) } \
-	  name { printf "%-28s %s\n", name, text; name = "" }' \
+	  name { printf "%-26s %s\n", name, text; name = "" }' \
 	  $(firstword $(MAKEFILE_LIST))
 
 FORCE:

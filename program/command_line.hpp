@@ -11,6 +11,7 @@
 #include <expected>
 #include <functional>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -162,12 +163,34 @@ inline std::string title(const net::Model& model, const char* kind) {
          model.variant + ".";
 }
 
+/// What --help prints: what an option is for stands beside its name, within 80
+/// columns. (Where it wraps, the library indents.)
+class Formatter : public CLI::Formatter {
+ public:
+  Formatter() { column_width(names_width); }
+
+  std::string make_option_desc(const CLI::Option* option) const override {
+    constexpr std::size_t width = 80 - names_width;
+    std::string text = CLI::Formatter::make_option_desc(option);
+    for (std::size_t line = 0; text.size() - line > width;) {
+      const std::size_t space = text.rfind(' ', line + width);
+      if (space == text.npos || space < line) break;  // one long word
+      text[space] = '\n';
+      line = space + 1;
+    }
+    return text;
+  }
+
+ private:
+  static constexpr std::size_t names_width = 34;
+};
+
 /// Runs the parser and then what only the whole can be checked for.
 template <class T, class Check>
 std::expected<T, Ending> parse(CLI::App& app, Arguments arguments, T& options,
                                Check check) {
   app.set_help_flag("--help", "print this and end");
-  app.get_formatter()->column_width(36);
+  app.formatter(std::make_shared<Formatter>());
   std::ranges::reverse(arguments);  // as the library wants them
   try {
     app.parse(std::move(arguments));

@@ -89,6 +89,10 @@ void results(CLI::App& app, Options& options) {
       ->type_name("FILE");
   app.add_option("--hgrm", options.hgrm, "write the latencies' histogram there")
       ->type_name("FILE");
+}
+
+void results_of_a_run(CLI::App& app, Options& options) {
+  results(app, options);
   app.add_option("--rank-hgrm", options.rank_hgrm,
                  "each rank's own: FILE.0, FILE.1, ...; see load-mpi")
       ->type_name("FILE");
@@ -140,7 +144,7 @@ std::expected<Options, program::Ending> parse(
       ->required();
   kinds_of_load(app, options);
   requests(app, options);
-  results(app, options);
+  results_of_a_run(app, options);
   trace_option(app, options.trace);
   rows(app, options.net, client);
   app.footer(
