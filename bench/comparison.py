@@ -614,7 +614,10 @@ def with_peaks(plan, swept, where, load):
 
 
 def main(arguments):
-    options = make_parser().parse_args(arguments)
+    parser = make_parser()
+    options = parser.parse_args(arguments)
+    if options.readme and (options.results or options.resume):
+        parser.error("--readme measures nothing: no --results, no --resume")
     try:
         if options.readme:
             return readme.rewrite(*options.readme)

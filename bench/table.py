@@ -68,7 +68,7 @@ def render(results):
         lines += ["", *heading(results, scenario)]
         if scenarios.find(scenario).metric == scenarios.REST:
             lines += rest_rows(results, scenario)
-        else:
+        elif labels(results, scenario):
             metric = results.metric(scenario)
             lines += speed_rows(results, scenario, metric)
             lines += said_of(results, scenario, metric)

@@ -211,6 +211,7 @@ class Compare(unittest.TestCase):
         text = self.compare(["here-one"], "--peers", "redis", scenario="S8")
         self.assertIn("here-one is skipped: one: not: 7", text)
         self.assertIn("redis is skipped: it has no DHT", text)
+        self.assertNotIn("per s", text, "a table of nothing")
 
     def rates_of_cells(self):
         """How often each scenario was measured, and the rates of the loads."""
@@ -438,6 +439,7 @@ class Arguments(unittest.TestCase):
             (["--bound-us", "100"], "--bound-us is the bound of --saturate"),
             (["--client", "nobody"], "no load"),
             (["--resume", "there.jsonl"], "--resume takes all from its file"),
+            (["--readme", "README.md", "a.jsonl"], "--readme measures nothing"),
         ):
             with self.subTest(said):
                 self.assertIn(said, self.refused(*arguments))

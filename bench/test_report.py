@@ -17,6 +17,7 @@ from unittest import mock
 
 sys.dont_write_bytecode = True
 import comparison  # noqa: E402  (after the line that keeps the tree clean)
+import paired  # noqa: E402
 import sample_results as sample  # noqa: E402
 import scenarios  # noqa: E402
 from reporting import command, drawing, figures, page, plots  # noqa: E402
@@ -185,6 +186,19 @@ class Winners(unittest.TestCase):
         said = self.winner(two, plan=plan)
         self.assertIn("nobody won alone", said)
         self.assertTrue(said.endswith("measurably behind: redis."), said)
+
+    def test_is_nobody_in_a_circle(self):
+        """Which can be: each comparison is of the blocks that two share."""
+        names = (ONE, OTHER, "redis")
+        results = results_of(sample.plan_of(names, ("S2",)))
+
+        def compared(scenario, label, other, metric):
+            steps = names.index(label) - names.index(other)
+            return paired.LESS if steps % 3 == 1 else paired.MORE
+
+        with mock.patch.object(results, "compared", compared):
+            said = words.winner(results, "S2", CPU, "It")
+        self.assertIn("nobody won; each is measurably behind another", said)
 
     def test_is_not_named_after_too_few_blocks(self):
         plan = sample.plan_of((ONE, OTHER), ("S2",), blocks=1)

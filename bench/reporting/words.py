@@ -33,6 +33,11 @@ def winner(results, scenario, metric, of_what):
             why = "nothing of it was counted"
         return f"{of_what}: nobody can be ranked, since {why}."
     best = unbeaten(results, scenario, metric, order)
+    if best is None:
+        return (
+            f"{of_what}: nobody won; each is measurably behind another, in a "
+            "circle."
+        )
     others = [label for label in order if label != best]
     if not others:
         return f"{of_what}: only {short(best)} can be ranked."
@@ -62,13 +67,13 @@ def winner(results, scenario, metric, of_what):
 def unbeaten(results, scenario, metric, order):
     """The first whom nobody is measurably better than. Medians are of all
     visits, and comparisons of those that two have in common: the best median is
-    not always his."""
+    not always his, and there may be none."""
     better = paired.MORE if metric == RATE else paired.LESS
     for label in order:
         if better not in (results.compared(scenario, other, label, metric)
                           for other in order if other != label):  # fmt: skip
             return label
-    return order[0]
+    return None
 
 
 def sort_out(results, scenario, metric, best, others):
