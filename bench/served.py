@@ -114,14 +114,12 @@ def serving(name, scenario, cpu, address=(contestants.LOOPBACK, 0)):
     """A fresh process, or a ring of them, that has answered one ECHO; where
     contestants.start has it."""
     refuse_unsuited(name, scenario)
-    if scenario.ring and address[0] != contestants.LOOPBACK:
-        raise Skipped("a ring's servers are all on 127.0.0.1")
     limit = connections_at_once(name)
     can_be_asked = not contestants.echo_peer(name) and (
         limit is None or limit > scenario.peers
     )
     if scenario.ring:
-        running, ports = start_ring(name, cpu)
+        running, ports = start_ring(name, cpu, address)
     else:
         running = contestants.start(
             name, cpu, options=options(name, scenario), address=address
@@ -141,9 +139,10 @@ def options(name, scenario):
     return "--maxclients", str(scenario.peers + 32)
 
 
-def start_ring(name, cpu):
+def start_ring(name, cpu, address):
     """A ring of servers of one program, by the suite's `ring`; its process, and
-    where the servers are."""
+    the ports of the servers, which are those from `address` on, or any."""
+    host, port = address
     contestants.SCRATCH.mkdir(parents=True, exist_ok=True)
     errors = open(contestants.SCRATCH / "ring.stderr", "w+b")
     process = subprocess.Popen(
@@ -151,6 +150,7 @@ def start_ring(name, cpu):
             contestants.BIN / "ring",
             "--servers", contestants.program_of(name),
             "--count", str(RING_SERVERS), "--serve",
+            "--bind", host, "--port", str(port),
         ],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -161,7 +161,7 @@ def start_ring(name, cpu):
     while len(lines) < RING_SERVERS and ADDRESS.fullmatch(lines[-1]):
         lines.append(process.stdout.readline().decode())
     ports = [int(found[1]) for found in map(ADDRESS.fullmatch, lines) if found]
-    running = Running(name, process, ports[0] if ports else 0, errors)
+    running = Running(name, process, ports[0] if ports else 0, errors, host)
     if len(ports) == RING_SERVERS:
         return running, ports
     raise why_no_ring(running, process, lines[-1])

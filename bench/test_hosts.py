@@ -28,6 +28,7 @@ from contestants import Failed, Skipped  # noqa: E402
 from plan import Plan  # noqa: E402
 from test_compare import SERVER as FAKE_SERVER  # noqa: E402
 
+REAL_BIN = contestants.BIN
 SERVER = "epoll-level"
 LOAD = contestants.BIN / f"load-{SERVER}"
 MPI_LOAD = contestants.BIN / f"load-{SERVER}-mpi"
@@ -253,6 +254,14 @@ class Reasons(unittest.TestCase):
 # ---- The attendant -----------------------------------------------------------
 
 
+def ask(host, port, *words):
+    address = host, port
+    with contestants.socket.create_connection(address, timeout=20) as peer:
+        peer.sendall(contestants.request(*words))
+        with peer.makefile("rb") as stream:
+            return contestants.read_reply(stream).decode()
+
+
 class Attendants(unittest.TestCase):
     """Of servers that are made up, on this machine."""
 
@@ -310,10 +319,15 @@ class Attendants(unittest.TestCase):
                     address=["127.0.0.1", 0], pinned=True,
                 )  # fmt: skip
 
-    def test_skip_a_ring_whose_address_would_be_of_no_use(self):
+    def test_start_a_ring_where_they_are_told(self):
+        for program in ("ring", f"{SERVER}-server"):
+            (self.folder / program).symlink_to(REAL_BIN / program)
         with lab.Attended(self.HERE) as attended:
-            with self.assertRaisesRegex(Skipped, "ring's servers"):
-                self.start(attended, "any-one", "S8", "127.0.0.2")
+            address = self.start(attended, SERVER, "S8", "127.0.0.2")
+            host, port = address.split(":")
+            self.assertEqual(host, "127.0.0.2")
+            nodes = ask(host, int(port), "CLUSTER", "NODES")
+        self.assertEqual(nodes.count("127.0.0.2:"), 8, nodes)
 
     def test_bind_where_they_are_told(self):
         with lab.Attended(self.HERE) as attended:

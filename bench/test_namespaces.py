@@ -183,6 +183,20 @@ class ThreeHosts(unittest.TestCase):
         self.assertGreater(fields["peak_bytes"], 0)
         wait_for(lambda: not self.net.processes())
 
+    def test_measure_lookups_in_a_ring(self):
+        lines = list(self.net.lines)
+        lines[0] = lines[0].replace(self.net.addresses[0],
+                                    f"{self.net.addresses[0]}:7000")  # fmt: skip
+        there = lab.Lab(lines, pinned=False)
+        plan = Plan((SERVER,), ("S8",), 1, 0.5, 7, hosts=lines)
+        cell = Cell(0, 0, "S8", plan.reference)
+        fields = measure.measure(cell, plan, there, lab.load_program(SERVER))
+        self.assertEqual(fields["errors"], 0, fields["reason"])
+        target = f"{self.net.addresses[0]}:7000"
+        self.assertEqual(fields["load"]["target"], target)
+        # They ask each other.
+        self.assertGreater(fields["commands"], fields["load"]["requests"])
+
     def test_of_which_one_loads_a_single_connection(self):
         there = lab.Lab(self.net.lines, pinned=False)
         scenario = scenarios.find("S1")

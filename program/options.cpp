@@ -107,6 +107,14 @@ void check_ring(ServerOptions& options) {
     refuse("--announce", options.announce, "one of the addresses of --ring");
 }
 
+void check_whole(const RingOptions& options) {
+  if (options.client.empty() == !options.serve)
+    throw CLI::ValidationError("Wanted is one of: --client PATH, --serve");
+  if (options.port + options.count - 1 > 65535)
+    throw CLI::ValidationError("--port",
+                               "there are not as many ports behind it");
+}
+
 void server_options(CLI::App& app, ServerOptions& options) {
   app.add_option("--bind", options.net.bind,
                  "address to listen on, or a path that begins with /")
@@ -228,16 +236,19 @@ std::expected<RingOptions, Ending> parse_ring(const Arguments& arguments) {
                  "program that is run with --demo; needed unless --serve")
       ->type_name("PATH");
   number(app, "--count", options.count, {1, 256}, "servers");
+  app.add_option("--bind", options.bind, "address of all servers")
+      ->type_name("ADDRESS")
+      ->capture_default_str();
+  number(app, "--port", options.port, {0, 65535},
+         "of the first server, the others' behind it; 0 takes any");
   app.add_flag("--serve", options.serve,
                "print the addresses and wait for SIGINT");
   const auto separator = std::ranges::find(arguments, "--");
   if (separator != arguments.end())
     options.server_options.assign(separator + 1, arguments.end());
   app.footer("What stands behind -- is handed to every server.");
-  return parse(app, Arguments(arguments.begin(), separator), options, [&] {
-    if (options.client.empty() == !options.serve)
-      throw CLI::ValidationError("Wanted is one of: --client PATH, --serve");
-  });
+  return parse(app, Arguments(arguments.begin(), separator), options,
+               [&] { check_whole(options); });
 }
 
 int print(const Ending& ending) {

@@ -112,7 +112,9 @@ class Ring {
  private:
   void bind() {
     for (unsigned i = 0; i < options_.count; ++i) {
-      sockets_.push_back(net::bind_socket("127.0.0.1", 0));
+      const unsigned port = options_.port == 0 ? 0 : options_.port + i;
+      sockets_.push_back(
+          net::bind_socket(options_.bind, static_cast<std::uint16_t>(port)));
       addresses_.push_back(net::address_of(sockets_.back().get()));
       if (i > 0) list_ += ',';
       list_ += addresses_.back();

@@ -5,7 +5,7 @@
 
 namespace program {
 
-/// Binds a socket of 127.0.0.1 for each server, starts the servers with them,
+/// Binds a socket for each server, starts the servers with them,
 /// waits until all are ready, runs the client's demonstration (or, to serve,
 /// prints the addresses and waits for SIGINT or SIGTERM), and stops them.
 ///

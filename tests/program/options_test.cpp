@@ -320,9 +320,16 @@ TEST(RingOptions, AreTaken) {
   EXPECT_EQ(options->servers, (Arguments{"a", "b"}));
   EXPECT_EQ(options->client, "c");
   EXPECT_EQ(options->count, 3u);
+  EXPECT_EQ(options->bind, "127.0.0.1");
+  EXPECT_EQ(options->port, 0u);
   EXPECT_FALSE(options->serve);
   EXPECT_EQ(options->server_options, (Arguments{"--threads", "2", "--", "-x"}));
-  EXPECT_TRUE(program::parse_ring({"--servers", "a", "--serve"})->serve);
+  const auto there = program::parse_ring(
+      {"--servers", "a", "--serve", "--bind", "192.0.2.1", "--port", "65528"});
+  ASSERT_TRUE(there) << there.error().text;
+  EXPECT_TRUE(there->serve);
+  EXPECT_EQ(there->bind, "192.0.2.1");
+  EXPECT_EQ(there->port, 65'528u);
 }
 
 TEST(RingOptions, WantAClientOrToServe) {
@@ -331,6 +338,9 @@ TEST(RingOptions, WantAClientOrToServe) {
   EXPECT_FALSE(program::parse_ring({"--client", "c"}));
   EXPECT_FALSE(
       program::parse_ring({"--servers", "a", "--serve", "--count", "0"}));
+  expect_refusal(
+      program::parse_ring({"--servers", "a", "--serve", "--port", "65529"}),
+      "--port: there are not as many ports behind it");
 }
 
 TEST(Ending, IsPrintedWhereItBelongs) {

@@ -82,6 +82,13 @@ TEST_F(ServerRingTest, StartsAndShowsAndStops) {
   EXPECT_EQ(errors_, "");
 }
 
+TEST_F(ServerRingTest, BindsWhereItIsTold) {
+  options_.bind = "127.0.0.2";
+  EXPECT_EQ(run(), 0) << errors_;
+  EXPECT_TRUE(output_.starts_with("A ring of 3 servers: 127.0.0.2:"))
+      << output_;
+}
+
 TEST_F(ServerRingTest, TakesTheServersInTurn) {
   options_.servers.push_back(
       script("other", "echo other >> " + directory_ + "/rings\nexec " +
