@@ -75,6 +75,12 @@ def percentiles(line):
     return (line.get("load") or {}).get("percentiles_us") or []
 
 
+def send_lag(line, name):
+    """How late the load sent, in us; None if it does not say."""
+    lags = (line.get("load") or {}).get("send_lag_us") or {}
+    return lags.get(name)
+
+
 def switches_per_request(line):
     """Changes of context; None where they were not counted."""
     switches, served = line.get("switches_per_s"), line.get("served_per_s")

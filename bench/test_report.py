@@ -95,6 +95,21 @@ class Tables(unittest.TestCase):
                           cells_of(results, label, f"S2@{rate}")]  # fmt: skip
                 self.assertAlmostEqual(found.median, statistics.median(values))
 
+    def test_say_how_late_the_load_itself_was(self):
+        def late(cell, fields):
+            lag = None if cell.visit else 1000.0 + cell.block
+            return fields | {
+                "load": fields["load"] | {"send_lag_us": {"p99.9": lag}}
+            }
+
+        plan = sample.plan_of((ONE, OTHER), sample.SWEPT)
+        for results, said in ((results_of(plan, late), True),
+                              (results_of(plan), False)):  # fmt: skip
+            view = figure_of(results, "latency").views[0]
+            told = " ".join(view.said)
+            found = f"was sent {scales.digits(1002)} µs late" in told
+            self.assertEqual(found, said, told)
+
     def test_hold_time_and_memory_of_idle_connections(self):
         results = results_of(sample.plan_of((ONE, OTHER), sample.IDLE))
         time, memory = figure_of(results, "idle").views[0].tables

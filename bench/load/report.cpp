@@ -120,13 +120,17 @@ double share(Nanoseconds part, Nanoseconds whole) {
   return static_cast<double>(part) / static_cast<double>(whole);
 }
 
-/// An open load has a schedule to keep. 100 us are what a timer and the way
-/// back to a CPU may take; where the server is slower, a tenth of its p99.
+/// How late an open load may send: 100 us are what a timer and the way back to
+/// a CPU may take; where the server is slower, a tenth of its latency.
+Nanoseconds allowed_lag(const Outcome& outcome, double percentile) {
+  return std::max<Nanoseconds>(100'000,
+                               outcome.latency.value_at(percentile) / 10);
+}
+
 std::string find_lag(const Plan& plan, const Outcome& outcome) {
   const Nanoseconds lag = outcome.lag.value_at(99);
   if (plan.is_open()) {
-    const Nanoseconds allowed =
-        std::max<Nanoseconds>(100'000, outcome.latency.value_at(99) / 10);
+    const Nanoseconds allowed = allowed_lag(outcome, 99);
     if (lag > allowed)
       return "1 % of the requests went more than " + microseconds(lag) +
              " us after their time; allowed are " + microseconds(allowed);
@@ -139,6 +143,17 @@ std::string find_lag(const Plan& plan, const Outcome& outcome) {
     return "the generator was held up: 1 % of its time it was more than " +
            microseconds(lag) + " us late";
   return "";
+}
+
+/// What of the slowest is not the server's: no verdict is made of it, since one
+/// pause of the machine is enough for it.
+std::string lateness(const Outcome& outcome) {
+  std::string text;
+  for (const auto& [name, value] : percentiles)
+    if (outcome.lag.reported(value) &&
+        outcome.lag.value_at(value) > allowed_lag(outcome, value))
+      text += std::string(" ") + name + ' ' + shown(outcome.lag, value);
+  return text.empty() ? "" : ", sent late:" + text + " us";
 }
 
 }  // namespace
@@ -209,6 +224,7 @@ std::string to_line(const Plan& plan, const Outcome& outcome,
     if (plan.is_open()) text += " (naive " + shown(outcome.naive, value) + ')';
   }
   text += ", max " + microseconds(outcome.latency.max()) + " us";
+  if (plan.is_open()) text += lateness(outcome);
   if (outcome.unanswered)
     text += ", unanswered " + std::to_string(outcome.unanswered);
   if (outcome.errors) text += ", errors " + std::to_string(outcome.errors);

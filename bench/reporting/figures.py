@@ -2,9 +2,12 @@
 
 import shlex
 
+import paired
 import scenarios
 from contestants import PEERS
-from results import CALLS, CPU, MEMORY, RATE, SWITCHES, TAIL, percentiles
+from results import (
+    CALLS, CPU, MEMORY, RATE, SWITCHES, TAIL, percentiles, send_lag
+)  # fmt: skip
 from table import calls_by_name, labels, number
 
 from . import scales, words
@@ -243,6 +246,7 @@ def loop(results, scenario):
         return (
             "All were asked at the same rate, on a schedule that no answer "
             "moves; a latency begins when a request should have been sent."
+            + lateness(results, scenario)
         )
     if results.plan.bound_us is not None:
         return "Each was asked at the highest rate that it stands."
@@ -252,6 +256,25 @@ def loop(results, scenario):
         f"rate: {measured(results, f'--sweep --scenario {scenario}')}"
         if scenarios.find(scenario).takes_rate
         else "Closed loop: each connection asks again as soon as it may."
+    )
+
+
+def lateness(results, scenario):
+    """What of the latency is the load's: no verdict is made of so few."""
+    found = [
+        lag
+        for label in labels(results, scenario)
+        for cell in results.cells(scenario, label)
+        if cell.get("verdict") == "VALID"
+        and (lag := send_lag(cell, "p99.9")) is not None
+    ]
+    if not found:
+        return ""
+    return (
+        " One of a thousand was sent "
+        f"{scales.digits(paired.median(found))} µs late or more by the load "
+        "itself (median of the cells): so much of what stands at 99.9 % need "
+        "not be the server's."
     )
 
 

@@ -272,4 +272,17 @@ TEST(Line, OfAnOpenLoopHasTheNaiveFiguresBeside) {
             "max 40.000 us, unanswered 2, errors 1; 50.00 us of CPU each");
 }
 
+// A pause of the machine holds up the load and the server alike.
+TEST(Line, OfAnOpenLoopSaysWhatOfTheSlowestIsItsOwn) {
+  Outcome outcome = healthy(19'980);
+  record(outcome.latency, 30, 900 * microsecond);
+  record(outcome.naive, 30, 100 * microsecond);
+  record(outcome.lag, 30, 800 * microsecond);
+  EXPECT_EQ(load::find_fault(open(), outcome), "");
+  EXPECT_TRUE(has(load::to_line(open(), outcome, ""),
+                  "max 900.000 us, sent late: p99.9 800.000 us; "))
+      << load::to_line(open(), outcome, "");
+  EXPECT_FALSE(has(load::to_line(closed(), outcome, ""), "sent late"));
+}
+
 }  // namespace
