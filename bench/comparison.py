@@ -616,8 +616,8 @@ def with_peaks(plan, swept, where, load):
 def main(arguments):
     parser = make_parser()
     options = parser.parse_args(arguments)
-    if options.readme and (options.results or options.resume):
-        parser.error("--readme measures nothing: no --results, no --resume")
+    if options.readme and len(arguments) > 3:
+        parser.error("--readme stands alone: it measures nothing")
     try:
         if options.readme:
             return readme.rewrite(*options.readme)

@@ -10,7 +10,8 @@ import contestants
 # Reading more tasks than this takes longer than what is to be measured bears.
 TASKS_MAX = 1000
 TICK_SECONDS = 1 / os.sysconf("SC_CLK_TCK")
-READ_SIZE = 64 << 10
+READ_SIZE = 64 << 10  # most of what is read here, at once
+SWITCHES = "\nvoluntary_ctxt_switches:"
 
 
 class Processes:
@@ -47,8 +48,9 @@ class Processes:
                 # Without a dict of all its lines, which takes several times as
                 # long as the kernel does.
                 status = read(f"/proc/{pid}/task/{task}/status")
-                if words := status.rpartition("\nvoluntary")[2].split():
-                    found[int(task)] = int(words[1]), int(words[3])
+                words = status.partition(SWITCHES)[2].split()
+                if words:
+                    found[int(task)] = int(words[0]), int(words[2])
         return found
 
     def threads(self):

@@ -439,7 +439,7 @@ class Arguments(unittest.TestCase):
             (["--bound-us", "100"], "--bound-us is the bound of --saturate"),
             (["--client", "nobody"], "no load"),
             (["--resume", "there.jsonl"], "--resume takes all from its file"),
-            (["--readme", "README.md", "a.jsonl"], "--readme measures nothing"),
+            (["--readme", "README.md", "a.jsonl"], "--readme stands alone"),
         ):
             with self.subTest(said):
                 self.assertIn(said, self.refused(*arguments))

@@ -4,10 +4,13 @@ known beforehand, without a server, a load or a clock."""
 import io
 import json
 import math
+import os
 import pathlib
 import random
 import sys
 import tempfile
+import threading
+import time
 import unittest
 from unittest import mock
 
@@ -712,6 +715,36 @@ class Observing(unittest.TestCase):
         self.assertEqual(found, {"voluntary": 12, "involuntary": 3})
         self.assertIsNone(observe.switches_between(before, {1: (15, 1)}))
         self.assertIsNone(observe.switches_between(None, after))
+
+    def test_reads_whole_files_and_none_that_are_gone(self):
+        text = "x" * (3 * observe.READ_SIZE + 1)
+        with tempfile.NamedTemporaryFile("w") as file:
+            file.write(text)
+            file.flush()
+            self.assertEqual(observe.read(file.name), text)
+        self.assertEqual(observe.read(file.name), "")
+
+    def test_reads_the_threads_of_a_process(self):
+        over = threading.Event()
+        thread = threading.Thread(target=over.wait)
+        thread.start()
+        try:
+            self.assertEqual(observe.count_threads(os.getpid()),
+                             threading.active_count())  # fmt: skip
+            mine = observe.Processes(os.getpid())
+            before = mine.switches()
+            self.assertEqual(set(before), {os.getpid(), thread.native_id})
+            for _ in range(3):
+                time.sleep(0.001)  # each a voluntary one
+            after = mine.switches()
+            found = observe.switches_between(before, after)
+            self.assertGreaterEqual(found["voluntary"], 3)
+            with mock.patch.object(observe, "TASKS_MAX", 1):
+                self.assertIsNone(mine.switches())
+        finally:
+            over.set()
+            thread.join()
+        self.assertEqual(observe.count_threads(0), 0)
 
     def test_reads_calls_and_model_of_info(self):
         text = ("# Stats\r\ntotal_commands_processed:9\r\n# Syscalls\r\n"

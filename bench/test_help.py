@@ -7,14 +7,17 @@ import sys
 import unittest
 
 sys.dont_write_bytecode = True
+import contestants
 from contestants import BIN
 
+CLIENTS = os.environ.get("CLIENTS", "epoll-level").split()
 FOLDER = pathlib.Path(__file__).resolve().parent
 INTERNAL = {"launch"}  # for mpirun alone
 
 
 class Help(unittest.TestCase):
-    def check(self, command, beginning):
+    def check(self, command, part):
+        """Its lines; `part` is in them."""
         done = subprocess.run(
             command,
             cwd=FOLDER.parent,
@@ -23,9 +26,11 @@ class Help(unittest.TestCase):
             text=True,
         )
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertIn(beginning, done.stdout)
-        for line in done.stdout.splitlines():
+        self.assertIn(part, done.stdout)
+        lines = done.stdout.splitlines()
+        for line in lines:
             self.assertLessEqual(len(line), 80, line)
+        return "\n".join(lines)
 
     def test_of_make_fits_a_terminal(self):
         self.check(["make", "--no-print-directory", "help"], "run-<model>")
@@ -40,12 +45,21 @@ class Help(unittest.TestCase):
                 self.check([path, "--help"], "usage: ")
 
     def test_of_servers_clients_and_loads_fits_it(self):
-        kinds = "*-server", "*-client", "load-*", "ring"
-        programs = [path for kind in kinds for path in BIN.glob(kind)]
-        self.assertIn(BIN / "ring", programs)
-        for path in programs:
-            with self.subTest(path.name):
-                self.check([path, "--help"], "Usage: ")
+        programs = [
+            "ring",
+            *(f"{name}-server" for name in contestants.server_names()),
+            *(f"{name}-client" for name in CLIENTS),
+            *(f"load-{name}" for name in CLIENTS),
+        ]
+        for name in programs:
+            with self.subTest(name):
+                self.check([BIN / name, "--help"], "Usage: ")
+
+    def test_of_the_merging_has_nothing_of_a_run(self):
+        load = BIN / f"load-{CLIENTS[0]}"
+        said = self.check([load, "merge", "--help"], "--hgrm")
+        self.assertNotIn("--rank-hgrm", said)
+        self.assertNotIn("--quiet", said)
 
 
 if __name__ == "__main__":

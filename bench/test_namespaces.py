@@ -20,7 +20,8 @@ import load_run  # noqa: E402
 import measure  # noqa: E402
 import scenarios  # noqa: E402
 from plan import Cell, Plan  # noqa: E402
-from test_hosts import GIVE_UP, SERVER, wait_for, why_not_together  # noqa: E402
+from test_hosts import GIVE_UP, SERVER, ask, wait_for  # noqa: E402
+from test_hosts import why_not_together  # noqa: E402
 
 COMPARE = pathlib.Path(__file__).resolve().parent / "compare"
 
@@ -188,12 +189,16 @@ class ThreeHosts(unittest.TestCase):
         lines[0] = lines[0].replace(self.net.addresses[0],
                                     f"{self.net.addresses[0]}:7000")  # fmt: skip
         there = lab.Lab(lines, pinned=False)
+        address = self.net.addresses[0]
+        with there.serving(SERVER, scenarios.find("S8")):
+            nodes = ask(address, 7000, "CLUSTER", "NODES")
+        for port in range(7000, 7008):  # which a firewall has to let through
+            self.assertEqual(nodes.count(f" {address}:{port}@"), 1, nodes)
         plan = Plan((SERVER,), ("S8",), 1, 0.5, 7, hosts=lines)
         cell = Cell(0, 0, "S8", plan.reference)
         fields = measure.measure(cell, plan, there, lab.load_program(SERVER))
         self.assertEqual(fields["errors"], 0, fields["reason"])
-        target = f"{self.net.addresses[0]}:7000"
-        self.assertEqual(fields["load"]["target"], target)
+        self.assertEqual(fields["load"]["target"], f"{address}:7000")
         # They ask each other.
         self.assertGreater(fields["commands"], fields["load"]["requests"])
 

@@ -100,10 +100,13 @@ def ring_events(count=20):
 
 
 def unlooked(made, begin, end):
-    """The same, but nobody has looked whether these calls slept."""
+    """The same, but nobody has looked whether these calls slept, nor before a
+    send."""
     for e in made:
         if e["ph"] == "X" and begin <= e["ts"] < end:
             e["args"]["asleep_us"] = None
+            if e["name"] == "send":
+                e["args"]["asleep_before_us"] = None
     return made
 
 
@@ -239,6 +242,14 @@ class Requests(unittest.TestCase):
         self.assertGreaterEqual(found[0].number, len(made) // 4)
         with self.assertRaisesRegex(Failed, "too few"):
             events.typical(made[:11], 3)
+
+        # To look takes time: a known one is compared with its like.
+        took = [30] * 20 + [44, 45, 46, 47, 48, 49] + [30] * 10
+        made = [request(n, us) for n, us in enumerate(took)]
+        for one in made:
+            one.known = one.took > 40
+        found = events.typical(made, 3)
+        self.assertEqual([r.took for r in found], [45, 46, 47])
 
     def test_is_known_of_which_calls_slept(self):
         made = exchange(unlooked(server_events(), 100, 300)).requests
@@ -377,7 +388,9 @@ class Terminal(unittest.TestCase):
     def test_what_nobody_has_looked_at(self):
         made = exchange(unlooked(server_events(), -100, 10_000))
         lines, legend = drawn(made)
-        self.assertIn("w::::", next(x for x in lines if "loop 0" in x))
+        row = next(x for x in lines if "loop 0" in x)
+        self.assertIn("w::::", row)
+        self.assertRegex(row, "R:+:S", "and between two calls")
         self.assertIn("asleep or awake", " ".join(legend))
         marked = made.requests[8]
         rows = [row.split() for row in text.table(made, marked)]
@@ -438,6 +451,7 @@ class Drawing(unittest.TestCase):
         self.assertIn("asleep ? us", svg)
         waits = re.search(r"<rect ([^>]*)><title>epoll_wait", svg)[1]
         self.assertIn('fill="#fff"', waits)
+        self.assertRegex(svg, '<line [^>]*class="unknown')
 
     def test_names_are_text(self):
         made = exchange()

@@ -291,17 +291,22 @@ def median_us(requests):
 
 
 def typical(requests, count):
-    """So many in a row, which are nearest to the median of all, known ones if
-    there are such. The first ones are left out: caches are cold, and memory is
-    touched for the first time."""
+    """So many in a row, which are nearest to the median: known ones, nearest to
+    that of their like (to look takes time), if there are such. The first ones
+    are left out: caches are cold, and memory is touched for the first time."""
     if len(requests) < 4 * count:
         raise Failed(f"{len(requests)} requests are too few for a picture")
-    median = median_us(requests)
+    starts = range(len(requests) // 4, len(requests) - count)
+    known = [
+        start
+        for start in starts
+        if all(r.known for r in requests[start : start + count])
+    ]
+    median = median_us([r for r in requests if r.known] if known else requests)
     pause = statistics.median(
         after.begin - before.begin
         for before, after in zip(requests, requests[1:])
     )
-    first = len(requests) // 4
 
     def distance(start):
         row = requests[start : start + count]
@@ -311,12 +316,6 @@ def typical(requests, count):
             for request, after in zip(row, requests[start + 1 :])
         )
 
-    starts = range(first, len(requests) - count)
-    known = [
-        start
-        for start in starts
-        if all(r.known for r in requests[start : start + count])
-    ]
     start = min(known or starts, key=distance)
     return requests[start : start + count]
 

@@ -1,8 +1,8 @@
 """The same picture as an SVG for a page, a slide or a projector.
 
 Colour is the kind of call, and its name stands in it or below it; solid is
-awake, hatched asleep and empty not known; the marked request has an outline and the others are
-pale. So nothing is said by colour alone. Every bar tells its numbers to the
+awake, hatched asleep and empty not known; the marked request has an outline and
+the others are pale. So nothing is said by colour alone. Every bar tells its numbers to the
 pointer."""
 
 import html
@@ -31,7 +31,7 @@ text { font: 13px system-ui, "DejaVu Sans", sans-serif; fill: #111 }
 .grid { stroke: #ddd }
 .own { stroke: #333; stroke-width: 3 }
 .elsewhere { stroke: #333; stroke-width: 2; stroke-dasharray: 2 5 }
-.unknown { stroke: #bbb; stroke-width: 3 }
+.unknown { stroke: #333; stroke-width: 1; stroke-dasharray: 1 3 }
 .way { stroke: #111; stroke-width: 2; stroke-dasharray: 7 4; fill: none }
 """
 
@@ -352,6 +352,7 @@ def legend(canvas):
             'fill="#fff"/>',
             "not looked at",
         ),
+        ('<path d="mX Yv0m0 7h26" class="unknown"/>', "code, not looked at"),
         ('<path d="mX Yv0m0 7h26" class="own"/>', "own code"),
         (
             '<path d="mX Yv0m0 7h26" class="elsewhere"/>',

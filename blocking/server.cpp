@@ -195,15 +195,17 @@ class Server {
     if (before.joinable()) before.join();
   }
 
-  // Everybody who has come is let in (who comes meanwhile is not waited for: it
-  // may never end), everything that has come is answered; then we end and wait
-  // for the peers to end. All of it while there is time.
+  // Everybody who has come is let in, as long as there is time for that (who
+  // comes meanwhile is not waited for: it may never end), everything that has
+  // come is answered; then we end and wait for the peers to end.
   void drain() {
+    using net::Deadlines;
     const auto now = std::chrono::steady_clock::now;
-    const auto due = now() + net::Deadlines::drain_time;
+    const auto began = now();
     blocking::keep_awake(listener_.fd());
-    auto n = listener_.queued();
-    while (n > 0 && now() < due && accept()) --n;
+    auto left = listener_.queued();
+    while (left > 0 && now() < began + Deadlines::let_in_time && accept())
+      --left;
     mailbox_.on_ring([this] { ring(); });
     listener_.close();
     std::unique_lock lock(mutex_);
@@ -215,7 +217,7 @@ class Server {
       c.stop = true;
       ::pthread_kill(c.thread.native_handle(), blocking::wake_signal);
     });
-    if (!ended_.wait_until(lock, due, all_gone)) {
+    if (!ended_.wait_until(lock, began + Deadlines::drain_time, all_gone)) {
       abandoned_ = true;
       connections_.each([](std::uint64_t, Connection& c) {
         net::reset_on_close(c.socket());

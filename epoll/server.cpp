@@ -173,13 +173,13 @@ class Server {
   // event of it later in this batch finds its id gone.
   void close(std::uint64_t id) { connections_.erase(id); }
 
-  // Everybody who has come is let in (who comes meanwhile is not waited for: it
-  // may never end), everything that has come is answered; then we end and wait
-  // for the peers to end. All of it while there is time.
+  // Everybody who has come is let in, as long as there is time for that (who
+  // comes meanwhile is not waited for: it may never end), everything that has
+  // come is answered; then we end and wait for the peers to end.
   void drain() {
     deadlines_.drain();
-    auto n = listener_.queued();
-    while (n > 0 && !deadlines_.drained() && accept()) --n;
+    auto left = listener_.queued();
+    while (left > 0 && deadlines_.lets_in() && accept()) --left;
     // Without this it would stay on the list as long as anybody else has the
     // same listener open (epoll(7)), and be ready for ever.
     arm(EPOLL_CTL_DEL, listener_.fd(), 0, listener_id);

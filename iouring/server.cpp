@@ -237,9 +237,9 @@ class Server {
     next(c);
   }
 
-  // Everybody who has come is let in (who comes meanwhile is not waited for: it
-  // may never end), everything that has come is answered; then we end and wait
-  // for the peers to end. All of it while there is time.
+  // Everybody who has come is let in, as long as there is time for that (who
+  // comes meanwhile is not waited for: it may never end), everything that has
+  // come is answered; then we end and wait for the peers to end.
   void drain() {
     draining_ = true;
     deadlines_.drain();
@@ -247,7 +247,7 @@ class Server {
                               IORING_ASYNC_CANCEL_ALL);
     do turn();  // its cancel is handed over before the listener is closed
     while (accepting_);
-    for (auto n = listener_.queued(); n > 0 && !deadlines_.drained(); --n) {
+    for (auto left = listener_.queued(); left && deadlines_.lets_in(); --left) {
       const int fd =
           sys::accept4(listener_.fd(), nullptr, nullptr, SOCK_CLOEXEC);
       if (!welcome(fd, errno)) break;

@@ -22,8 +22,6 @@ namespace {
 enum class Kind : std::uint8_t { call, asked, done, done_so_far };
 
 struct Event {
-  static constexpr std::uint64_t unknown = -1;
-
   Kind kind = Kind::call;
   int fd = -1;
   const char* name = nullptr;  // but of what is done
@@ -33,6 +31,9 @@ struct Event {
   std::uint64_t took_ns = 0;        // a call
   std::uint64_t off_ns = 0;         // of that, how long off the CPU
   std::uint64_t off_before_ns = 0;  // how long off the CPU since the last call
+
+  // Of the last two: nobody has looked.
+  static constexpr std::uint64_t unknown = -1;
 };
 
 std::uint64_t read_clock(clockid_t clock) {
@@ -120,15 +121,16 @@ struct Timeline {
   /// A call begins: how long off the CPU since the one before. It may have
   /// slept for a lock, say, in a call that is not counted.
   std::uint64_t off_before(std::uint64_t now_ns) {
-    const bool looked = looks;
+    const bool looked_before = looks;
     looks = count.load(std::memory_order_relaxed) < always_looked ||
             is_time_to_look(now_ns);
-    if (looks && !looked) look(now_ns);
+    if (looks && !looked_before) look(now_ns);
     if (now_ns - ended_ns <= Habit::shortest_ns) return 0;
-    return looked && looks ? look(now_ns) : Event::unknown;
+    return looks && looked_before ? look(now_ns) : Event::unknown;
   }
 
-  /// It ends.
+  /// It ends: how long off the CPU in it, 0 if it was too short for that or as
+  /// others that were awake, unknown if it may have been and nobody looks.
   std::uint64_t off(const char* call, std::uint64_t now_ns,
                     std::uint64_t took_ns) {
     auto habit = std::ranges::find_if(habits, [&](const Habit& known) {

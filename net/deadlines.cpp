@@ -125,6 +125,12 @@ void Deadlines::drain() {
   drained_ns_ = now_ns() + std::chrono::nanoseconds(drain_time).count();
 }
 
+bool Deadlines::lets_in() const {
+  using std::chrono::nanoseconds;
+  const auto afterwards = nanoseconds(drain_time - let_in_time).count();
+  return drained_ns_ != 0 && now_ns() < drained_ns_ - afterwards;
+}
+
 bool Deadlines::drained() const {
   return drained_ns_ != 0 && now_ns() >= drained_ns_;
 }

@@ -48,8 +48,10 @@ class Deadlines {
     protocol::Wait wait_;
   };
 
-  /// For how long conversations may go on after drain().
-  static constexpr std::chrono::milliseconds drain_time{1'500};
+  /// For how long conversations may go on after drain(), and for how long of
+  /// that peers who have come may still be let in.
+  static constexpr std::chrono::milliseconds drain_time{1'500},
+      let_in_time{750};
 
   /// Both outlive this.
   Deadlines(const protocol::Limits& limits, const protocol::Pool& pool);
@@ -89,6 +91,7 @@ class Deadlines {
 
   /// The loop stops: what is left after drain_time is late as a whole.
   void drain();
+  bool lets_in() const;  // drain() was called, and it is not too late
   bool drained() const;  // that time has passed
 
  private:

@@ -110,9 +110,15 @@ void check_ring(ServerOptions& options) {
 void check_whole(const RingOptions& options) {
   if (options.client.empty() == !options.serve)
     throw CLI::ValidationError("Wanted is one of: --client PATH, --serve");
-  if (options.port + options.count - 1 > 65535)
-    throw CLI::ValidationError("--port",
-                               "there are not as many ports behind it");
+  const std::string& bind = options.bind;
+  if (bind.starts_with('/') || bind == "0.0.0.0" || bind == "::" ||
+      bind == "[::]")
+    refuse("--bind", bind, "an address that all nodes are told");
+  const unsigned highest = 65536 - options.count;
+  if (options.port > highest)
+    refuse("--port", std::to_string(options.port),
+           "a number up to " + std::to_string(highest) +
+               ": each server takes the next");
 }
 
 void server_options(CLI::App& app, ServerOptions& options) {
@@ -225,8 +231,8 @@ std::expected<ClientOptions, Ending> parse_client(const Arguments& arguments,
 std::expected<RingOptions, Ending> parse_ring(const Arguments& arguments) {
   RingOptions options;
   CLI::App app(
-      "Starts a ring of servers on ports of its own, has a client\n"
-      "demonstrate it, and stops it.",
+      "Starts a ring of servers on this host, has a client demonstrate it,\n"
+      "and stops it.",
       "ring");
   app.add_option("--servers", options.servers, "programs, taken in turn")
       ->required()
@@ -236,7 +242,8 @@ std::expected<RingOptions, Ending> parse_ring(const Arguments& arguments) {
                  "program that is run with --demo; needed unless --serve")
       ->type_name("PATH");
   number(app, "--count", options.count, {1, 256}, "servers");
-  app.add_option("--bind", options.bind, "address of all servers")
+  app.add_option("--bind", options.bind,
+                 "address of all servers, by which others find them")
       ->type_name("ADDRESS")
       ->capture_default_str();
   number(app, "--port", options.port, {0, 65535},

@@ -5,9 +5,9 @@
 
 namespace program {
 
-/// Binds a socket for each server, starts the servers with them,
-/// waits until all are ready, runs the client's demonstration (or, to serve,
-/// prints the addresses and waits for SIGINT or SIGTERM), and stops them.
+/// Binds a socket for each server, starts the servers with them, waits until
+/// all are ready, runs the client's demonstration (or, to serve, prints the
+/// addresses and waits for SIGINT or SIGTERM), and stops them.
 ///
 /// Returns the exit code: the client's; 77 if a program cannot run here, with
 /// SKIP and its reason on the standard output; 130 if it was interrupted; 1,

@@ -145,14 +145,15 @@ std::string find_lag(const Plan& plan, const Outcome& outcome) {
   return "";
 }
 
-/// What of the slowest is not the server's: no verdict is made of it, since one
-/// pause of the machine is enough for it.
+/// Of which of the slowest it may be the cause itself. No verdict is made of so
+/// few: one pause of the machine is enough.
 std::string lateness(const Outcome& outcome) {
   std::string text;
-  for (const auto& [name, value] : percentiles)
-    if (outcome.lag.reported(value) &&
-        outcome.lag.value_at(value) > allowed_lag(outcome, value))
-      text += std::string(" ") + name + ' ' + shown(outcome.lag, value);
+  if (outcome.lag.reported(99.9) &&
+      outcome.lag.value_at(99.9) > allowed_lag(outcome, 99.9))
+    text += " p99.9 " + shown(outcome.lag, 99.9);
+  if (outcome.lag.max() > allowed_lag(outcome, 100))
+    text += " max " + microseconds(outcome.lag.max());
   return text.empty() ? "" : ", sent late:" + text + " us";
 }
 

@@ -35,8 +35,8 @@ def winner(results, scenario, metric, of_what):
     best = unbeaten(results, scenario, metric, order)
     if best is None:
         return (
-            f"{of_what}: nobody won; each is measurably behind another, in a "
-            "circle."
+            f"{of_what}: nobody won; each is measurably behind another, some "
+            "in a circle."
         )
     others = [label for label in order if label != best]
     if not others:

@@ -10,6 +10,7 @@
 
 #include "tests/conformance/crowd.hpp"
 #include "tests/conformance/server.hpp"
+#include "tests/conformance/tracer.hpp"
 
 namespace conformance {
 namespace {
@@ -248,6 +249,36 @@ TEST_P(Stop, AStreamOfNewPeersDoesNotHoldIt) {
   EXPECT_TRUE(eventually([&] { return server.process().ended().has_value(); },
                          bound()));
   over = true;
+}
+
+// A machine that has nothing left for us, so that each peer takes 20 ms to let
+// in: not all who wait can be, and who was there is answered all the same.
+TEST_P(Stop, LettingInLeavesTimeToAnswer) {
+  if (!Tracer::obstacle().empty()) GTEST_SKIP() << Tracer::obstacle();
+  constexpr std::size_t count = 150, answers = 8;
+  REQUIRE_CONCURRENT(count + 1);
+  Server& server = start({"--drain-time", "300"});
+  const std::string value(900'000, 'x');
+  EXPECT_EQ(server.ask({"SET", "key", value}), ok);
+  Peer known = server.connect();
+  EXPECT_EQ(known.ask({"PING"}), pong);
+  const Tracer tracer(
+      server, {"-o", "/dev/null", "-e", "inject=accept4:delay_exit=20000"});
+  halt(server.process());
+  std::vector<Peer> waiting;
+  while (waiting.size() < count) waiting.push_back(server.connect());
+  std::string asked, answered;
+  for (std::size_t i = 0; i < answers; ++i) {
+    asked += request({"GET", "key"});
+    answered += "$900000\r\n" + value + "\r\n";
+  }
+  known.send(asked);
+  end_and_go_on(server.process());
+  EXPECT_TRUE(known.rest() == answered);
+  EXPECT_EQ(server.process().wait(bound()), 0);
+  const Account account = server.account();
+  if (calls_of(account, "accept4") == 0) return;  // the kernel lets them in
+  EXPECT_LT(account.at("accepted"), count);
 }
 
 /// Nobody can connect any more: the first signal has arrived.

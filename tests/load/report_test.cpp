@@ -280,9 +280,18 @@ TEST(Line, OfAnOpenLoopSaysWhatOfTheSlowestIsItsOwn) {
   record(outcome.lag, 30, 800 * microsecond);
   EXPECT_EQ(load::find_fault(open(), outcome), "");
   EXPECT_TRUE(has(load::to_line(open(), outcome, ""),
-                  "max 900.000 us, sent late: p99.9 800.000 us; "))
+                  "max 900.000 us, sent late: p99.9 800.000 max 800.000 us; "))
       << load::to_line(open(), outcome, "");
   EXPECT_FALSE(has(load::to_line(closed(), outcome, ""), "sent late"));
+
+  outcome = healthy(20'000);
+  record(outcome.latency, 1, 9'000 * microsecond);
+  record(outcome.lag, 1, 900 * microsecond);
+  EXPECT_FALSE(has(load::to_line(open(), outcome, ""), "sent late"))
+      << "a tenth of the server's is little";
+  record(outcome.lag, 1, 901 * microsecond);
+  EXPECT_TRUE(
+      has(load::to_line(open(), outcome, ""), ", sent late: max 901.000 us; "));
 }
 
 }  // namespace

@@ -365,11 +365,16 @@ TEST_F(EvictionTest, ForgetsWhoHasHadHisAnswer) {
 TEST_F(DeadlinesTest, EndTheDrainAfterItsTime) {
   begin(limits_of(later, later));
   EXPECT_FALSE(deadlines_->drained());
+  EXPECT_FALSE(deadlines_->lets_in());
   const auto began = net::now();
   deadlines_->drain();
   EXPECT_FALSE(deadlines_->idle());
   EXPECT_LE(deadlines_->left_ms(), 1600);
   EXPECT_FALSE(deadlines_->drained());
+  EXPECT_TRUE(deadlines_->lets_in());
+  while (deadlines_->lets_in()) ::poll(nullptr, 0, 10);
+  EXPECT_GE(net::now() - began, 650'000'000);
+  EXPECT_FALSE(deadlines_->drained()) << "time is left to answer in";
   while (!deadlines_->drained()) ::poll(nullptr, 0, deadlines_->left_ms());
   EXPECT_GE(net::now() - began, 1'400'000'000);
   EXPECT_EQ(deadlines_->left_ns(), 0);

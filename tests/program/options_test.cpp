@@ -338,9 +338,21 @@ TEST(RingOptions, WantAClientOrToServe) {
   EXPECT_FALSE(program::parse_ring({"--client", "c"}));
   EXPECT_FALSE(
       program::parse_ring({"--servers", "a", "--serve", "--count", "0"}));
+}
+
+TEST(RingOptions, AreOfAddressesThatNodesCanBeTold) {
+  const auto given = [](const char* option, const char* value) {
+    return program::parse_ring({"--servers", "a", "--serve", option, value});
+  };
   expect_refusal(
-      program::parse_ring({"--servers", "a", "--serve", "--port", "65529"}),
-      "--port: there are not as many ports behind it");
+      given("--port", "65529"),
+      "--port: '65529' is not allowed, but a number up to 65528: each "
+      "server takes the next");
+  for (const char* bind : {"0.0.0.0", "::", "/tmp/ring"})
+    expect_refusal(given("--bind", bind),
+                   std::string("--bind: '") + bind +
+                       "' is not allowed, but an address that all nodes are "
+                       "told");
 }
 
 TEST(Ending, IsPrintedWhereItBelongs) {
