@@ -12,7 +12,7 @@ import scenarios
 import served as servers
 from contestants import Failed
 
-LATER = 0.6  # of the measured time
+LATER = 0.8  # of the measured time
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,8 +60,10 @@ def placement(pinned):
 
 
 class Watcher:
-    """Looks at server and machine when the load begins to measure, some time
-    later, and when it has measured so many seconds."""
+    """Looks at server and machine when the load begins to measure, and once more
+    while it still does: at the end it closes its connections at once, and a
+    thread that ends takes its counts with it. A server of ten thousand threads
+    was seen a second later than that, and said to be cheap."""
 
     def __init__(self, served, seconds, with_memory=False, asks=True):
         self._served = served
@@ -72,47 +74,30 @@ class Watcher:
         self._with_memory = with_memory
         self._memory_seen = [self._memory()]
         self._threads = self._peak_bytes = 0
-        self.before = self.later = self.after = None
+        self.before = self.later = None
+        self.is_done = False
 
     def __call__(self, said):
         if said == load_run.LINE_MEASURING:
-            self.begin()
+            self.before = self._look()
+            self._memory_seen.append(self._memory())
         elif said == load_run.LINE_MEASURED:
-            self.end()
-        else:
-            self._look_in_between()
+            self.is_done = self.before is not None
+        if self.later is None and (self.is_done or self._is_time()):
+            self.later = self._look()
 
-    @property
-    def is_done(self):
-        return self.after is not None
-
-    def begin(self):
-        processes = observe.Processes(self._served.pid)
-        self.before = self._counts(processes) | clocks(processes)
-        self._look(processes)
-        self._memory_seen.append(self._memory())
-
-    def end(self):
-        processes = observe.Processes(self._served.pid)
-        self.after = clocks(processes)
-        self.later = self.later or self._counts(processes)
-        self._look(processes)
-
-    def _look_in_between(self):
-        """Once: to look at a server of many threads takes the load's processor
-        for milliseconds. But at the end the load closes its connections at
-        once: that takes calls of its own, and a thread that ends takes its
-        counts with it."""
+    def _is_time(self):
+        if self.before is None:
+            return False
         passed = time.monotonic() - self.before["at"]
-        if self.later is not None or passed <= LATER * self._seconds:
-            return
-        processes = observe.Processes(self._served.pid)
-        self._look(processes)
-        self.later = self._counts(processes)
+        return passed > LATER * self._seconds
 
-    def _look(self, processes):
+    def _look(self):
+        processes = observe.Processes(self._served.pid)
+        found = clocks(processes) | self._counts(processes)
         self._threads = max(self._threads, processes.threads())
         self._peak_bytes = max(self._peak_bytes, processes.peak_bytes())
+        return found
 
     def _counts(self, processes):
         info = self._served.info() if self._asks else servers.parse_info("")
@@ -134,7 +119,7 @@ class Watcher:
         answered in a second: time and switches are divided as rates, for where
         there are thousands of processes, a look at them takes long."""
         names = ("at", "server", "busy", "stolen")
-        spent = {name: self.after[name] - self.before[name] for name in names}
+        spent = {name: self.later[name] - self.before[name] for name in names}
         answered = rate * spent["at"]
         return {
             "spent_s": spent,
@@ -147,7 +132,6 @@ class Watcher:
         }
 
     def _counted(self, rate):
-        """What was counted up to the look in between."""
         before, later = self.before, self.later
         seconds = later["counted_at"] - before["counted_at"]
         counts = {
@@ -252,9 +236,9 @@ def rest(served, seconds):
         served.running.settled_cpu_seconds()
         # Who is asked is not at rest.
         watcher = Watcher(served, seconds, asks=False)
-        watcher.begin()
+        watcher(load_run.LINE_MEASURING)
         time.sleep(seconds)
-        watcher.end()
+        watcher(load_run.LINE_MEASURED)
         found = watcher.found(0)
     finally:
         for peer in peers:

@@ -19,6 +19,8 @@ import atomic  # noqa: E402  (after the line that keeps the tree clean)
 import comparison  # noqa: E402
 import contestants  # noqa: E402
 import journal  # noqa: E402
+import load_run  # noqa: E402
+import measure  # noqa: E402
 import observe  # noqa: E402
 import paired  # noqa: E402
 import progress  # noqa: E402
@@ -745,6 +747,35 @@ class Observing(unittest.TestCase):
             over.set()
             thread.join()
         self.assertEqual(observe.count_threads(0), 0)
+
+    def watcher(self, seconds):
+        told = served.parse_info(f"{served.COMMANDS}:12\r\n")
+        someone = mock.Mock(pid=os.getpid(), is_ring=False)
+        someone.info.side_effect = lambda: json.loads(json.dumps(told))
+        return measure.Watcher(someone, seconds)
+
+    def test_looks_once_more_while_it_is_measured(self):
+        """At the end the connections are closed, and threads go with them."""
+        watcher = self.watcher(0.05)
+        watcher(load_run.LINE_MEASURING)
+        watcher(None)
+        self.assertIsNone(watcher.later, "it is early")
+        time.sleep(0.05)
+        watcher(None)
+        later = watcher.later
+        self.assertFalse(watcher.is_done)
+        watcher(load_run.LINE_MEASURED)
+        self.assertTrue(watcher.is_done)
+        self.assertIs(watcher.later, later)
+        found = watcher.found(1000)
+        self.assertGreaterEqual(found["spent_s"]["at"], 0.05)
+        self.assertEqual(found["threads"], threading.active_count())
+
+    def test_looks_at_the_end_where_there_was_no_time(self):
+        watcher = self.watcher(60)
+        watcher(load_run.LINE_MEASURING)
+        watcher(load_run.LINE_MEASURED)
+        self.assertGreater(watcher.found(1000)["spent_s"]["at"], 0)
 
     def test_reads_calls_and_model_of_info(self):
         text = ("# Stats\r\ntotal_commands_processed:9\r\n# Syscalls\r\n"

@@ -96,10 +96,13 @@ class Tables(unittest.TestCase):
                 self.assertAlmostEqual(found.median, statistics.median(values))
 
     def test_say_how_late_the_load_itself_was(self):
-        def said(lag_of):
+        def said(lag_of, latency=()):
             def late(cell, fields):
                 lag = {"p99.9": lag_of(cell)}
-                return fields | {"load": fields["load"] | {"send_lag_us": lag}}
+                return fields | {
+                    "load": fields["load"] | {"send_lag_us": lag},
+                    "latency_us": fields["latency_us"] | dict(latency),
+                }
 
             plan = sample.plan_of((ONE, OTHER), sample.SWEPT)
             view = figure_of(results_of(plan, late), "latency").views[0]
@@ -108,6 +111,7 @@ class Tables(unittest.TestCase):
         cause = "the load may be the cause"
         self.assertNotIn(cause, said(lambda cell: None))
         self.assertNotIn(cause, said(lambda cell: 90.0))
+        self.assertNotIn(cause, said(lambda cell: 9e3, {"p99.9": None}))
         told = said(lambda cell: 9e3 if cell.contestant.name == OTHER else 9.0)
         self.assertIn(f"later: {OTHER} {scales.digits(9e3)} µs.", told)
 

@@ -264,13 +264,13 @@ def lateness(results, scenario):
     so few. By the load's own measure of it (bench/load/report.cpp)."""
     found = {}
     for label in labels(results, scenario):
-        cells = [cell for cell in results.cells(scenario, label)
-                 if cell.get("verdict") == "VALID"
-                 and send_lag(cell, "p99.9") is not None]  # fmt: skip
-        if not cells:
+        pairs = [(send_lag(cell, "p99.9"), cell["latency_us"]["p99.9"])
+                 for cell in results.cells(scenario, label)
+                 if cell.get("verdict") == "VALID"]  # fmt: skip
+        known = [pair for pair in pairs if None not in pair]
+        if not known:
             continue
-        lag = paired.median([send_lag(cell, "p99.9") for cell in cells])
-        took = paired.median([cell["latency_us"]["p99.9"] for cell in cells])
+        lag, took = map(paired.median, zip(*known))
         if lag > max(100, took / 10):
             found[label] = f"{words.short(label)} {scales.digits(lag)} µs"
     if not found:
