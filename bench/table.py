@@ -131,7 +131,9 @@ def speed_rows(results, scenario, metric):
         medians = [results.median(scenario, label, m)
                    for m in (RATE, "p50", "p99")]  # fmt: skip
         numbers = " ".join(doubtful(median, 8) for median in medians)
-        calls = sum(calls_by_name(results.cells(scenario, label)).values())
+        calls = sum(
+            all_calls_by_name(results.cells(scenario, label)).values()
+        )
         yield (
             f"{short(label):<{NAME}} {numbers} {number(calls or None, 6)} "
             f"{compared(results, scenario, label, metric)}"
@@ -219,13 +221,20 @@ def slow_ended(cell):
 
 def calls_by_name(cells):
     """System calls of a request, those that are rare left out."""
+    return {
+        name: count
+        for name, count in all_calls_by_name(cells).items()
+        if count >= RARE
+    }
+
+
+def all_calls_by_name(cells):
     counted = [c["calls_per_request"] for c in cells
                if c.get("calls_per_request")]  # fmt: skip
-    medians = {
+    return {
         name: paired.median([calls.get(name) or 0 for calls in counted])
         for name in sorted({name for calls in counted for name in calls})
     }
-    return {name: count for name, count in medians.items() if count >= RARE}
 
 
 def calls_note(cells, label):

@@ -44,12 +44,12 @@ std::uint64_t read_clock(clockid_t clock) {
 }
 
 /// Whether it is looked how long a call that begins now is off the CPU. That
-/// costs as much as all else that is recorded of it, so it is done for an
-/// eighth of the time; all threads of all processes do it at the same time, so
-/// that all parts of the same requests are known.
+/// costs as much as all else that is recorded of it, so it is done for a
+/// sixteenth of the time; all threads of all processes do it at the same time,
+/// so that all parts of the same requests are known.
 bool is_time_to_look(std::uint64_t now_ns) {
-  constexpr std::uint64_t period_ns = 1 << 25;
-  return now_ns % period_ns < period_ns / 8;
+  constexpr std::uint64_t period_ns = 1 << 26;
+  return now_ns % period_ns < period_ns / 16;
 }
 
 /// How long calls of one name take on this thread while they are awake; those
@@ -80,7 +80,7 @@ struct Habit {
 /// a short one is worth seeing too.
 struct Timeline {
   static constexpr std::size_t chunk = 256;
-  static constexpr std::size_t always_looked = 64;  // at its first events
+  static constexpr std::size_t always_looked = 32;  // at its first events
 
   // Made as they are needed; the oldest is used again. Its thread writes and
   // then counts; write() reads what has been counted, the last events_max. One

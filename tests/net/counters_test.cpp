@@ -261,7 +261,7 @@ TEST_F(TraceDeathTest, LooksAgainWhereACallTakesLong) {
   EXPECT_EXIT(
       {
         net::trace::to(file_);
-        for (int i = 0; i < 50; ++i) {
+        for (int i = 0; i < 25; ++i) {
           const auto began = net::trace::begin();
           while (net::trace::begin() - began < 5'000) {
           }
@@ -278,7 +278,7 @@ TEST_F(TraceDeathTest, LooksAgainWhereACallTakesLong) {
 // To look costs too much to be done always. But each thread's beginning is
 // known, and then the same times in all processes.
 TEST_F(TraceDeathTest, LooksAtTheBeginningAndThenFromTimeToTime) {
-  constexpr int calls = 64 + 150;
+  constexpr int calls = 32 + 150;
   EXPECT_EXIT(
       {
         net::trace::to(file_);
@@ -291,7 +291,7 @@ TEST_F(TraceDeathTest, LooksAtTheBeginningAndThenFromTimeToTime) {
   for (std::string line; std::getline(lines, line);) {
     if (!line.starts_with("{\"name\":\"poll\"")) continue;
     const auto began_ns = std::llround(number_behind(line, "ts") * 1e3);
-    const bool looked = seen++ < 64 || began_ns % (1 << 25) < 1 << 22;
+    const bool looked = seen++ < 32 || began_ns % (1 << 26) < 1 << 22;
     if (looked) {
       ++known;
       EXPECT_GE(number_behind(line, "asleep_us"), 900) << line;
@@ -300,8 +300,8 @@ TEST_F(TraceDeathTest, LooksAtTheBeginningAndThenFromTimeToTime) {
     }
   }
   EXPECT_EQ(seen, calls);
-  EXPECT_GT(known, 64);
-  EXPECT_LT(known, 64 + 150 / 2);
+  EXPECT_GT(known, 32);
+  EXPECT_LT(known, 32 + 150 / 2);
 }
 
 TEST_F(TraceDeathTest, HasWhatIsAskedUntilItIsDone) {
