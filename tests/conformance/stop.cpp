@@ -77,9 +77,10 @@ TEST_P(Stop, IdlePeersSeeTheEnd) {
 // Whole requests lie in the sockets of peers who are known, or who still wait
 // in the queue: they came before the signal, so they are answered.
 TEST_P(Stop, WhatHasComeIsAnswered) {
-  constexpr std::size_t count = 200;
-  REQUIRE_CONCURRENT(count);
+  REQUIRE_CONCURRENT(200u);
   for (const bool known : {true, false}) {
+    // A slow machine needs 4 ms to let one in, and has 0.75 s for all.
+    const std::size_t count = known ? 200 : 40;
     Server& server = start();
     std::vector<Peer> peers;
     const auto join = [&] {
