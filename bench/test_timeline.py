@@ -412,6 +412,14 @@ class Terminal(unittest.TestCase):
         self.assertEqual(rows[1].split()[:3], ["-8.0", "20.0", "16.0"])
         self.assertTrue(rows[1].endswith("epoll_wait(8) = 1"), rows[1])
 
+    def test_the_table_takes_calls_of_the_same_moment(self):
+        made = exchange()
+        marked = made.requests[8]
+        call = next(c for c in made.server[0].calls if c.begin > marked.begin)
+        twin = Call(call.name, call.begin, call.end, asleep=None)
+        made.server.append(Thread(SERVER, 1, 1, "loop 1", [twin]))
+        self.assertEqual(len(list(text.table(made, marked))), 1 + 7)
+
     def test_what_a_request_took(self):
         rows = [line.split() for line in text.summary([exchange()])]
         self.assertIn(["epoll_wait", "1.00"], rows)

@@ -2,8 +2,8 @@
 
 Colour is the kind of call, and its name stands in it or below it; solid is
 awake, hatched asleep and empty not known; the marked request has an outline and
-the others are pale. So nothing is said by colour alone. Every bar tells its numbers to the
-pointer."""
+the others are pale. So nothing is said by colour alone. Every bar tells its
+numbers to the pointer."""
 
 import html
 

@@ -341,7 +341,7 @@ def table(exchange, marked):
                     rows.append((begin, end - begin, 0, who(thread), text))
                 begin = end
     yield f"{'at us':>7} {'took us':>8} {'asleep':>7}  who and what"
-    for begin, took, asleep, name, text in sorted(rows):
+    for begin, took, asleep, name, text in sorted(rows, key=lambda r: r[0]):
         slept = "?" if asleep is None else f"{asleep:.1f}" if asleep else "-"
         at = begin - marked.begin
         yield f"{at:7.1f} {took:8.1f} {slept:>7}  {name:<{LABEL}}{text}"

@@ -128,7 +128,7 @@ void Deadlines::drain() {
 bool Deadlines::lets_in() const {
   using std::chrono::nanoseconds;
   const auto afterwards = nanoseconds(drain_time - let_in_time).count();
-  return drained_ns_ != 0 && now_ns() < drained_ns_ - afterwards;
+  return now_ns() < drained_ns_ - afterwards;
 }
 
 bool Deadlines::drained() const {
