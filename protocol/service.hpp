@@ -3,6 +3,7 @@
 // requests apart and hands them to a Service; the Service writes the answer at
 // once, or takes a return address and has it brought later.
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -72,6 +73,12 @@ class Reply final : public Writer {
     return address_;
   }
 
+  /// The answer takes so many steps, beside those that its bytes count for: for
+  /// a command whose work its bytes do not show. A session answers so many
+  /// steps in a row and then lets others have their turn.
+  void spend(std::size_t steps) { steps_ += steps; }
+
+  std::size_t steps() const { return steps_; }
   bool closing() const { return closing_; }
   bool dropping() const { return dropping_; }
   bool pending() const { return pending_; }
@@ -79,6 +86,7 @@ class Reply final : public Writer {
  private:
   Client& client_;
   const ReturnAddress address_;
+  std::size_t steps_ = 0;
   bool closing_ = false;
   bool dropping_ = false;
   bool pending_ = false;
@@ -95,6 +103,9 @@ class Service {
   /// A conversation has broken the protocol. `name` is one of the few words
   /// that parser.hpp lists, for the statistics: "invalid bulk length" ...
   virtual void protocol_error(std::string_view name) { (void)name; }
+
+  /// A conversation is given up because there was no memory for it.
+  virtual void no_memory() {}
 
   /// The same object, unchanged, as long as the service lives.
   virtual const Limits& limits() const = 0;

@@ -101,6 +101,12 @@ class Session {
   /// output afterwards without new input.
   void sent(std::size_t n);
 
+  /// Whole requests lie here that are not answered yet, because others are to
+  /// have their turn first: take_turn() answers some more. Until then nothing
+  /// is read, and no input will come that would wake the loop.
+  bool wants_turn() const { return false; }
+  void take_turn() {}
+
   /// An answer is awaited: a model that cannot take back a read does not read.
   bool pending() const { return pending_; }
   /// The awaited answer; ignored when none is (the Letter came too late).
