@@ -10,7 +10,7 @@ namespace protocol {
 struct Limits {
   std::size_t bulk_max = 1 << 20;       // bytes of one argument
   std::size_t frame_max = 2 << 20;      // bytes of one whole request
-  std::size_t arguments_max = 1024;     // arguments of one request
+  std::size_t arguments_max = 1 << 20;  // arguments of one request
   std::size_t inline_max = 64 << 10;    // bytes of a line, inline or a count
   std::size_t output_max = 1 << 20;     // unsent bytes; above it: no reading
   std::size_t parked_max = 16 << 10;    // input kept behind a pending answer

@@ -118,8 +118,42 @@ std::optional<Parsed> read_line(std::string_view bytes, std::size_t& at,
   return std::nullopt;
 }
 
+// Takes the bulks from `progress` on into `scratch`, if there is one, and moves
+// `progress` behind each that is whole. Says what stands in the way, or nothing
+// when all are there.
+std::optional<Parsed> walk(std::string_view bytes, const Limits& limits,
+                           Progress& progress, Scratch* scratch) {
+  for (; progress.left != 0; --progress.left) {
+    std::size_t at = progress.at;
+    std::size_t size = 0;
+    const bool bulk = at < bytes.size() && bytes[at] == '$';
+    if (!bulk || !read_short(bytes, at, size)) {
+      const auto obstacle =
+          read_line(bytes, at, bulk_size, limits.inline_max, size);
+      if (obstacle) return obstacle;
+    }
+    if (size > limits.bulk_max) return failed(bulk_size.invalid);
+    const std::size_t end = at + size + 2;
+    if (end > limits.frame_max) return failed(frame_long);
+    // The next look is worth its while when the bulk has come, not before: a
+    // megabyte that comes byte by byte is looked at once.
+    if (end > bytes.size()) return incomplete(end);
+    if (scratch) scratch->add(bytes.substr(at, size));
+    progress.at = end;
+  }
+  return std::nullopt;
+}
+
 Parsed parse_array(std::string_view bytes, const Limits& limits,
-                   std::vector<std::string_view>& arguments) {
+                   Scratch& scratch, Progress& progress) {
+  // What has been looked at is not looked at again until the frame is whole:
+  // who sends a million arguments byte by byte costs no more than one who does
+  // not.
+  if (progress.at != 0) {
+    const auto obstacle = walk(bytes, limits, progress, nullptr);
+    if (obstacle) return *obstacle;
+    progress = {};
+  }
   std::size_t at = 0;
   std::size_t count = 0;
   if (!read_short(bytes, at, count)) {
@@ -128,25 +162,11 @@ Parsed parse_array(std::string_view bytes, const Limits& limits,
     if (obstacle) return *obstacle;
   }
   if (count > limits.arguments_max) return failed(array_size.invalid);
-  const bool request = count != 0;
-  for (; count != 0; --count) {
-    std::size_t size = 0;
-    const bool bulk = at < bytes.size() && bytes[at] == '$';
-    if (!bulk || !read_short(bytes, at, size)) {
-      const auto obstacle =
-          read_line(bytes, at, bulk_size, limits.inline_max, size);
-      if (obstacle) return *obstacle;
-    }
-    if (size > limits.bulk_max) return failed(bulk_size.invalid);
-    const std::size_t end = at + size + 2;
-    if (end > limits.frame_max) return failed(frame_long);
-    // The next look is worth its while when the bulk has come, not before: a
-    // megabyte that comes byte by byte is looked at once.
-    if (end > bytes.size()) return incomplete(end);
-    arguments.push_back(bytes.substr(at, size));
-    at = end;
-  }
-  return taken(request, at);
+  Progress walked{at, count};
+  const auto obstacle = walk(bytes, limits, walked, &scratch);
+  if (!obstacle) return taken(count != 0, walked.at);
+  progress = walked;
+  return *obstacle;
 }
 
 bool is_blank(char byte) {
@@ -178,56 +198,54 @@ char read_escape(std::string_view& rest) {
   return which == letters.npos ? letter : "\n\r\t\b\a"[which];
 }
 
-// The rest of a word behind its opening quote; false if the quote is not
-// closed, or not where the word ends.
-bool read_quoted(std::string_view& rest, char quote, std::string& word) {
+// The rest of a word behind its opening quote, written to `word`; false if the
+// quote is not closed, or not where the word ends.
+bool read_quoted(std::string_view& rest, char quote, char*& word) {
   while (!rest.empty()) {
     const char byte = rest.front();
     rest.remove_prefix(1);
     if (byte == quote) return rest.empty() || is_blank(rest.front());
     const bool escapes = byte == '\\' && !rest.empty();
     if (escapes && quote == '"') {
-      word += read_escape(rest);
+      *word++ = read_escape(rest);
     } else if (escapes && rest.front() == '\'') {
-      word += '\'';
+      *word++ = '\'';
       rest.remove_prefix(1);
     } else {
-      word += byte;
+      *word++ = byte;
     }
   }
   return false;
 }
 
-// One word, the quotes that it has resolved, as redis-cli's user types it
-// (sdssplitargs in Redis's sds.c).
-bool read_word(std::string_view& rest, std::string& word) {
-  constexpr std::string_view ends = " \n\r\t";  // \v and \f are not among them
-  while (!rest.empty() && ends.find(rest.front()) == ends.npos) {
-    const char byte = rest.front();
-    rest.remove_prefix(1);
-    if (byte == '"' || byte == '\'') return read_quoted(rest, byte, word);
-    word += byte;
-  }
-  return true;
-}
-
-// Splits a line into words, or says what is wrong with it.
+// Splits a line into words, as redis-cli's user types them (sdssplitargs in
+// Redis's sds.c), or says what is wrong with it. A word without quotes lies in
+// the line; the others are written, their quotes resolved, where there is room
+// for the whole line: none becomes longer by that.
 std::string_view split(std::string_view line, const Limits& limits,
                        Scratch& scratch) {
-  // Resolved words are never longer than the line: the views into `unquoted`
-  // stay valid because it does not grow.
-  scratch.unquoted.clear();
-  scratch.unquoted.reserve(line.size());
+  constexpr std::string_view ends =
+      " \n\r\t\"'";  // \v and \f are not among them
+  const std::size_t line_size = line.size();
+  char* resolved = nullptr;
   while (true) {
     while (!line.empty() && is_blank(line.front())) line.remove_prefix(1);
     if (line.empty()) return {};
-    if (scratch.arguments.size() == limits.arguments_max) return inline_long;
-    const std::size_t begin = scratch.unquoted.size();
-    if (!read_word(line, scratch.unquoted)) {
-      return "unbalanced quotes in request";
+    if (scratch.arguments().size() == limits.arguments_max) return inline_long;
+    const std::size_t size = std::min(line.find_first_of(ends), line.size());
+    std::string_view word = line.substr(0, size);
+    line.remove_prefix(size);
+    if (!line.empty() && !is_blank(line.front())) {
+      if (!resolved) resolved = scratch.text(line_size);
+      char* const begin = resolved;
+      resolved = std::ranges::copy(word, resolved).out;
+      const char quote = line.front();
+      line.remove_prefix(1);
+      if (!read_quoted(line, quote, resolved))
+        return "unbalanced quotes in request";
+      word = {begin, resolved};
     }
-    scratch.arguments.push_back(
-        std::string_view(scratch.unquoted).substr(begin));
+    scratch.add(word);
   }
 }
 
@@ -244,19 +262,25 @@ Parsed parse_inline(std::string_view bytes, const Limits& limits,
   if (line.ends_with('\r')) line.remove_suffix(1);
   const std::string_view error = split(line, limits, scratch);
   if (!error.empty()) return failed(error);
-  return taken(!scratch.arguments.empty(), size + 1);
+  return taken(!scratch.arguments().empty(), size + 1);
 }
 
 }  // namespace
 
 Parsed parse_request(std::span<const std::byte> bytes, const Limits& limits,
-                     Scratch& scratch) {
-  scratch.arguments.clear();
+                     Scratch& scratch, Progress& progress) {
+  scratch.clear();
   if (bytes.empty()) return incomplete(1);
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()),
                               bytes.size());
-  if (text.front() == '*') return parse_array(text, limits, scratch.arguments);
+  if (text.front() == '*') return parse_array(text, limits, scratch, progress);
   return parse_inline(text, limits, scratch);
+}
+
+Parsed parse_request(std::span<const std::byte> bytes, const Limits& limits,
+                     Scratch& scratch) {
+  Progress progress;
+  return parse_request(bytes, limits, scratch, progress);
 }
 
 std::string protocol_error(const Parsed& parsed) {

@@ -9,7 +9,7 @@
 #include <string_view>
 
 #include "protocol/limits.hpp"
-#include "protocol/pool.hpp"
+#include "protocol/scratch.hpp"
 
 namespace protocol {
 
@@ -33,9 +33,19 @@ struct Parsed {
   std::optional<char> got;
 };
 
-/// Looks at one request. Stateless: an incomplete one is looked at again from
-/// its first byte. On `request`, `scratch.arguments` (at least one) lie in
-/// `bytes` or in `scratch.unquoted` and are valid as long as both.
+/// How far a frame that is not whole has been looked at.
+struct Progress {
+  std::size_t at = 0;    // its bytes before are known; 0: none
+  std::size_t left = 0;  // arguments that are still to come
+};
+
+/// Looks at one request. On `request`, `scratch` has its arguments (at least
+/// one), which lie in `bytes` or in the scratch and are valid as long as both.
+/// On `incomplete`, `progress` says where the next look begins, if `bytes` then
+/// are the same and more; otherwise it is as if new. Throws std::bad_alloc.
+Parsed parse_request(std::span<const std::byte> bytes, const Limits& limits,
+                     Scratch& scratch, Progress& progress);
+/// From its first byte.
 Parsed parse_request(std::span<const std::byte> bytes, const Limits& limits,
                      Scratch& scratch);
 

@@ -1,6 +1,5 @@
 #include "protocol/pool.hpp"
 
-#include <algorithm>
 #include <bit>
 #include <new>
 #include <utility>
@@ -46,6 +45,18 @@ void Pool::give_back(Block* block) noexcept {
   block->next = std::exchange(free_[block->size_class], block);
 }
 
+void Pool::trim(std::size_t keep) noexcept {
+  const auto guard = lock();
+  for (std::size_t from = classes; from-- > 0 && idle_ > keep;) {
+    while (free_[from] != nullptr && idle_ > keep) {
+      Block* const block = free_[from];
+      free_[from] = block->next;
+      idle_ -= block->capacity;
+      release(block);
+    }
+  }
+}
+
 Block* Pool::allocate(std::size_t size_class) {
   const std::size_t capacity = block_min << size_class;
   Block* const block = new (::operator new(sizeof(Block) + capacity)) Block;
@@ -59,29 +70,6 @@ Block* Pool::allocate(std::size_t size_class) {
 void Pool::release(Block* block) noexcept {
   budget_.give(block->capacity);
   ::operator delete(block);
-}
-
-std::unique_ptr<Scratch> Pool::scratch() {
-  const auto guard = lock();
-  if (scratches_.empty()) {
-    // Reserved now, so that giving back never allocates; by doubling, since
-    // reserve(n + 1) would move all of them each time.
-    if (scratches_made_ == scratches_.capacity()) {
-      scratches_.reserve(std::max<std::size_t>(4, 2 * scratches_made_));
-    }
-    auto scratch = std::make_unique<Scratch>();
-    ++scratches_made_;
-    ++allocations_;
-    return scratch;
-  }
-  auto scratch = std::move(scratches_.back());
-  scratches_.pop_back();
-  return scratch;
-}
-
-void Pool::give_back(std::unique_ptr<Scratch> scratch) noexcept {
-  const auto guard = lock();
-  scratches_.push_back(std::move(scratch));
 }
 
 std::uint64_t Pool::allocations() const {

@@ -5,12 +5,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <mutex>
-#include <optional>
-#include <string>
-#include <string_view>
-#include <vector>
 
 namespace protocol {
 
@@ -49,12 +44,6 @@ struct Block {
   std::size_t room() const { return capacity - end; }
 };
 
-/// What taking one request apart needs for its duration.
-struct Scratch {
-  std::vector<std::string_view> arguments;
-  std::string unquoted;  // an inline request's arguments, quotes resolved
-};
-
 /// The free blocks of one loop, last in first out so that the next borrower
 /// finds them in the cache. Belongs to one thread, unless made `shared`: then
 /// every call takes a lock (for models whose sessions change threads).
@@ -76,9 +65,11 @@ class Pool {
   Block* borrow(std::size_t bytes);
   void give_back(Block* block) noexcept;
 
-  /// Scratch for one request; the caller's until given back.
-  std::unique_ptr<Scratch> scratch();
-  void give_back(std::unique_ptr<Scratch> scratch) noexcept;
+  /// Gives free blocks back to the system, the largest first, until at most
+  /// `keep` bytes of them are left. For a pool that serves one peer: while that
+  /// one is idle, nobody else can use what lies here. Cheap if there is nothing
+  /// to do.
+  void trim(std::size_t keep) noexcept;
 
   /// The process has more in blocks than it should.
   bool exceeded() const { return budget_.exceeded(); }
@@ -97,8 +88,6 @@ class Pool {
   Block* free_[classes] = {};
   std::size_t idle_ = 0;
   std::uint64_t allocations_ = 0;
-  std::vector<std::unique_ptr<Scratch>> scratches_;
-  std::size_t scratches_made_ = 0;  // room for all is reserved
 };
 
 }  // namespace protocol

@@ -104,7 +104,8 @@ class Service {
   /// that parser.hpp lists, for the statistics: "invalid bulk length" ...
   virtual void protocol_error(std::string_view name) { (void)name; }
 
-  /// A conversation is given up because there was no memory for it.
+  /// A conversation is given up because there was no memory for it. Throws
+  /// nothing.
   virtual void no_memory() {}
 
   /// The same object, unchanged, as long as the service lives.

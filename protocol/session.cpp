@@ -4,6 +4,7 @@
 #include <bit>
 #include <cassert>
 #include <cstring>
+#include <new>
 #include <utility>
 
 namespace protocol {
@@ -26,50 +27,57 @@ Session::~Session() {
   if (input_ != nullptr) pool_.give_back(input_);
 }
 
+// Whatever asks for memory is done in here.
+template <class Work>
+void Session::attempt(Work work) {
+  try {
+    work();
+  } catch (const std::bad_alloc&) {
+    abandon();
+    service_.no_memory();
+  }
+}
+
 bool Session::wants_input() const {
   if (discarding()) return output_ended() && !finished();
-  if (output_.size() > limits_.output_max) return false;
+  if (output_.size() > limits_.output_max || wants_turn()) return false;
   return !pending_ || left() < limits_.parked_max;
 }
 
 std::span<std::byte> Session::input() {
   assert(wants_input());
-  if (!lent_) {
-    // Room grows with what has come, never with what was announced. Doubled,
-    // each byte is moved O(1) times; less will do where the frame ends sooner.
-    const std::size_t wanted = std::max(
-        room_size, std::bit_ceil(std::min(
-                       2 * left(), std::max(needed_, left() + room_size / 2))));
-    if (input_ == nullptr || input_->capacity - input_->begin < wanted) {
-      move_input(wanted);
-    }
-    lent_ = true;
-  }
+  if (!lent_) attempt([this] { make_room(); });
+  lent_ = true;
+  if (input_ == nullptr) return {};
   std::size_t room = input_->room();
   if (pending_) room = std::min(room, limits_.parked_max - left());
   return {input_->bytes() + input_->end, room};
 }
 
 void Session::received(std::size_t n) {
-  assert(lent_ && n <= input_->room());
+  assert(lent_ && (n == 0 || n <= input_->room()));
   lent_ = false;
+  begin_portion();
   if (discarding()) {
     discarded_ += n;
   } else {
     input_->end += static_cast<std::uint32_t>(n);
   }
-  advance();
+  attempt([this] { advance(); });
 }
 
 void Session::receive(std::span<const std::byte> bytes) {
   assert(!lent_);
-  if (!discarding() && left() == 0) bytes = bytes.subspan(answer(bytes));
-  if (discarding()) {
-    discarded_ += bytes.size();
-  } else if (!bytes.empty()) {
-    keep(bytes);
-  }
-  advance();
+  begin_portion();
+  attempt([this, bytes]() mutable {
+    if (!discarding() && left() == 0) bytes = bytes.subspan(answer(bytes));
+    if (discarding()) {
+      discarded_ += bytes.size();
+    } else if (!bytes.empty()) {
+      keep(bytes);
+    }
+    advance();
+  });
 }
 
 void Session::end_of_input() {
@@ -85,14 +93,22 @@ void Session::drain() {
 void Session::sent(std::size_t n) {
   output_.sent(n);
   mark_ += static_cast<std::uint32_t>(n);
-  if (left() != 0) advance();
+  if (left() != 0) attempt([this] { advance(); });
+}
+
+void Session::take_turn() {
+  if (!wants_turn()) return;
+  spent_ = 0;
+  attempt([this] { advance(); });
 }
 
 void Session::deliver(std::string_view answer) {
   if (!pending_) return;
-  pending_ = false;
-  output_.append(answer);
-  advance();
+  attempt([this, answer] {
+    pending_ = false;
+    output_.append(answer);
+    advance();
+  });
 }
 
 bool Session::output_ended() const {
@@ -118,8 +134,10 @@ Wait Session::waits_for() const {
   // output comes first, since then it is we who do not read.
   const bool begun = left() != 0 && left() < needed_;
   if (begun && wants_input()) return {Wait::For::frame, mark_};
-  if (has_output()) return {Wait::For::reader, mark_};
-  // What is left is a request that nothing but a pending answer holds up.
+  if (has_output() && !wants_turn()) return {Wait::For::reader, mark_};
+  // What is left is a request that nothing but a pending answer holds up, or
+  // whose turn has not come. No peer is late then, but what it has sent can be
+  // the largest of all.
   return {left() != 0 ? Wait::For::answer : Wait::For::nothing, mark_};
 }
 
@@ -127,24 +145,20 @@ std::size_t Session::held() const {
   return output_.held() + (input_ == nullptr ? 0 : input_->capacity);
 }
 
-// While one of these holds, what has come is kept as it is.
-bool Session::blocked() const {
-  return closing_ || pending_ || output_.size() > limits_.output_max;
-}
-
 std::span<const std::byte> Session::kept() const {
   if (input_ == nullptr) return {};
   return {input_->bytes() + input_->begin, input_->used()};
 }
 
-// Answers the requests at the front of the bytes and says how many bytes are
-// done with.
+// Answers the requests at the front of the bytes, until the portion is used up,
+// and says how many bytes are done with.
 std::size_t Session::answer(std::span<const std::byte> bytes) {
   std::size_t done = 0;
   if (bytes.size() < needed_ || blocked()) return done;
-  auto scratch = pool_.scratch();
+  Scratch scratch(pool_);
   while (bytes.size() - done >= needed_ && !blocked()) {
-    const Parsed parsed = parse_request(bytes.subspan(done), limits_, *scratch);
+    const Parsed parsed =
+        parse_request(bytes.subspan(done), limits_, scratch, progress_);
     if (parsed.kind == Parsed::Kind::incomplete) {
       needed_ = parsed.needed;
       break;
@@ -152,21 +166,34 @@ std::size_t Session::answer(std::span<const std::byte> bytes) {
     needed_ = 1;
     ++mark_;
     done += parsed.consumed;
-    if (parsed.kind == Parsed::Kind::request) answer(scratch->arguments);
+    std::size_t steps = 1 + parsed.consumed / step_bytes;
+    if (parsed.kind == Parsed::Kind::request)
+      steps += answer(scratch.arguments());
     if (parsed.kind == Parsed::Kind::error) refuse(parsed);
+    spend(steps);
   }
-  pool_.give_back(std::move(scratch));
   return done;
 }
 
-void Session::answer(std::span<const std::string_view> arguments) {
+// An answer may say that it took more steps than can be counted.
+void Session::spend(std::size_t steps) {
+  spent_ += static_cast<std::uint32_t>(std::min(steps, portion_max));
+}
+
+// Returns the steps that it took.
+std::size_t Session::answer(std::span<const std::string_view> arguments) {
+  const std::size_t before = output_.size();
   Reply reply(output_, client_, address_);
   service_.answer(arguments, reply);
   pending_ = reply.pending();
   closing_ = reply.closing();
-  if (!reply.dropping()) return;
-  closing_ = dropped_ = true;
-  output_.abandon();
+  const std::size_t written = output_.size() - before;
+  if (reply.dropping()) {
+    closing_ = dropped_ = true;
+    output_.abandon();
+  }
+  return arguments.size() / step_arguments + written / step_bytes +
+         reply.steps();
 }
 
 void Session::refuse(const Parsed& parsed) {
@@ -188,12 +215,23 @@ void Session::settle() {
   // output leaves enough of them until sent() goes on.
   if ((ended_ || draining_) && left() < needed_) closing_ = true;
   if (input_ == nullptr || lent_) return;
-  if (closing_ || left() == 0) {
-    release_input();
-  } else if (input_->capacity > 4 * left() &&
-             input_->capacity > Pool::block_min) {
+  if (closing_ || left() == 0) return release_input();
+  if (input_->capacity <= std::max(4 * left(), Pool::block_min)) return;
+  try {
     move_input(left());
+  } catch (const std::bad_alloc&) {
+    // It stays where it is: nothing is lost but the room behind it.
   }
+}
+
+// Room grows with what has come, never with what was announced. Doubled, each
+// byte is moved O(1) times; less will do where the frame ends sooner.
+void Session::make_room() {
+  const std::size_t wanted = std::max(
+      room_size, std::bit_ceil(std::min(
+                     2 * left(), std::max(needed_, left() + room_size / 2))));
+  if (input_ == nullptr || input_->capacity - input_->begin < wanted)
+    move_input(wanted);
 }
 
 void Session::keep(std::span<const std::byte> bytes) {

@@ -21,7 +21,7 @@ struct Wait {
     frame,    // the rest of a request
     reader,   // the peer does not read its answers
     end,      // we have ended, the peer has not
-    answer    // a pending one, with input kept behind it: not for its peer
+    answer    // ours, with input kept: a pending one, or its turn has not come
   };
   For what = For::nothing;
   std::uint32_t mark = 0;
@@ -66,8 +66,24 @@ class Output final : public Sink {
 
 /// Used by one thread at a time. Lives where it was made: the kernel may hold
 /// addresses that it has lent.
+///
+/// No member throws. Where memory is wanting, this conversation is lost and no
+/// other: it is finished() at once as after abandon(), and Service::no_memory()
+/// is told.
 class Session {
  public:
+  // ## Portions
+  //
+  // One step is about the work of a PING: 0.1 to 0.25 us. A request costs one,
+  // and one for each `step_arguments` arguments, for each `step_bytes` bytes of
+  // it and its answer, and for each that the service has spent. So a portion
+  // takes about a millisecond at most, plus one request; and 16 KiB of plain
+  // commands, an ordinary receive, are one portion (the shortest that are
+  // known, "PING\n", are 3277).
+  static constexpr std::size_t portion_max = 4096;  // steps
+  static constexpr std::size_t step_arguments = 16;
+  static constexpr std::size_t step_bytes = 1 << 10;
+
   /// `address` is where pending answers for this conversation go. Service and
   /// pool outlive the session.
   Session(Service& service, Pool& pool, ReturnAddress address);
@@ -79,8 +95,10 @@ class Session {
   bool wants_input() const;
   bool has_output() const { return output_.size() != 0; }
 
-  /// Room for the peer's bytes, never empty, lent until received(). Only if
-  /// wants_input().
+  /// Room for the peer's bytes, lent until received(). Only if wants_input().
+  /// Empty only without memory, and then all is over: a receive into no room
+  /// brings 0 or EAGAIN, and received(0), end_of_input() do no harm. A model
+  /// needs no line for it, unless it would sleep in that receive.
   std::span<std::byte> input();
   /// The first n bytes of the room have been filled. 0 gives the room back
   /// untouched (EAGAIN, an error): it does not mean the end.
@@ -101,11 +119,20 @@ class Session {
   /// output afterwards without new input.
   void sent(std::size_t n);
 
-  /// Whole requests lie here that are not answered yet, because others are to
-  /// have their turn first: take_turn() answers some more. Until then nothing
-  /// is read, and no input will come that would wake the loop.
-  bool wants_turn() const { return false; }
-  void take_turn() {}
+  /// Requests lie here that could be answered, but others are to have their
+  /// turn first. Until take_turn() nothing is read (receive() keeps what is
+  /// brought), and no event would wake the loop: it must not sleep. Ask it
+  /// after every call that may answer.
+  ///
+  /// A portion begins with received(), with receive() and with take_turn().
+  /// sent() and deliver() go on with the one that has begun, and end_of_input()
+  /// and drain() answer nothing. So no call answers more than a portion and one
+  /// request, and none answers anything while a turn is wanted.
+  bool wants_turn() const {
+    return spent_ >= portion_max && left() >= needed_ && !held_up();
+  }
+  /// Answers the next portion; nothing if no turn is wanted.
+  void take_turn();
 
   /// An answer is awaited: a model that cannot take back a read does not read.
   bool pending() const { return pending_; }
@@ -130,15 +157,26 @@ class Session {
 
  private:
   bool discarding() const { return closing_ || draining_ || ended_; }
-  bool blocked() const;
+  // While this holds, no turn would help.
+  bool held_up() const {
+    return closing_ || pending_ || output_.size() > limits_.output_max;
+  }
+  bool blocked() const { return spent_ >= portion_max || held_up(); }
   std::size_t left() const { return input_ == nullptr ? 0 : input_->used(); }
   std::span<const std::byte> kept() const;
 
+  template <class Work>
+  void attempt(Work work);
+  void begin_portion() {
+    if (!wants_turn()) spent_ = 0;
+  }
+  void spend(std::size_t steps);
   std::size_t answer(std::span<const std::byte> bytes);
-  void answer(std::span<const std::string_view> arguments);
+  std::size_t answer(std::span<const std::string_view> arguments);
   void refuse(const Parsed& parsed);
   void advance();
   void settle();
+  void make_room();
   void keep(std::span<const std::byte> bytes);
   void move_input(std::size_t capacity);
   void release_input();
@@ -151,9 +189,11 @@ class Session {
   Output output_;
   Block* input_ = nullptr;     // bytes that are not answered yet, and room
   std::size_t needed_ = 1;     // with fewer bytes no look at them is due
+  Progress progress_;          // of the look at the first of them
   std::size_t discarded_ = 0;  // bytes thrown away
   std::uint32_t mark_ = 0;
-  bool lent_ = false;  // the room behind the input
+  std::uint32_t spent_ = 0;  // steps of the portion
+  bool lent_ = false;        // the room behind the input
   bool pending_ = false;
   bool closing_ = false;   // no more requests are answered
   bool dropped_ = false;   // nothing more is sent either

@@ -38,13 +38,15 @@ inline std::span<const std::byte> as_bytes(std::string_view text) {
   return std::as_bytes(std::span(text));
 }
 
-/// Answers every request with its arguments; GET is pending, SET with less than
-/// three arguments is the last request, DEL drops the conversation.
+/// Answers every request with its arguments, three to a portion; GET is
+/// pending, SET with less than three arguments is the last request, DEL drops
+/// the conversation.
 class Service final : public protocol::Service {
  public:
   Service() { limits_.output_max = limits_.parked_max = 300; }
   void answer(std::span<const std::string_view> arguments,
               protocol::Reply& reply) override {
+    reply.spend(1500);
     if (arguments[0] == "GET") {
       reply.later();
       return;

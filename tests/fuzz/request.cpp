@@ -24,10 +24,13 @@ struct Verdict {
 
 Verdict parse(std::string_view text) {
   static const protocol::Limits limits{.arguments_max = 64, .inline_max = 1000};
-  static protocol::Scratch scratch;
+  static protocol::Budget budget(64 << 20);
+  static protocol::Pool pool(budget);
+  protocol::Scratch scratch(pool);
   const Parsed parsed = parse_request(fuzz::as_bytes(text), limits, scratch);
   if (parsed.kind != Kind::request) return {parsed, {}};
-  return {parsed, {scratch.arguments.begin(), scratch.arguments.end()}};
+  const auto arguments = scratch.arguments();
+  return {parsed, {arguments.begin(), arguments.end()}};
 }
 
 bool same(const Verdict& one, const Verdict& other) {

@@ -1,6 +1,7 @@
 // Invariant: a session answers the same to the same bytes, however they are
 // chopped, whether they come into its room or from elsewhere, and whatever is
-// sent, delivered or taken back in between. In the end it holds nothing.
+// sent, delivered or taken back in between, in whatever portions. In the end it
+// holds nothing.
 
 #include "protocol/session.hpp"
 
@@ -35,7 +36,9 @@ class Run {
   // The peer has ended: hears what is still to come.
   std::string finish() {
     session_.end_of_input();
-    while (session_.has_output() || session_.pending()) {
+    while (session_.has_output() || session_.pending() ||
+           session_.wants_turn()) {
+      session_.take_turn();
       session_.deliver(late);
       hear(session_.output().size());
     }
@@ -48,7 +51,7 @@ class Run {
  private:
   // Returns how much of the text was said.
   std::size_t step(std::string_view text, Choices& choices) {
-    switch (choices.below(5)) {
+    switch (choices.below(6)) {
       case 0:
         say(text);
         return text.size();
@@ -59,6 +62,9 @@ class Run {
         return 0;
       case 3:
         session_.deliver(late);
+        return 0;
+      case 4:
+        session_.take_turn();
         return 0;
       default:
         check();
@@ -74,6 +80,7 @@ class Run {
     // While the room is lent, other things happen.
     if (choices.below(3) == 0) session_.deliver(late);
     if (choices.below(3) == 0) hear(choices.below(50));
+    if (choices.below(3) == 0) session_.take_turn();
     session_.received(n);
     return n;
   }
@@ -89,6 +96,10 @@ class Run {
     require(session_.waits_for() == session_.waits_for(), "asking is free");
     if (session_.output_ended()) {
       require(!session_.has_output(), "the output has ended");
+    }
+    if (session_.wants_turn()) {
+      require(!session_.wants_input(), "nothing is read before its turn");
+      require(!session_.finished(), "nor is it over");
     }
   }
 

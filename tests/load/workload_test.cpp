@@ -103,11 +103,13 @@ class Speaking {
   std::vector<std::string> ask() {
     asked = workload.ask(session, speaker);
     const auto bytes = session.output();
-    protocol::Scratch scratch;
+    protocol::Budget budget(1 << 20);
+    protocol::Pool pool(budget);
+    protocol::Scratch scratch(pool);
     const auto parsed = protocol::parse_request(bytes, limits_, scratch);
     EXPECT_EQ(parsed.consumed, bytes.size());
-    std::vector<std::string> words(scratch.arguments.begin(),
-                                   scratch.arguments.end());
+    const auto arguments = scratch.arguments();
+    std::vector<std::string> words(arguments.begin(), arguments.end());
     session.sent(bytes.size());
     return words;
   }

@@ -93,11 +93,14 @@ class Converse {
       peer.session.sent(lent.size());
     }
     while (!bytes.empty()) {
-      protocol::Scratch scratch;
+      protocol::Budget budget(1 << 20);
+      protocol::Pool pool(budget);
+      protocol::Scratch scratch(pool);
       const auto parsed = protocol::parse_request(
           std::as_bytes(std::span(bytes)), limits_, scratch);
-      const std::vector<std::string> request(scratch.arguments.begin(),
-                                             scratch.arguments.end());
+      const auto arguments = scratch.arguments();
+      const std::vector<std::string> request(arguments.begin(),
+                                             arguments.end());
       bytes.erase(0, parsed.consumed);
       if (!react(peer, script_(peer.address, request))) return;
     }

@@ -61,7 +61,8 @@ std::string_view Conversation::say_in_pieces(std::string_view text,
 
 std::string Conversation::hear(std::size_t size) {
   std::string heard;
-  while (session.has_output()) {
+  while (session.has_output() || session.wants_turn()) {
+    if (!session.has_output()) session.take_turn();
     const std::string_view lent = as_text(session.output()).substr(0, size);
     heard.append(lent);
     session.sent(lent.size());

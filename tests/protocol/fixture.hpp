@@ -58,7 +58,8 @@ class Conversation {
   /// In pieces of at most `size` bytes, through the session's own room, as
   /// long as it wants some. Returns what it did not want.
   std::string_view say_in_pieces(std::string_view text, std::size_t size);
-  /// Reads until there is nothing more to read.
+  /// Reads until there is nothing more to read, and gives it the turns that it
+  /// wants for that.
   std::string hear(std::size_t size = protocol::Output::lent_max);
   /// Says it and reads until nothing more is answered.
   std::string ask(std::string_view text) {

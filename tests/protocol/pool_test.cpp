@@ -107,19 +107,28 @@ TEST(Pool, returns_everything_when_it_ends) {
   EXPECT_EQ(budget.used(), 0u);
 }
 
-TEST(Pool, lends_scratch_and_keeps_its_memory) {
+TEST(Pool, trimmed_it_keeps_the_small_ones) {
   Budget budget(64 << 20);
   Pool pool(budget);
-  std::vector<std::unique_ptr<protocol::Scratch>> lent;
-  for (int i = 0; i < 10; ++i) lent.push_back(pool.scratch());
-  EXPECT_EQ(pool.allocations(), 10u);
-  lent.back()->arguments.resize(100);
-  protocol::Scratch* const last = lent.back().get();
-  for (auto& scratch : lent) pool.give_back(std::move(scratch));
-  auto again = pool.scratch();
-  EXPECT_EQ(again.get(), last);
-  EXPECT_GE(again->arguments.capacity(), 100u);
-  EXPECT_EQ(pool.allocations(), 10u);
+  std::vector<Block*> blocks;
+  for (const std::size_t size : {1, 1, 1, 4, 16, 64})
+    blocks.push_back(pool.borrow(size * kibibyte));
+  Block* const lent = blocks.back();
+  blocks.pop_back();
+  for (Block* block : blocks) pool.give_back(block);
+  pool.trim(23 * kibibyte);
+  EXPECT_EQ(budget.used(), (64 + 23) * kibibyte);
+  pool.trim(4 * kibibyte);
+  EXPECT_EQ(budget.used(), (64 + 3) * kibibyte);
+  pool.trim(kibibyte);
+  EXPECT_EQ(budget.used(), (64 + 1) * kibibyte);
+  pool.give_back(pool.borrow(1));
+  EXPECT_EQ(pool.allocations(), 6u);
+  pool.trim(0);
+  EXPECT_EQ(budget.used(), 64 * kibibyte);
+  pool.give_back(lent);
+  pool.trim(0);
+  EXPECT_EQ(budget.used(), 0u);
 }
 
 TEST(Pool, shared_by_threads_loses_nothing) {
@@ -129,13 +138,9 @@ TEST(Pool, shared_by_threads_loses_nothing) {
     for (int i = 0; i < 10'000; ++i) {
       Block* const block = pool.borrow(1);
       Block* const other = pool.borrow(3000);
-      auto scratch = pool.scratch();
       block->begin = block->end = other->end = mine;
-      scratch->unquoted.assign(1, static_cast<char>(mine));
       ASSERT_EQ(block->end, mine);
-      ASSERT_EQ(scratch->unquoted[0], static_cast<char>(mine));
       pool.give_back(other);
-      pool.give_back(std::move(scratch));
       pool.give_back(block);
     }
   };
@@ -145,7 +150,7 @@ TEST(Pool, shared_by_threads_loses_nothing) {
   }
   for (std::thread& thread : threads) thread.join();
   // Never more than one of each at a time for each thread.
-  EXPECT_LE(pool.allocations(), 12u);
+  EXPECT_LE(pool.allocations(), 8u);
   EXPECT_LE(budget.used(), 4 * (1 + 4) * kibibyte);
 }
 
