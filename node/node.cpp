@@ -81,7 +81,8 @@ Node::Node(Setup setup, Store& store, Surroundings& surroundings)
       store_(store),
       surroundings_(surroundings),
       budget_(setup_.limits.buffers_max),
-      unknown_(surroundings.counter("cmd.", "unknown")) {
+      unknown_(surroundings.counter("cmd.", "unknown")),
+      lost_(surroundings.counter("lost.", "memory")) {
   for (const auto& command : commands())
     counters_.push_back(surroundings.counter("cmd.", command.name));
   for (const auto& [_, field] : protocol_errors)

@@ -62,6 +62,7 @@ class Node final : public protocol::Service {
   void answer(std::span<const std::string_view> arguments,
               protocol::Reply& reply) override;
   void protocol_error(std::string_view name) override;
+  void no_memory() override { surroundings_.count(lost_); }
   const protocol::Limits& limits() const override { return setup_.limits; }
   protocol::Budget& budget() override { return budget_; }
 
@@ -99,6 +100,7 @@ class Node final : public protocol::Service {
   std::atomic<std::uint64_t> clients_{0};  // numbers given
   std::vector<unsigned> counters_;         // one for each row of the table
   unsigned unknown_;                       // commands that no row knows
+  unsigned lost_;                          // conversations, without memory
   std::vector<unsigned> protocol_errors_;  // one for each name, and "other"
 };
 

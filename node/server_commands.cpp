@@ -86,6 +86,7 @@ void stats(Report& report) {
   report.field("total_protocol_errors",
                sum(node.surroundings().totals("err.")));
   report.totals("err.", "protocol_error_", "");
+  report.field("lost_for_memory", sum(node.surroundings().totals("lost.")));
   if (const auto* lookups = node.setup().lookups) {
     report.field("lookups_running", lookups->running());
     report.field("lookups_ended", lookups->ended());

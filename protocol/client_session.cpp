@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cassert>
 #include <cstring>
+#include <new>
+#include <utility>
 
 #include "protocol/decimal.hpp"
 
@@ -37,8 +39,26 @@ std::string_view as_text(std::span<const std::byte> bytes) {
 
 }  // namespace
 
+// Whatever asks for memory is done in here. The words have room in the string
+// itself.
+template <class Work>
+void ClientSession::attempt(Work work) {
+  try {
+    work();
+  } catch (const std::bad_alloc&) {
+    finished_ = true;
+    error_ = "out of memory";
+  }
+}
+
 void ClientSession::request(std::span<const std::string_view> arguments) {
   assert(!arguments.empty());
+  // Behind one that is lacking, replies would be taken for those of others.
+  if (finished_) return;
+  attempt([this, arguments] { append(arguments); });
+}
+
+void ClientSession::append(std::span<const std::string_view> arguments) {
   // What is lent does not move, and nothing overtakes what already waits.
   const bool behind = lent_ != 0 || sent_ != 0 || !filling_.empty();
   std::string& text = behind ? filling_ : sending_;
@@ -63,8 +83,9 @@ void ClientSession::request(std::initializer_list<std::string_view> arguments) {
 
 std::span<std::byte> ClientSession::input() {
   assert(wants_input());
-  if (!input_lent_) make_room(room_size / 2);
+  if (!input_lent_) attempt([this] { make_room(room_size / 2); });
   input_lent_ = true;
+  if (finished_) return {};
   return std::span(input_).subspan(end_);
 }
 
@@ -72,16 +93,18 @@ void ClientSession::received(std::size_t n) {
   assert(input_lent_ && n <= input_.size() - end_);
   input_lent_ = false;
   end_ += n;
-  scan();
+  attempt([this] { scan(); });
 }
 
 void ClientSession::receive(std::span<const std::byte> bytes) {
   assert(!input_lent_);
   if (finished_ || bytes.empty()) return;
-  make_room(bytes.size());
-  std::memcpy(input_.data() + end_, bytes.data(), bytes.size());
-  end_ += bytes.size();
-  scan();
+  attempt([this, bytes] {
+    make_room(bytes.size());
+    std::memcpy(input_.data() + end_, bytes.data(), bytes.size());
+    end_ += bytes.size();
+    scan();
+  });
 }
 
 void ClientSession::end_of_input() {
@@ -90,8 +113,10 @@ void ClientSession::end_of_input() {
     finished_ = true;
     return;
   }
-  fail("the peer closed the connection while " + std::to_string(owed_) +
-       (owed_ == 1 ? " reply was owed" : " replies were owed"));
+  attempt([this] {
+    fail("the peer closed the connection while " + std::to_string(owed_) +
+         (owed_ == 1 ? " reply was owed" : " replies were owed"));
+  });
 }
 
 std::span<const std::byte> ClientSession::output() {
@@ -112,9 +137,14 @@ void ClientSession::sent(std::size_t n) {
 const Value* ClientSession::reply() {
   if (whole_ == 0) return nullptr;
   const auto whole = std::span(input_).subspan(begin_, scanned_ - begin_);
-  begin_ += read_reply(as_text(whole), value_);
-  --whole_;
-  return &value_;
+  const Value* reply = nullptr;
+  attempt([&] {
+    begin_ += read_reply(as_text(whole), value_);
+    reply = &value_;
+  });
+  // One that has found no memory cannot be taken, nor any behind it.
+  whole_ = reply ? whole_ - 1 : 0;
+  return reply;
 }
 
 void ClientSession::reset() {

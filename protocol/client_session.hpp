@@ -16,7 +16,8 @@
 namespace protocol {
 
 /// Used by one thread at a time. Its buffers grow as needed, keep their
-/// capacity, and do not move while they are lent.
+/// capacity, and do not move while they are lent. No member throws: without
+/// memory this conversation is finished(), with the error "out of memory".
 class ClientSession {
  public:
   /// The largest value that Redis holds: for those who ask what they like.
@@ -27,7 +28,8 @@ class ClientSession {
   /// nested deeper than 32, or of more than a million elements.
   explicit ClientSession(std::size_t bytes_max) : scanner_(bytes_max) {}
 
-  /// Appends one request (at least one argument).
+  /// Appends one request (at least one argument), all of it or, once finished,
+  /// nothing.
   void request(std::span<const std::string_view> arguments);
   void request(std::initializer_list<std::string_view> arguments);
 
@@ -37,7 +39,9 @@ class ClientSession {
   /// True until it has finished: an idle peer is read too, since only so its
   /// end is seen. A model that cannot take back a read asks for owed() instead.
   bool wants_input() const { return !finished(); }
-  std::span<std::byte> input();              // lent until received()
+  /// Room, lent until received(); empty only without memory, see
+  /// Session::input().
+  std::span<std::byte> input();
   void received(std::size_t n);              // 0 gives the room back
   void receive(std::span<const std::byte>);  // bytes that lie elsewhere
   void end_of_input();                       // the peer has ended
@@ -59,8 +63,8 @@ class ClientSession {
   /// RESP, or is an answer to nothing. Whole replies can still be taken.
   bool finished() const { return finished_; }
   /// Why, in words ("the peer closed the connection while 3 replies were owed",
-  /// "protocol error: ..."); empty while not finished, and when nothing was
-  /// owed at the peer's end.
+  /// "protocol error: ...", "out of memory"); empty while not finished, and
+  /// when nothing was owed at the peer's end.
   std::string_view error() const { return error_; }
 
   /// As if new, for another connection; keeps the memory.
@@ -69,6 +73,9 @@ class ClientSession {
  private:
   static constexpr std::size_t lent_max = 64 << 10;
 
+  template <class Work>
+  void attempt(Work work);
+  void append(std::span<const std::string_view> arguments);
   void make_room(std::size_t bytes);
   void scan();
   void fail(std::string why);

@@ -118,55 +118,56 @@ std::optional<Parsed> read_line(std::string_view bytes, std::size_t& at,
   return std::nullopt;
 }
 
-// Takes the bulks from `progress` on into `scratch`, if there is one, and moves
-// `progress` behind each that is whole. Says what stands in the way, or nothing
-// when all are there.
-std::optional<Parsed> walk(std::string_view bytes, const Limits& limits,
-                           Progress& progress, Scratch* scratch) {
-  for (; progress.left != 0; --progress.left) {
-    std::size_t at = progress.at;
-    std::size_t size = 0;
-    const bool bulk = at < bytes.size() && bytes[at] == '$';
-    if (!bulk || !read_short(bytes, at, size)) {
-      const auto obstacle =
-          read_line(bytes, at, bulk_size, limits.inline_max, size);
-      if (obstacle) return obstacle;
-    }
-    if (size > limits.bulk_max) return failed(bulk_size.invalid);
-    const std::size_t end = at + size + 2;
-    if (end > limits.frame_max) return failed(frame_long);
-    // The next look is worth its while when the bulk has come, not before: a
-    // megabyte that comes byte by byte is looked at once.
-    if (end > bytes.size()) return incomplete(end);
-    if (scratch) scratch->add(bytes.substr(at, size));
-    progress.at = end;
+// The bulk at `at`: moves `at` behind it, or says what stands in the way.
+// Inlined like the above.
+[[gnu::always_inline]] inline std::optional<Parsed> read_bulk(
+    std::string_view bytes, std::size_t& at, const Limits& limits,
+    std::string_view& argument) {
+  std::size_t size = 0;
+  const bool bulk = at < bytes.size() && bytes[at] == '$';
+  if (!bulk || !read_short(bytes, at, size)) {
+    const auto obstacle =
+        read_line(bytes, at, bulk_size, limits.inline_max, size);
+    if (obstacle) return obstacle;
   }
+  if (size > limits.bulk_max) return failed(bulk_size.invalid);
+  const std::size_t end = at + size + 2;
+  if (end > limits.frame_max) return failed(frame_long);
+  // The next look is worth its while when the bulk has come, not before: a
+  // megabyte that comes byte by byte is looked at once.
+  if (end > bytes.size()) return incomplete(end);
+  argument = bytes.substr(at, size);
+  at = end;
   return std::nullopt;
 }
 
+// What has been looked at is not looked at again until the frame is whole: who
+// sends a million arguments byte by byte costs little more than who does not.
 Parsed parse_array(std::string_view bytes, const Limits& limits,
                    Scratch& scratch, Progress& progress) {
-  // What has been looked at is not looked at again until the frame is whole:
-  // who sends a million arguments byte by byte costs no more than one who does
-  // not.
-  if (progress.at != 0) {
-    const auto obstacle = walk(bytes, limits, progress, nullptr);
-    if (obstacle) return *obstacle;
-    progress = {};
-  }
-  std::size_t at = 0;
-  std::size_t count = 0;
-  if (!read_short(bytes, at, count)) {
+  const bool collects = progress.at == 0;
+  std::size_t at = progress.at;
+  std::size_t left = progress.left;
+  if (collects && !read_short(bytes, at, left)) {
     const auto obstacle =
-        read_line(bytes, at, array_size, limits.inline_max, count);
+        read_line(bytes, at, array_size, limits.inline_max, left);
     if (obstacle) return *obstacle;
   }
-  if (count > limits.arguments_max) return failed(array_size.invalid);
-  Progress walked{at, count};
-  const auto obstacle = walk(bytes, limits, walked, &scratch);
-  if (!obstacle) return taken(count != 0, walked.at);
-  progress = walked;
-  return *obstacle;
+  if (left > limits.arguments_max) return failed(array_size.invalid);
+  const bool request = left != 0;
+  for (; left != 0; --left) {
+    const std::size_t begin = at;
+    std::string_view argument;
+    const auto obstacle = read_bulk(bytes, at, limits, argument);
+    if (obstacle) {
+      progress = {begin, left};
+      return *obstacle;
+    }
+    if (collects) scratch.add(argument);
+  }
+  if (collects) return taken(request, at);
+  progress = {};
+  return parse_array(bytes, limits, scratch, progress);
 }
 
 bool is_blank(char byte) {

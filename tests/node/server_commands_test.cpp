@@ -82,6 +82,14 @@ TEST_F(ServerCommands, TheProcessTellsTheRest) {
   EXPECT_EQ(text.find("never"), text.npos);
 }
 
+TEST_F(ServerCommands, ConversationsLostForMemoryAreCounted) {
+  EXPECT_NE(info({"stats"}).find("\r\nlost_for_memory:0\r\n"),
+            std::string::npos);
+  node.no_memory();
+  EXPECT_NE(info({"stats"}).find("\r\nlost_for_memory:1\r\n"),
+            std::string::npos);
+}
+
 TEST_F(ServerCommands, CommandsAndErrorsAreCounted) {
   ask({"ping"});
   ask({"ping"});

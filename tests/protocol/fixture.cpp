@@ -19,6 +19,7 @@ std::string request(std::initializer_list<std::string_view> arguments) {
 void Service::answer(std::span<const std::string_view> arguments,
                      protocol::Reply& reply) {
   ++answered;
+  most_used = std::max(most_used, budget_.used());
   const std::string_view name = arguments[0];
   if (name == "PING") {
     reply.simple("PONG");
@@ -27,6 +28,10 @@ void Service::answer(std::span<const std::string_view> arguments,
   } else if (name == "BIG" && arguments.size() == 2) {
     const auto size = protocol::read_decimal(arguments[1]);
     reply.bulk(std::string(size ? static_cast<std::size_t>(*size) : 0, 'x'));
+  } else if (name == "DEAR" && arguments.size() == 2) {
+    const auto steps = protocol::read_decimal(arguments[1]);
+    reply.spend(steps ? static_cast<std::size_t>(*steps) : 0);
+    reply.simple("PONG");
   } else if (name == "LATER" || name == "PARTING") {
     awaited.push_back(reply.later());
     if (name == "PARTING") reply.close();

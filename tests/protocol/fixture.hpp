@@ -24,7 +24,8 @@ inline std::string_view as_text(std::span<const std::byte> bytes) {
 /// A request as an array of bulk strings.
 std::string request(std::initializer_list<std::string_view> arguments);
 
-/// PING, ECHO bytes, BIG n (a bulk of so many bytes), LATER (the answer is
+/// PING, ECHO bytes, BIG n (a bulk of so many bytes), DEAR n (PONG, for so many
+/// steps), LATER (the answer is
 /// pending), PARTING (pending, and then the end), QUIT, DROP, HELLO 3, MAP.
 /// Everything else is answered with the arguments.
 class Service final : public protocol::Service {
@@ -35,12 +36,15 @@ class Service final : public protocol::Service {
   void protocol_error(std::string_view name) override {
     errors.emplace_back(name);
   }
+  void no_memory() override { ++lost; }
   const protocol::Limits& limits() const override { return limits_; }
   protocol::Budget& budget() override { return budget_; }
 
   std::vector<std::string> errors;
   std::vector<protocol::ReturnAddress> awaited;
   std::size_t answered = 0;
+  std::size_t lost = 0;       // for want of memory
+  std::size_t most_used = 0;  // of the budget, while a request was answered
 
  private:
   protocol::Limits limits_;

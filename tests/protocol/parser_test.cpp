@@ -44,6 +44,25 @@ void expect_patience(std::string_view frame, const Limits& limits) {
   }
 }
 
+// Byte by byte, each look going on where the last one ended.
+void expect_same_in_pieces(std::string_view bytes, const Parsed& whole,
+                           const Arguments& arguments, const Limits& limits) {
+  Scratch scratch(pool());
+  protocol::Progress progress;
+  Parsed parsed;
+  for (std::size_t size = 0; size <= bytes.size(); ++size) {
+    parsed = parse_request(fixture::as_bytes(bytes.substr(0, size)), limits,
+                           scratch, progress);
+    if (parsed.kind != Kind::incomplete) break;
+  }
+  EXPECT_EQ(parsed.kind, whole.kind) << bytes;
+  EXPECT_EQ(parsed.consumed, whole.consumed) << bytes;
+  EXPECT_EQ(protocol_error(parsed), protocol_error(whole)) << bytes;
+  if (parsed.kind == Kind::error) return;
+  EXPECT_EQ(arguments_of(scratch), arguments) << bytes;
+  EXPECT_EQ(progress.at, 0u) << bytes;
+}
+
 void expect_frame(std::string_view frame, const Arguments& arguments,
                   const Limits& limits = {}) {
   const Kind kind = arguments.empty() ? Kind::nothing : Kind::request;
@@ -57,6 +76,7 @@ void expect_frame(std::string_view frame, const Arguments& arguments,
     EXPECT_EQ(parsed.kind, kind) << frame << " then " << next;
     EXPECT_EQ(parsed.consumed, frame.size()) << frame << " then " << next;
     EXPECT_EQ(arguments_of(scratch), arguments) << frame << " then " << next;
+    expect_same_in_pieces(bytes, parsed, arguments, limits);
   }
 }
 
@@ -70,6 +90,7 @@ void expect_error(std::string_view bytes, std::string_view error,
     EXPECT_EQ(parsed.kind, Kind::error) << bytes << next;
     EXPECT_EQ(protocol_error(parsed), "ERR Protocol error: "s.append(error))
         << bytes << next;
+    expect_same_in_pieces(std::string(bytes) + next, parsed, {}, limits);
   }
 }
 

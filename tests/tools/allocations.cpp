@@ -9,8 +9,23 @@ namespace {
 
 std::atomic<std::uint64_t> count{0};
 
+// What this thread is still served, then refused; nothing is refused at first.
+thread_local std::uint64_t to_serve = 0, to_refuse = 0, refused = 0;
+
+bool refuses() {
+  if (to_refuse == 0) return false;
+  if (to_serve != 0) {
+    --to_serve;
+    return false;
+  }
+  --to_refuse;
+  ++refused;
+  return true;
+}
+
 void* allocate(std::size_t size, std::size_t alignment) {
   count.fetch_add(1, std::memory_order_relaxed);
+  if (refuses()) throw std::bad_alloc();
   const std::size_t rounded = (size + alignment - 1) / alignment * alignment;
   if (void* const memory = std::aligned_alloc(alignment, rounded))
     return memory;
@@ -18,6 +33,17 @@ void* allocate(std::size_t size, std::size_t alignment) {
 }
 
 }  // namespace
+
+void refuse_allocations(std::uint64_t served, std::uint64_t refusals) {
+  to_serve = served;
+  to_refuse = refusals;
+  refused = 0;
+}
+
+std::uint64_t serve_allocations() {
+  to_refuse = 0;
+  return refused;
+}
 
 std::uint64_t allocations() { return count.load(std::memory_order_relaxed); }
 
