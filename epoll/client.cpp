@@ -68,9 +68,9 @@ class Client {
     // 3. WAIT. In nanoseconds, since a load has its times in microseconds.
     const protocol::Nanoseconds left = net::sleep_until(agenda_.next_due());
     const timespec timeout = net::to_timespec(left);
-    const int n = sys::epoll_pwait2(epoll_.get(), ready_.data(),
-                                    static_cast<int>(ready_.size()),
-                                    left < 0 ? nullptr : &timeout, nullptr);
+    const int n =
+        wait_(epoll_.get(), ready_.data(), static_cast<int>(ready_.size()),
+              left < 0 ? nullptr : &timeout);
     if (n < 0 && errno != EINTR) net::check(n, "epoll_pwait2");
     for (int i = 0; i < n; ++i) wake(ready_[i].data.u64, ready_[i].events);
   }
@@ -166,6 +166,7 @@ class Client {
   protocol::Agenda& agenda_;
   net::Mailbox& mailbox_;
   net::Fd epoll_;
+  epoll::Wait wait_;
   net::Table<Connection> connections_;
   std::array<epoll_event, 256> ready_;
 };
@@ -175,7 +176,7 @@ constexpr net::Ideal ideal[] = {{"epoll_pwait2", 1}, {"recv", 1}, {"send", 1}};
 }  // namespace
 
 const net::Model model::client = {
-    .name = "epoll", .variant = "level", .ideal = ideal};
+    .name = "epoll", .variant = "level", .ideal = ideal, .probe = epoll::probe};
 
 void model::converse(protocol::Agenda& agenda, net::Mailbox& mailbox,
                      const net::Options&) {

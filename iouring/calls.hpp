@@ -11,6 +11,7 @@
 #include <span>
 
 #include "net/error.hpp"
+#include "net/probe.hpp"
 #include "net/sys.hpp"
 
 namespace iouring {
@@ -49,14 +50,6 @@ inline constexpr auto traced = [](io_uring* ring, auto... arguments) {
   return result;
 };
 
-/// Whether the kernel knows an operation (IORING_OP_...).
-inline bool supports(io_uring& ring, int operation) {
-  io_uring_probe* const known = ::io_uring_get_probe_ring(&ring);
-  const bool is = known && ::io_uring_opcode_supported(known, operation);
-  ::io_uring_free_probe(known);
-  return is;
-}
-
 /// Buffers that belong to the kernel until it names one in a completion: an
 /// idle peer needs none. (liburing has io_uring_setup_buf_ring() from 2.4 on.)
 class Buffers {
@@ -85,7 +78,8 @@ class Buffers {
     registration.ring_addr = reinterpret_cast<std::uintptr_t>(memory_);
     registration.ring_entries = count_;
     registration.bgid = group;
-    const int error = ::io_uring_register_buf_ring(&ring, &registration, 0);
+    const int error = net::patiently(
+        [&] { return ::io_uring_register_buf_ring(&ring, &registration, 0); });
     if (error < 0) net::fail(-error, "io_uring_register_buf_ring");
   }
 

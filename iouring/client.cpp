@@ -7,11 +7,14 @@
 
 #include "net/client.hpp"
 #include "iouring/calls.hpp"
+#include "iouring/probe.hpp"
 #include "iouring/ring.hpp"
 
 namespace {
 
 using iouring::Asked;
+
+constexpr iouring::Needs needs{.entries = 256, .completions = 4096};
 
 struct Connection {
   protocol::Peer& peer;
@@ -28,7 +31,9 @@ struct Connection {
 class Client {
  public:
   Client(protocol::Agenda& agenda, net::Mailbox& mailbox)
-      : agenda_(agenda), mailbox_(mailbox), ring_(entries, completions) {
+      : agenda_(agenda),
+        mailbox_(mailbox),
+        ring_(needs.entries, needs.completions) {
     ask_bell();
   }
 
@@ -46,8 +51,6 @@ class Client {
   }
 
  private:
-  static constexpr unsigned entries = 256, completions = 4096;
-
   // 1. CONNECT, asked. The kernel makes the call and tells when it is decided.
   void ask_connect(protocol::Peer& peer) {
     const auto address = net::parse_address(peer.address);
@@ -194,7 +197,9 @@ const net::Model model::client = {
     .name = "iouring",
     .variant = "completion",
     .ideal = ideal,
-    .probe = [](const net::Options&) { return iouring::probe(0, 0); }};
+    .probe = [](const net::Options&, net::Trial& trial) {
+      return iouring::probe(needs, 1, trial);
+    }};
 
 void model::converse(protocol::Agenda& agenda, net::Mailbox& mailbox,
                      const net::Options&) {

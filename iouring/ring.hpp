@@ -1,9 +1,9 @@
 #pragma once
 // A ring: the two queues, and what has been asked for and is not done yet.
 
+#include <algorithm>
+#include <bit>
 #include <cstdio>
-#include <optional>
-#include <string>
 
 #include "iouring/calls.hpp"
 
@@ -13,6 +13,26 @@ namespace iouring {
 /// 56 are the id of the conversation (never its descriptor, which may be
 /// somebody else's by the time the completion is seen).
 enum class Asked { accept, anyone, connect, receive, send, cancel, bell, tick };
+
+/// What one loop, or one client, asks the kernel for.
+struct Needs {
+  unsigned entries, completions;
+  unsigned buffers = 0, buffer_size = 0;  // 0: no requests that stay
+
+  /// Bytes of the queues and of the list of buffers: what RLIMIT_MEMLOCK counts
+  /// (before Linux 5.12, and again today).
+  std::uint64_t locked() const {
+    constexpr std::uint64_t page = 4096, head = 64;  // of both queues
+    const auto whole = [](std::uint64_t n) { return (n + page - 1) / page; };
+    const std::uint64_t sent = std::bit_ceil(entries);
+    const std::uint64_t done = std::bit_ceil(std::max(entries, completions));
+    return page *
+           (whole(head + done * sizeof(io_uring_cqe) + sent * 4) +
+            whole(sent * sizeof(io_uring_sqe)) +
+            (buffers ? whole(std::bit_ceil(buffers) * sizeof(io_uring_buf))
+                     : 0));
+  }
+};
 
 /// Both queues. Used by the thread that made it, alone. What entries point to
 /// must stay until their completion has been seen: finish() waits for that.
@@ -99,38 +119,19 @@ class Ring {
       net::fail(-result, "io_uring_enter");
   }
   int init(unsigned entries, unsigned completions, unsigned flags) {
-    io_uring_params params{};
-    params.flags = IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP |
-                   IORING_SETUP_SUBMIT_ALL | flags;
-    params.cq_entries = completions;
-    return ::io_uring_queue_init_params(entries, &ring_, &params);
+    return net::patiently([&] {
+      io_uring_params params{};
+      params.flags = IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP |
+                     IORING_SETUP_SUBMIT_ALL | flags;
+      // Fewer than entries are no ring (EINVAL).
+      params.cq_entries = std::max(entries, completions);
+      return ::io_uring_queue_init_params(entries, &ring_, &params);
+    });
   }
 
   io_uring ring_{};
   std::uint64_t in_flight_ = 0;
   const unsigned overflows_ = net::counter("model.", "overflows");
 };
-
-/// Empty if a ring with buffers can be had here, else one line: what was
-/// refused, and the remedy. The kernel does not tell whether it knows multishot
-/// receive; it came together with SEND_ZC (6.0), which can be asked for.
-inline std::string probe(unsigned buffers, unsigned buffer_size) try {
-  std::optional<Buffers> memory;  // stays longer than the ring
-  Ring ring(8, 16, true);
-  if (buffers && !supports(*ring.get(), IORING_OP_SEND_ZC))
-    net::fail(EINVAL, "io_uring_register");
-  if (buffers) memory.emplace(buffers, buffer_size).lend(*ring.get());
-  return {};
-} catch (const std::system_error& error) {
-  const int number = error.code().value();
-  std::string remedy = "it may work with smaller --buffers";
-  if (number == EPERM || number == ENOSYS || number == EACCES)
-    remedy =
-        "allow it (container: --security-opt seccomp=unconfined; host: sysctl "
-        "kernel.io_uring_disabled=0) or run another model";
-  if (number == EINVAL) remedy = "needs Linux 6.0";
-  return std::string("io_uring is not to be had here: ") + error.what() + ": " +
-         remedy;
-}
 
 }  // namespace iouring

@@ -8,6 +8,7 @@
 
 #include "net/server.hpp"
 #include "iouring/calls.hpp"
+#include "iouring/probe.hpp"
 #include "iouring/ring.hpp"
 
 namespace {
@@ -304,9 +305,8 @@ const net::Model model::server = {
     .rows = rows,
     .traits = {.threads = "loops"},
     .ideal = ideal,
-    .probe = [](const net::Options& options) {
-      return iouring::probe(static_cast<unsigned>(options["buffers"]),
-                            static_cast<unsigned>(options["buffer-size"]));
+    .probe = [](const net::Options& options, net::Trial& trial) {
+      return iouring::probe(iouring::needs_of(options), options.threads, trial);
     }};
 
 void model::serve(net::Listener& listener, protocol::Service& service,

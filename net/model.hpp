@@ -15,6 +15,7 @@ namespace net {
 
 class Listener;
 class Mailbox;
+class Trial;
 
 /// One option that only this model has, a number.
 struct Row {
@@ -63,11 +64,10 @@ struct Model {
   std::span<const Row> rows = {};
   Traits traits = {};
   std::span<const Ideal> ideal = {};
-  /// Can it run here? Empty if so, else one line: what was refused and the
-  /// remedy.
-  std::string (*probe)(const Options&) = [](const Options&) {
-    return std::string();
-  };
+  /// Can it run here? Asks the kernel for all that serve() or converse() will
+  /// ask for. Empty if it may be had, else one line: what was refused and the
+  /// remedy. Null: it makes no call that is unusual. Called by net::refusal().
+  std::string (*probe)(const Options&, Trial&) = nullptr;
 };
 
 }  // namespace net

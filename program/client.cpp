@@ -18,6 +18,7 @@
 #include "net/counters.hpp"
 #include "net/mailbox.hpp"
 #include "net/model.hpp"
+#include "net/probe.hpp"
 #include "program/caller.hpp"
 #include "program/demonstration.hpp"
 #include "program/lookup.hpp"
@@ -123,7 +124,8 @@ int finish(int code, const ClientOptions& options) {
 }
 
 int converse(ClientOptions options) {
-  if (const std::string why = model::client.probe(options.net); !why.empty()) {
+  const std::string why = net::refusal({&model::client}, options.net);
+  if (!why.empty()) {
     std::fprintf(stderr, "%s\n", why.c_str());
     return skipped_code;
   }

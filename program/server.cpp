@@ -26,6 +26,7 @@
 #include "net/counters.hpp"
 #include "net/listener.hpp"
 #include "net/mailbox.hpp"
+#include "net/probe.hpp"
 #include "net/shared_memory.hpp"
 #include "node/lookups.hpp"
 #include "node/node.hpp"
@@ -304,10 +305,9 @@ void Server::wait_for_threads() {
 }
 
 std::string refusal(const ServerOptions& options) {
-  std::string why = model::server.probe(options.net);
-  if (why.empty() && options.ring.size() > 1)
-    why = model::client.probe(options.net);
-  return why;
+  if (options.ring.size() > 1)
+    return net::refusal({&model::server, &model::client}, options.net);
+  return net::refusal({&model::server}, options.net);
 }
 
 int serve(ServerOptions options) {

@@ -26,6 +26,7 @@
 #include "net/counters.hpp"
 #include "net/error.hpp"
 #include "net/mailbox.hpp"
+#include "net/probe.hpp"
 #include "program/surroundings.hpp"
 
 namespace {
@@ -284,7 +285,7 @@ int merge(const Options& options) {
 
 int run(Options options) {
   if (!options.merge.empty()) return merge(options);
-  const std::string why = model::client.probe(options.net);
+  const std::string why = net::refusal({&model::client}, options.net);
   if (!why.empty()) {
     std::fprintf(stderr, "%s\n", why.c_str());
     return skipped_code;

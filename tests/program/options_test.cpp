@@ -21,8 +21,6 @@ constexpr net::Row client_rows[] = {
     {"entries", "places in the ring", 256, 8, 1024},
     {"naps", "how many naps", 3, 0, 9}};
 
-std::string no_refusal(const net::Options&) { return ""; }
-
 net::Model model_of(const char* threads = "none",
                     std::span<const net::Row> rows = {}) {
   return {.name = "some",
@@ -30,7 +28,7 @@ net::Model model_of(const char* threads = "none",
           .rows = rows,
           .traits = {.threads = threads},
           .ideal = {},
-          .probe = no_refusal};
+          .probe = nullptr};
 }
 
 auto parse_server(const Arguments& arguments, const char* threads = "none") {

@@ -432,12 +432,14 @@ Complaints check_folder(const std::string& model, const Names& files,
   int headers = 0;
   for (const std::string& name : files)
     if (name.ends_with(".hpp"))
-      headers += name != "calls.hpp";
+      headers += name != "calls.hpp" && name != "probe.hpp";
     else if (!contains(wanted, name))
       complaints.push_back(model + "/" + name +
                            " is not on the Makefile's lists");
   if (headers > 1)
-    complaints.push_back(model + ": more than one header beside calls.hpp");
+    complaints.push_back(model +
+                         ": more than one header beside calls.hpp "
+                         "and probe.hpp");
   return complaints;
 }
 
