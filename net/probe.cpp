@@ -40,10 +40,13 @@ std::string read_all(int from) {
 std::string ask(std::initializer_list<const Model*> models,
                 const Options& options, int notes) try {
   Trial trial(notes);
-  for (const Model* model : models) {
-    if (!model->probe) continue;
-    std::string why = model->probe(options, trial);
-    if (!why.empty()) return why;
+  for (const bool counting : {true, false}) {
+    trial.counting = counting;
+    for (const Model* model : models) {
+      if (!model->probe) continue;
+      std::string why = model->probe(options, trial);
+      if (!why.empty()) return why;
+    }
   }
   return {};
 } catch (const std::exception& error) {

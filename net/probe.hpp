@@ -25,8 +25,11 @@ class Trial {
   /// The next call is this one: it may be the last of this process.
   void about_to(const char* call) const;
 
+  /// At first all of them only add what they will lock, so that each can tell
+  /// what is needed for all; then they are called again, and ask.
+  bool counting = true;
+  std::uint64_t locked = 0;  // bytes that RLIMIT_MEMLOCK may count
   std::vector<std::shared_ptr<void>> held;
-  std::uint64_t locked = 0;  // bytes of it that RLIMIT_MEMLOCK may count
 
  private:
   const int notes_;

@@ -1,5 +1,6 @@
 #include "program/surroundings.hpp"
 
+#include <sys/resource.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -21,11 +22,15 @@ std::string operating_system() {
   return std::string(name.sysname) + " " + name.release + " " + name.machine;
 }
 
-/// Pages that are in memory (proc(5), statm).
+/// Pages that are in memory (proc(5), statm); where there is no /proc, the most
+/// that there ever were.
 std::uint64_t resident_bytes() {
   std::uint64_t all = 0, resident = 0;
-  std::ifstream("/proc/self/statm") >> all >> resident;
-  return resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+  if (std::ifstream("/proc/self/statm") >> all >> resident)
+    return resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+  rusage used{};
+  ::getrusage(RUSAGE_SELF, &used);
+  return static_cast<std::uint64_t>(used.ru_maxrss) * 1024;
 }
 
 std::uint64_t one_total(std::string_view prefix, std::string_view name) {
