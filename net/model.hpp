@@ -34,7 +34,8 @@ struct Traits {
   bool duplex = true;  // a client's: can send while it waits for a reply
 };
 
-/// Calls per request at one connection and no pipelining.
+/// Calls per request at one connection and no pipelining; the one in which the
+/// model waits is the first.
 struct Ideal {
   const char* call;
   double per_request;

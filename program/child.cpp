@@ -73,8 +73,12 @@ void Child::signal(int number) const {
 }
 
 bool Child::ended() {
+  if (pid_ < 0) return true;
   int status = 0;
-  if (pid_ < 0 || ::waitpid(pid_, &status, WNOHANG) != pid_) return pid_ < 0;
+  const pid_t found = ::waitpid(pid_, &status, WNOHANG);
+  // Somebody else was told of its end: then nobody knows how it was.
+  if (found < 0) status = SIGKILL;
+  if (found == 0) return false;
   pid_ = -1;
   code_ = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   return true;

@@ -23,6 +23,7 @@
 #include "program/demonstration.hpp"
 #include "program/lookup.hpp"
 #include "program/options.hpp"
+#include "program/prepare.hpp"
 #include "program/printer.hpp"
 
 namespace {
@@ -144,6 +145,7 @@ int converse(ClientOptions options) {
 
 int main(int count, char** words) {
   try {
+    program::prepare();
     auto options =
         program::parse_client({words + 1, words + count}, model::client);
     if (!options) return program::print(options.error());

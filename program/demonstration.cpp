@@ -14,6 +14,7 @@
 #include "net/address.hpp"
 #include "program/lookup.hpp"
 #include "program/printer.hpp"
+#include "program/sleeps.hpp"
 
 namespace program {
 namespace {
@@ -98,26 +99,114 @@ std::map<std::string, Calls> calls_per_request(const Counters& before,
   return calls;
 }
 
+/// Of the calls that a model needs it names the one first in which it waits.
+std::string first_ideal(std::string_view info) {
+  constexpr std::string_view mark = "\nideal_";
+  const std::size_t found = info.find(mark);
+  if (found == info.npos) return "";
+  info.remove_prefix(found + mark.size());
+  return std::string(info.substr(0, info.find(':')));
+}
+
+bool is_near(const std::string& address) {
+  return address.starts_with("127.") || address.starts_with("[::1]") ||
+         address.starts_with('/');
+}
+
+using Sleepers = std::map<int, Sleeper>;
+
+/// Who fell asleep at every second request or more often: others have other
+/// reasons.
+std::string who_slept(const Sleepers& before, const Sleepers& after,
+                      const std::string& wait) {
+  std::string text;
+  std::size_t others = 0;
+  for (const auto& [number, sleeper] : after) {
+    const auto known = before.find(number);
+    const auto slept = static_cast<double>(
+        sleeper.sleeps - (known == before.end() ? 0 : known->second.sleeps));
+    if (slept < echoes / 2.)
+      ++others;
+    else
+      text += "  thread \"" + sleeper.name + "\" fell asleep " +
+              decimal(slept / echoes) + " times a request, in " + wait + '\n';
+  }
+  if (after.empty()) return "";
+  if (text.empty())
+    return "  no thread fell asleep: they ask again and again\n";
+  return text + "  its other threads, " + std::to_string(others) +
+         ", slept all the while\n";
+}
+
 class Demonstration {
  public:
   Demonstration(Caller& caller, const std::string& address)
       : caller_(caller), address_(address), last_(address) {}
 
   bool run() {
-    introduce();
     echo();
+    introduce();
     store();
     look_up();
     clear();
-    count_calls();
     say(right_ ? "\nEvery answer was right.\n"
                : "\nNot every answer was right.\n");
     return right_;
   }
 
  private:
+  void echo() {
+    say("One request first, and what its server does for it. We ask the node "
+        "at\n" +
+        address_ + " and wait for each answer before we ask again:\n");
+    const std::string text = "Hello, world!";
+    expect({"ECHO", text}, text);
+    count_calls();
+  }
+
+  // The first INFO is answered before its own send is counted, the second one
+  // after its own receive: together they are one request more.
+  void count_calls() {
+    const auto asleep_before = sleepers_of(process());
+    const Counters before = counters();
+    for (int i = 0; i < echoes; ++i) {
+      const std::string text = std::to_string(i);
+      check(caller_.ask(address_, {"ECHO", text}).text() == text, "ECHO");
+    }
+    const Counters after = counters();
+    const auto asleep_after = sleepers_of(process());
+    say("\nThe same " + std::to_string(echoes) +
+        " times: the system calls that the server made for each of them, "
+        "and\nhow many this model needs:\n");
+    print_calls(calls_per_request(before, after, echoes + 1));
+    if (!wait_.empty())
+      say("In between the server waits in " + wait_ +
+          ", until the kernel has something for it:\n" +
+          who_slept(asleep_before, asleep_after, wait_));
+  }
+
+  static void print_calls(const std::map<std::string, Calls>& calls) {
+    std::printf("  %-24s %8s %8s\n", "", "counted", "ideal");
+    Calls all;
+    for (const auto& [name, number] : calls) {
+      print_row(name, number);
+      all.counted += number.counted;
+      all.ideal += number.ideal;
+    }
+    print_row("all", all);
+  }
+
+  /// The server's, if it tells, and is on this machine as far as we can know;
+  /// else 0.
+  int process() {
+    if (!is_near(address_)) return 0;
+    const Answer answer = caller_.ask(address_, {"INFO", "server"});
+    const Counters numbers = parse_counters(answer.text());
+    return static_cast<int>(value_of(numbers, "process_id"));
+  }
+
   void introduce() {
-    say("A ring is a circle of numbers. A node stands where the hash of its\n"
+    say("\nA ring is a circle of numbers. A node stands where the hash of its\n"
         "address falls, and owns the numbers, and so the keys, between the\n"
         "node before it and itself. It knows a few others, and most of them\n"
         "are near. We talk to the node at " +
@@ -141,12 +230,6 @@ class Demonstration {
     std::string rules(first.elements[0].text);
     if (&first != &last) rules += " to " + std::string(last.elements[0].text);
     return "  " + std::string(first.elements[3].text) + "  " + rules + '\n';
-  }
-
-  void echo() {
-    say("\nECHO: what we send comes back.\n");
-    const std::string text = "Hello, world!";
-    expect({"ECHO", text}, text);
   }
 
   void store() {
@@ -198,32 +281,11 @@ class Demonstration {
     }
   }
 
-  // The first INFO is answered before its own send is counted, the second one
-  // after its own receive: together they are one request more.
-  void count_calls() {
-    const Counters before = counters();
-    for (int i = 0; i < echoes; ++i) {
-      const std::string text = std::to_string(i);
-      check(caller_.ask(address_, {"ECHO", text}).text() == text, "ECHO");
-    }
-    const auto calls = calls_per_request(before, counters(), echoes + 1);
-    say("\nSystem calls that the server made for a request, counted over " +
-        std::to_string(echoes) +
-        "\nECHOs, one after the other, and how many this model needs:\n");
-    std::printf("  %-24s %8s %8s\n", "", "counted", "ideal");
-    Calls all;
-    for (const auto& [name, number] : calls) {
-      print_row(name, number);
-      all.counted += number.counted;
-      all.ideal += number.ideal;
-    }
-    print_row("all", all);
-  }
-
   Counters counters() {
     const Answer answer = caller_.ask(address_, {"INFO", "syscalls"});
     Counters numbers = parse_counters(answer.text());
     check(!numbers.empty(), "INFO syscalls");
+    wait_ = first_ideal(answer.text());
     return numbers;
   }
 
@@ -260,6 +322,7 @@ class Demonstration {
   Caller& caller_;
   const std::string address_;
   std::string last_;  // who answered the last command
+  std::string wait_;  // the call in which the server waits
   bool right_ = true;
 };
 

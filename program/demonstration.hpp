@@ -7,10 +7,10 @@
 
 namespace program {
 
-/// Echoes, stores and looks keys up by way of the node at `address`, counts the
-/// system calls that its server takes for a request, and tells all this on the
-/// standard output. Every answer is checked: true if all were right. Throws
-/// NoAnswer.
+/// Echoes, and counts the system calls that the server at `address` takes for
+/// it and how often its threads sleep; then stores and looks keys up by way of
+/// this node. Tells all this on the standard output, in 80 columns. Every
+/// answer is checked: true if all were right. Throws NoAnswer.
 bool demonstrate(Caller& caller, const std::string& address);
 
 }  // namespace program

@@ -8,10 +8,12 @@
 #include <exception>
 
 #include "program/options.hpp"
+#include "program/prepare.hpp"
 #include "program/server_ring.hpp"
 
 int main(int count, char** words) {
   try {
+    program::prepare();
     const auto options = program::parse_ring({words + 1, words + count});
     if (!options) return program::print(options.error());
     return program::run_ring(*options);

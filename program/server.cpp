@@ -32,6 +32,7 @@
 #include "node/node.hpp"
 #include "node/store.hpp"
 #include "program/options.hpp"
+#include "program/prepare.hpp"
 #include "program/sha1.hpp"
 #include "program/surroundings.hpp"
 
@@ -322,6 +323,7 @@ int serve(ServerOptions options) {
     return skipped_code;
   }
   if (!options.trace.empty()) net::trace::to(options.trace);
+  options.net.listen_fd = program::keep_off_streams(options.net.listen_fd);
   return Server(options).run();
 }
 
@@ -329,6 +331,7 @@ int serve(ServerOptions options) {
 
 int main(int count, char** words) {
   try {
+    program::prepare();
     auto options = program::parse_server({words + 1, words + count},
                                          model::server, model::client);
     if (!options) return program::print(options.error());

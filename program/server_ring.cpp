@@ -28,6 +28,7 @@ using protocol::Nanoseconds;
 constexpr int failed_code = 1;
 constexpr int skipped_code = 77;
 constexpr int interrupted_code = 130;  // as a shell says it of SIGINT
+constexpr std::size_t columns = 80;
 constexpr Nanoseconds ready_ns = 30'000'000'000;
 constexpr Nanoseconds end_ns = 5'000'000'000;
 
@@ -177,9 +178,13 @@ class Ring {
   }
 
   int demonstrate() {
-    std::printf("A ring of %u servers:", options_.count);
-    for (const std::string& address : addresses_)
+    std::size_t column = static_cast<std::size_t>(
+        std::printf("A ring of %u servers:", options_.count));
+    for (const std::string& address : addresses_) {
+      if (column + 1 + address.size() > columns) std::printf("\n "), column = 1;
       std::printf(" %s", address.c_str());
+      column += 1 + address.size();
+    }
     std::printf("\n\n");
     std::fflush(stdout);
     Child client({options_.client, addresses_[0], "--demo"}, {});

@@ -18,6 +18,14 @@ constexpr Nanoseconds tick_length = 10'000'000;
 constexpr Nanoseconds window_length = 100'000'000;
 constexpr std::size_t windows_alike = 5;
 constexpr double alike = 0.05;
+/// What a request costs between its time and its answer is kept below this: a
+/// server that falls behind, or a rate beyond reason, must not take the memory
+/// of the machine. What is due beyond it stays a time on its schedule.
+constexpr std::size_t owed_bytes_max = 128 << 20;
+/// So many are called at once: then it is time to look at what has come.
+constexpr std::size_t called_max = 4096;
+/// Those that were never sent are recorded in so many steps.
+constexpr std::uint64_t unsent_steps = 1000;
 
 /// A port is used for a minute after its connection has ended (TIME_WAIT), and
 /// connect(2) searches the longer the more of them are. Each of this host's own
@@ -27,6 +35,12 @@ std::string address_for(const Plan& plan, std::uint32_t number) {
   const bool spread = plan.churn != 0 && plan.address.starts_with("127.");
   if (!spread) return plan.address;
   return plan.address + " from 127.0.0." + std::to_string(1 + number % sources);
+}
+
+std::uint64_t owed_max(const Plan& plan, const Workload& workload) {
+  const std::uint64_t of_memory =
+      owed_bytes_max / (sizeof(Asked) + workload.request_max());
+  return std::max<std::uint64_t>(of_memory, plan.connections);
 }
 
 }  // namespace
@@ -45,6 +59,7 @@ Generator::Generator(const Plan& plan, const Workload& workload,
       usage_(std::move(usage)),
       entered_(std::move(entered)),
       created_(net::now()),
+      owed_max_(owed_max(plan, workload)),
       unheard_(plan.idle) {
   add(Role::active, plan_.connections);
   add(Role::flooder, plan_.flooder ? 1 : 0);
@@ -246,6 +261,9 @@ void Generator::count(Connection& c, Nanoseconds now) {
   }
   owed_.fetch_sub(c.heard.size(), std::memory_order_relaxed);
   answered_.fetch_add(c.heard.size(), std::memory_order_relaxed);
+  outcome_.silent =
+      std::max(outcome_.silent, note_silence(c.heard.front().intended_ns, now));
+  heard_at_ = std::max(heard_at_, now);
   for (const Asked& asked : c.heard) {
     outcome_.requests += is_measured(asked.intended_ns);
     record(c, asked, now);
@@ -263,6 +281,13 @@ void Generator::record(Connection& c, const Asked& asked, Nanoseconds ended) {
   outcome_.lag.record(asked.sent_ns - asked.intended_ns);
 }
 
+// For how long nothing had come from those who owed it. Before the measured
+// time nobody is reproached.
+Nanoseconds Generator::note_silence(Nanoseconds owed_since, Nanoseconds until) {
+  if (begin_ == never) return 0;
+  return until - std::max({heard_at_, owed_since, begin_.load()});
+}
+
 const Outcome& Generator::outcome() {
   const std::scoped_lock lock(mutex_);
   // stop() came while it measured.
@@ -270,26 +295,59 @@ const Outcome& Generator::outcome() {
     outcome_.measuring = ended_ - begin_;
     outcome_.cpu = usage_().cpu - before_.cpu;
   }
-  for (const auto& c : connections_) {
-    if (c->role != Role::active) continue;
-    for (const Nanoseconds intended : c->due)
-      c->owed.push_back({.intended_ns = intended, .sent_ns = ended_});
-    for (const Asked& asked : c->owed) {
-      outcome_.unanswered += is_measured(asked.intended_ns);
-      record(*c, asked, ended_);
-    }
-    c->owed.clear();
-    c->due.clear();
-  }
+  Nanoseconds owed_since = never;
+  for (const auto& c : connections_)
+    if (c->role == Role::active)
+      owed_since = std::min(owed_since, count_owed(*c));
+  if (owed_since != never)
+    outcome_.silent_at_end = note_silence(owed_since, ended_);
+  outcome_.silent = std::max(outcome_.silent, outcome_.silent_at_end);
+  for (const Schedule& schedule : schedules_) count_unsent(schedule);
+  schedules_.clear();
   // A closed loop sends when it should.
   if (!plan_.is_open()) outcome_.naive = outcome_.latency;
   return outcome_;
+}
+
+// Returns since when the oldest of them is owed.
+Nanoseconds Generator::count_owed(Connection& c) {
+  for (const Nanoseconds intended : c.due)
+    c.owed.push_back({.intended_ns = intended, .sent_ns = ended_});
+  const Nanoseconds since = c.owed.empty() ? never : c.owed.front().intended_ns;
+  for (const Asked& asked : c.owed) {
+    outcome_.unanswered += is_measured(asked.intended_ns);
+    record(c, asked, ended_);
+  }
+  c.owed.clear();
+  c.due.clear();
+  return since;
+}
+
+// They are as many as the rate makes of the time that is left, one as far from
+// the other.
+void Generator::count_unsent(const Schedule& schedule) {
+  const Nanoseconds end = std::min(end_.load(), ended_);
+  const Nanoseconds from = std::max(schedule.next_ns(), begin_.load());
+  const std::uint64_t count = schedule.count_between(from, end);
+  const std::uint64_t steps = std::min(count, unsent_steps);
+  for (std::uint64_t i = 0; i < steps; ++i) {
+    const std::uint64_t n = count * (i + 1) / steps - count * i / steps;
+    const auto passed = static_cast<double>(2 * i + 1) /
+                        static_cast<double>(2 * steps) *
+                        static_cast<double>(end - from);
+    const Nanoseconds late = ended_ - from - static_cast<Nanoseconds>(passed);
+    outcome_.latency.record(late, n);
+    outcome_.lag.record(late, n);
+    outcome_.naive.record(0, n);
+  }
+  outcome_.unanswered += count;
 }
 
 // ---- What is due ------------------------------------------------------------
 
 protocol::Peer* Generator::due(Nanoseconds now) {
   if (called_.empty()) {
+    if (std::exchange(paused_, false)) return nullptr;
     call_due(now);
     move_on(now);
     look_at_clock(now);
@@ -303,7 +361,8 @@ protocol::Peer* Generator::due(Nanoseconds now) {
 
 Nanoseconds Generator::next_due() {
   if (!called_.empty()) return 0;
-  const Nanoseconds event = events_.empty() ? never : events_.top().at;
+  const Nanoseconds event =
+      events_.empty() || !may_ask() ? never : events_.top().at;
   return std::min({event, tick_, phase_end_});
 }
 
@@ -312,12 +371,22 @@ void Generator::call(Connection& c) {
   called_.push_back(&c);
 }
 
+// Where no more may be owed, an answer wakes us.
+bool Generator::may_ask() const {
+  return owed_.load(std::memory_order_relaxed) < owed_max_;
+}
+
 // Requests of before the end are sent, even if their time is found to have come
 // only after it.
 void Generator::call_due(Nanoseconds now) {
   const Nanoseconds end = end_.load(std::memory_order_relaxed);
+  std::size_t count = 0;
   while (!events_.empty() && events_.top().at <= now &&
-         events_.top().at < end) {
+         events_.top().at < end && may_ask()) {
+    if (++count > called_max) {
+      paused_ = true;
+      return;
+    }
     const auto [at, number] = events_.top();
     events_.pop();
     Connection& c = *connections_[number];
@@ -439,7 +508,18 @@ void Generator::end_warming(Nanoseconds now) {
   measure(now);
 }
 
+// What the warm-up could not send is nothing that is measured, and would be in
+// the way of what is.
+void Generator::forget_unsent(Nanoseconds now) {
+  events_ = {};
+  for (std::uint32_t i = 0; i < schedules_.size(); ++i) {
+    schedules_[i].skip_to(now);
+    events_.push({schedules_[i].next_ns(), i});
+  }
+}
+
 void Generator::measure(Nanoseconds now) {
+  forget_unsent(now);
   before_ = usage_();
   begin_ = now;
   end_ = now + plan_.duration;

@@ -59,6 +59,9 @@ struct Outcome {
   std::uint64_t unanswered = 0;  // in the histograms, as late as the end
   std::uint64_t flooded = 0;     // answered to the flooder meanwhile
   std::uint64_t slow_ended = 0;  // slow readers whom the server has ended
+  /// The longest time in which answers were owed and none came, and the time of
+  /// this kind that the run ended with.
+  Nanoseconds silent = 0, silent_at_end = 0;
   std::string first_error;
   Nanoseconds connecting = 0, warming = 0, measuring = 0;
   Nanoseconds cpu = 0;      // of this process while it measured
@@ -142,9 +145,13 @@ class Generator final : public protocol::Agenda {
   bool is_measured(Nanoseconds intended) const;
   void count(Connection& c, Nanoseconds now);
   void record(Connection& c, const Asked& asked, Nanoseconds ended);
+  Nanoseconds note_silence(Nanoseconds owed_since, Nanoseconds until);
+  Nanoseconds count_owed(Connection& c);
+  void count_unsent(const Schedule& schedule);
   std::string describe(const Connection& c, const Asked& asked) const;
 
   void call(Connection& c);
+  bool may_ask() const;
   void call_due(Nanoseconds now);
   void look_at_clock(Nanoseconds now);
 
@@ -156,6 +163,7 @@ class Generator final : public protocol::Agenda {
   void look_at_window(Nanoseconds now);
   void end_warming(Nanoseconds now);
   void measure(Nanoseconds now);
+  void forget_unsent(Nanoseconds now);
   void await(Nanoseconds now);
   void finish(Nanoseconds now);
 
@@ -166,6 +174,7 @@ class Generator final : public protocol::Agenda {
   const std::function<Usage()> usage_;
   const std::function<void(Phase)> entered_;
   const Nanoseconds created_;
+  const std::uint64_t owed_max_;
 
   std::vector<std::unique_ptr<Connection>> connections_;
   std::atomic<Phase> phase_{Phase::connecting};
@@ -179,6 +188,7 @@ class Generator final : public protocol::Agenda {
   std::vector<Schedule> schedules_;  // of the active connections
   std::priority_queue<Event> events_;
   std::vector<Connection*> called_;
+  bool paused_ = false;  // more is due than was called
   Nanoseconds entered_at_ = 0, phase_end_ = protocol::never;
   Nanoseconds tick_ = protocol::never;
   std::vector<std::uint64_t> windows_;  // answers in each of the last
@@ -190,6 +200,7 @@ class Generator final : public protocol::Agenda {
   std::size_t connecting_ = 0, standing_ = 0, lost_ = 0, active_lost_ = 0;
   std::size_t unheard_;  // idle ones that wait for their only answer
   Nanoseconds ended_ = 0;
+  Nanoseconds heard_at_ = 0;  // the last answer to an active connection
   Outcome outcome_;
 };
 

@@ -49,12 +49,14 @@ class Histogram {
 
   /// A negative sample counts as 0, one above highest as highest. Costs a few
   /// nanoseconds (record_cost.cpp), as it comes between two requests.
-  void record(std::int64_t value_ns) noexcept {
+  void record(std::int64_t value_ns) noexcept { record(value_ns, 1); }
+  /// As often as `times` says, once or more.
+  void record(std::int64_t value_ns, std::uint64_t times) noexcept {
     std::int64_t value = value_ns;
     if (static_cast<std::uint64_t>(value) > highest) [[unlikely]]
       value = value < 0 ? 0 : highest;
-    ++counts_[index_of(value)];
-    ++count_;
+    counts_[index_of(value)] += times;
+    count_ += times;
     min_ns_ = std::min(min_ns_, value);
     max_ns_ = std::max(max_ns_, value);
   }

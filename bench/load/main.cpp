@@ -5,15 +5,18 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <fstream>
 #include <future>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
 
 #include "bench/load/generator.hpp"
@@ -27,6 +30,7 @@
 #include "net/error.hpp"
 #include "net/mailbox.hpp"
 #include "net/probe.hpp"
+#include "program/prepare.hpp"
 #include "program/surroundings.hpp"
 
 namespace {
@@ -80,6 +84,16 @@ const char* name_of(Phase phase) {
     default:
       return "waiting for the last answers";
   }
+}
+
+/// Over the line before, and not beyond its end: what goes on in the next row
+/// of a terminal is not painted over.
+void paint(std::string_view line) {
+  winsize size{};
+  const bool known = ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0;
+  const std::size_t columns = known && size.ws_col != 0 ? size.ws_col : 80;
+  const auto shown = static_cast<int>(std::min(line.size(), columns - 1));
+  std::fprintf(stderr, "\r\033[K%.*s", shown, line.data());
 }
 
 /// The main thread's signals: blocked before any thread is made, then taken by
@@ -173,10 +187,8 @@ class Run {
       if (waits()) agree();
       const std::uint64_t now = generator_.answered();
       if (shows_)
-        std::fprintf(stderr, "\r\033[K%s, %llu answers, %llu/s",
-                     name_of(generator_.phase()),
-                     static_cast<unsigned long long>(now),
-                     static_cast<unsigned long long>(now - before) * 10);
+        paint(name_of(generator_.phase()) + (", " + std::to_string(now)) +
+              " answers, " + std::to_string((now - before) * 10) + "/s");
       before = now;
     }
     return false;
@@ -308,6 +320,7 @@ int run(Options options) {
 
 int main(int count, char** words) {
   try {
+    program::prepare();
     auto options = load::parse({words + 1, words + count}, model::client);
     if (!options) return program::print(options.error());
     return run(*std::move(options));

@@ -33,7 +33,8 @@ auto spent(Any& outcome) {
 
 template <class Any>
 auto times(Any& outcome) {
-  return std::array{&outcome.connecting, &outcome.warming, &outcome.measuring};
+  return std::array{&outcome.connecting, &outcome.warming, &outcome.measuring,
+                    &outcome.silent, &outcome.silent_at_end};
 }
 
 /// Takes a tally apart from the front.

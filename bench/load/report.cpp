@@ -145,6 +145,25 @@ std::string find_lag(const Plan& plan, const Outcome& outcome) {
   return "";
 }
 
+/// A server that stops answering leaves a closed loop without samples of that
+/// time, so its percentiles tell of another server. An open one has the silence
+/// in its latencies, and so it may last longer; and who is only slow goes on
+/// answering to the end.
+std::string find_silence(const Plan& plan, const Outcome& outcome) {
+  constexpr Nanoseconds noticed = 100'000'000;
+  const bool ended_so = outcome.silent_at_end >= plan.patience;
+  if (outcome.unanswered != 0 && (!plan.is_open() || ended_so))
+    return std::to_string(outcome.unanswered) +
+           " requests were not answered: nothing came in the last " +
+           seconds(outcome.silent_at_end) + " s";
+  const double allowed = plan.is_open() ? 0.25 : 0.1;
+  if (outcome.silent > noticed &&
+      share(outcome.silent, outcome.measuring) > allowed)
+    return "the server was silent for " + seconds(outcome.silent) + " of " +
+           seconds(outcome.measuring) + " s, though answers were owed";
+  return "";
+}
+
 /// Of which of the slowest it may be the cause itself. No verdict is made of so
 /// few: one pause of the machine is enough.
 std::string lateness(const Outcome& outcome) {
@@ -164,6 +183,7 @@ std::string find_fault(const Plan& plan, const Outcome& outcome) {
   if (outcome.requests == 0 || outcome.measuring <= 0)
     return "nothing was answered";
   if (std::string lag = find_lag(plan, outcome); !lag.empty()) return lag;
+  if (std::string why = find_silence(plan, outcome); !why.empty()) return why;
   const double delayed = share(outcome.delayed, outcome.measuring);
   if (delayed > 0.05)
     return format("the generator waited for its CPU for %.0f %% of the time",

@@ -26,6 +26,19 @@ class Schedule {
   }
 
   std::int64_t next_ns() const { return static_cast<std::int64_t>(next_ns_); }
+  /// How many times lie between one of them and `to_ns`, itself among them: of
+  /// Poisson arrivals as many as are to be expected.
+  std::uint64_t count_between(std::int64_t from_ns, std::int64_t to_ns) const {
+    if (from_ns >= to_ns) return 0;
+    return 1 + static_cast<std::uint64_t>(
+                   static_cast<double>(to_ns - 1 - from_ns) / gap_ns_);
+  }
+  /// Leaves out what lies before `from_ns`.
+  void skip_to(std::int64_t from_ns) {
+    const double behind = static_cast<double>(from_ns) - next_ns_;
+    if (behind <= 0) return;
+    next_ns_ += std::ceil(behind / gap_ns_) * gap_ns_;
+  }
   void advance() {
     // Between Poisson arrivals lie exponential gaps, without memory.
     next_ns_ += arrivals_ == Arrivals::poisson

@@ -181,6 +181,15 @@ Workload::Workload(const std::vector<std::string>& commands, std::uint64_t keys,
     may_be_empty_ |= sets(command) && command.payload->least == 0;
 }
 
+std::size_t Workload::request_max() const {
+  constexpr std::size_t frame_max = 24;  // "$1048576\r\n...\r\n", of a word
+  std::size_t most = 0;
+  for (const Command& command : commands_)
+    most = std::max(most,
+                    command.text_max + (command.words.size() + 1) * frame_max);
+  return most;
+}
+
 Workload::Command Workload::parse(std::string_view text) {
   Command command;
   const std::string_view whole = text;

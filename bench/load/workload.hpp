@@ -90,6 +90,9 @@ class Workload {
     std::vector<std::string_view> words;
   };
 
+  /// No request is longer, in bytes.
+  std::size_t request_max() const;
+
   /// Appends one request to the session. The times are the caller's to set.
   Asked ask(protocol::ClientSession& session, Speaker& speaker) const;
 

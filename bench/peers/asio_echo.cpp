@@ -28,6 +28,7 @@
 #include <utility>
 
 #include "bench/peers/listener.hpp"
+#include "program/prepare.hpp"
 
 namespace {
 
@@ -121,6 +122,7 @@ Session::~Session() {
 }  // namespace
 
 int main(int count, char** words) try {
+  program::prepare();
   const int listener = peers::listener_of(count, words);
   if (listener < 0) return peers::say_usage("asio-echo");
   AsioEcho echo(listener);

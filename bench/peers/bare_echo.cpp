@@ -39,6 +39,7 @@
 #include <vector>
 
 #include "bench/peers/listener.hpp"
+#include "program/prepare.hpp"
 
 namespace {
 
@@ -158,6 +159,7 @@ bool BareEcho::watch(int operation, int fd, std::uint32_t interest) {
 }  // namespace
 
 int main(int count, char** words) try {
+  program::prepare();
   const int listener = peers::listener_of(count, words);
   if (listener < 0) return peers::say_usage("bare-echo");
   BareEcho echo(listener);

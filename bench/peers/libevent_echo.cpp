@@ -24,6 +24,7 @@
 #include <exception>
 
 #include "bench/peers/listener.hpp"
+#include "program/prepare.hpp"
 
 namespace {
 
@@ -118,6 +119,7 @@ void LibeventEcho::close(bufferevent* peer, void* echo) {
 }  // namespace
 
 int main(int count, char** words) try {
+  program::prepare();
   const int listener = peers::listener_of(count, words);
   if (listener < 0) return peers::say_usage("libevent-echo");
   LibeventEcho echo(listener);

@@ -21,6 +21,7 @@
 #include <string>
 
 #include "bench/peers/listener.hpp"
+#include "program/prepare.hpp"
 
 namespace {
 
@@ -136,6 +137,7 @@ void LibuvEcho::closed(uv_handle_t* socket) {
 }  // namespace
 
 int main(int count, char** words) try {
+  program::prepare();
   const int listener = peers::listener_of(count, words);
   if (listener < 0) return peers::say_usage("libuv-echo");
   LibuvEcho echo(listener);

@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "bench/load/report.hpp"
 #include "tests/load/simulation.hpp"
@@ -240,6 +242,112 @@ TEST(Lost, ConnectionsThatTheModelClosesAtTheEndAreNone) {
   EXPECT_EQ(outcome.unanswered, 8u);
   EXPECT_EQ(outcome.latency.count(), outcome.requests + 8);
   EXPECT_GE(outcome.latency.max(), 1490 * millisecond);
+}
+
+// ---- Silent -----------------------------------------------------------------
+
+/// A server that answers nobody from `begin` of the measured time on, for so
+/// long.
+void silence(World& world, load::Nanoseconds begin, load::Nanoseconds length) {
+  world.answered_at = [&world, begin, length](load::Nanoseconds now) {
+    const auto from = world.measured_at + begin;
+    const bool silent =
+        world.measured_at != 0 && now >= from && now < from + length;
+    return (silent ? from + length : now) + millisecond;
+  };
+}
+
+std::vector<load::Plan> ways_to_load() {
+  std::vector<load::Plan> plans{closed_loop(5, 1), closed_loop(5, 8),
+                                open_loop(5, 2000), closed_loop(5, 1),
+                                open_loop(5, 2000)};
+  plans[3].churn = plans[4].churn = 7;
+  for (load::Plan& plan : plans) plan.duration = 3 * second;
+  return plans;
+}
+
+TEST(Silent, ServersAreNoValidOnesHoweverTheyAreAsked) {
+  for (const load::Plan& plan : ways_to_load()) {
+    World world(plan);
+    silence(world, second, 1000 * second);
+    const Outcome& outcome = world.run();
+    EXPECT_EQ(outcome.errors, 0u);
+    EXPECT_GT(outcome.requests, 1000u);
+    EXPECT_TRUE(has(load::find_fault(plan, outcome),
+                    "requests were not answered: nothing came in the last "))
+        << load::find_fault(plan, outcome);
+    EXPECT_GE(outcome.silent_at_end, 2 * second);
+  }
+}
+
+// They speak again, and nothing is owed at the end.
+TEST(Silent, ServersAreNoValidOnesThoughTheySpeakAgain) {
+  for (const load::Plan& plan : ways_to_load()) {
+    World world(plan);
+    silence(world, second, second);
+    const Outcome& outcome = world.run();
+    EXPECT_EQ(outcome.unanswered, 0u);
+    EXPECT_EQ(load::find_fault(plan, outcome).find("the server was silent for"),
+              0u)
+        << load::find_fault(plan, outcome);
+    EXPECT_NEAR(static_cast<double>(outcome.silent), 1e9, 2e7);
+  }
+}
+
+TEST(Silent, ServersAreNotThoseWhoPauseForAMoment) {
+  for (const load::Plan& plan : ways_to_load()) {
+    World world(plan);
+    silence(world, second, second / 5);
+    EXPECT_EQ(load::find_fault(plan, world.run()), "");
+  }
+}
+
+// Who is asked for more than he can do answers to the very end.
+TEST(Silent, ServersAreNotThoseWhoFallBehind) {
+  load::Plan plan = open_loop(5, 4000);
+  World world(plan);
+  load::Nanoseconds last = 0;
+  world.answered_at = [&](load::Nanoseconds now) {
+    return last = std::max(last, now) + millisecond;
+  };
+  const Outcome& outcome = world.run();
+  EXPECT_GT(outcome.unanswered, 0u);
+  EXPECT_EQ(load::find_fault(plan, outcome), "");
+}
+
+// ---- Asked for too much -----------------------------------------------------
+
+TEST(TooMuch, IsCountedAndNotKept) {
+  load::Plan plan = open_loop(50, 1e8);
+  plan.arrivals = load::Arrivals::fixed;
+  plan.duration = second / 100;
+  plan.warmup_max = second / 100;
+  plan.patience = second / 100;
+  World world(plan, {"ECHO {65536}"});
+  world.answered_at = [](load::Nanoseconds now) { return now + 100 * second; };
+  std::size_t owed = 0;
+  world.look = [&](protocol::Peer& peer) {
+    owed = std::max(owed, 50 * peer.session.owed());
+  };
+  const Outcome& outcome = world.run();
+  // 128 MiB of them.
+  EXPECT_LT(owed, 2500u);
+  EXPECT_NEAR(static_cast<double>(outcome.unanswered), 1e6, 100);
+  EXPECT_EQ(outcome.latency.count(), outcome.requests + outcome.unanswered);
+  EXPECT_NE(load::find_fault(plan, outcome), "");
+}
+
+// Else nobody would hear of a stop, or of an answer.
+TEST(TooMuch, IsHandedOutInPortions) {
+  load::Plan plan = open_loop(10'000, 1e8);
+  World world(plan);
+  for (std::size_t i = 0; i < plan.connections; ++i)
+    world.generator.connected(*world.generator.next());
+  std::size_t count = 0;
+  world.generator.due(world.now);  // it begins to warm up
+  while (world.generator.due(world.now + second)) ++count;
+  EXPECT_LE(count, 4096u);
+  EXPECT_LE(world.generator.next_due(), world.now + second);
 }
 
 // ---- Stopped ----------------------------------------------------------------

@@ -122,6 +122,30 @@ TEST(Fault, IsThatItWaitedForItsCpu) {
               "the generator waited for its CPU for 10 % of the time");
 }
 
+TEST(Fault, IsThatTheServerFellSilent) {
+  Outcome outcome = healthy();
+  outcome.silent = second / 10;
+  EXPECT_EQ(load::find_fault(closed(), outcome), "");
+  outcome.silent = second / 8;
+  EXPECT_EQ(load::find_fault(closed(), outcome),
+            "the server was silent for 0.125 of 1.000 s, though answers were "
+            "owed");
+  EXPECT_EQ(load::find_fault(open(), outcome), "") << "it is in the latencies";
+  outcome.silent = second / 3;
+  EXPECT_TRUE(has(load::find_fault(open(), outcome), "silent for 0.333 of"));
+}
+
+TEST(Fault, IsThatAnswersAreOwedAtTheEnd) {
+  Outcome outcome = healthy();
+  outcome.unanswered = 3;
+  outcome.silent = outcome.silent_at_end = second / 50;
+  EXPECT_EQ(load::find_fault(open(), outcome), "") << "it answered to the end";
+  EXPECT_EQ(load::find_fault(closed(), outcome),
+            "3 requests were not answered: nothing came in the last 0.020 s");
+  outcome.silent = outcome.silent_at_end = second;
+  EXPECT_TRUE(has(load::find_fault(open(), outcome), "3 requests were not"));
+}
+
 TEST(Fault, IsThatAClosedLoopTookAWholeCpu) {
   Outcome outcome = healthy();
   outcome.cpu = second * 96 / 100;

@@ -23,6 +23,25 @@ TEST(FixedSchedule, HasEqualGaps) {
   }
 }
 
+TEST(FixedSchedule, IsCountedWithoutBeingFollowed) {
+  Schedule schedule(Arrivals::fixed, 1000, begin, Random(1));
+  const std::int64_t first = schedule.next_ns();
+  EXPECT_EQ(schedule.count_between(first, first), 0u);
+  EXPECT_EQ(schedule.count_between(first, first + 1), 1u);
+  EXPECT_EQ(schedule.count_between(first, first + 1'000'000), 1u);
+  EXPECT_EQ(schedule.count_between(first, first + 1'000'001), 2u);
+  EXPECT_EQ(schedule.count_between(first, begin), 0u);
+}
+
+TEST(FixedSchedule, SkipsWholeGaps) {
+  Schedule schedule(Arrivals::fixed, 1000, begin, Random(1));
+  const std::int64_t first = schedule.next_ns();
+  schedule.skip_to(first);
+  EXPECT_EQ(schedule.next_ns(), first);
+  schedule.skip_to(first + 2'500'000);
+  EXPECT_EQ(schedule.next_ns(), first + 3'000'000);
+}
+
 // A gap that is no whole number of nanoseconds does not drift.
 TEST(FixedSchedule, KeepsItsRateForLong) {
   Schedule schedule(Arrivals::fixed, 3, begin, Random(1));

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <sys/wait.h>
 
 #include <csignal>
 
@@ -30,6 +31,14 @@ TEST(Child, IsWaitedForUntilItIsDue) {
   Child staying(shell("exec sleep 600"), {});
   EXPECT_EQ(staying.wait(signals, net::now() + 1'000'000, true), std::nullopt);
   EXPECT_FALSE(staying.ended());
+}
+
+// If somebody else has taken its end away, we do not wait for ever.
+TEST(Child, HasEndedThoughNobodyCanSayHow) {
+  Signals signals;
+  Child child(shell("exit 0"), {});
+  ASSERT_GT(::wait(nullptr), 0);
+  EXPECT_EQ(child.wait(signals, net::now() + minute, true), 128 + SIGKILL);
 }
 
 // Who looks at one child after the other must not take away the word that one

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -198,6 +199,21 @@ TEST_F(DemonstrationTest, ShowsWhatIsRight) {
   EXPECT_TRUE(says("  2  127.0.0.1:3  id of 127.0.0.1:3  rule 2, owner\n"));
   EXPECT_TRUE(says("Every answer was right.\n"));
   EXPECT_FALSE(says("WRONG"));
+}
+
+TEST_F(DemonstrationTest, BeginsWithOneRequest) {
+  demonstrate("");
+  EXPECT_TRUE(text_.starts_with("One request first, and what its server does"))
+      << text_;
+  EXPECT_LT(text_.find("  recv  "), text_.find("A ring is a circle"));
+  EXPECT_TRUE(says("In between the server waits in recv, until")) << text_;
+}
+
+TEST_F(DemonstrationTest, FitsATerminal) {
+  demonstrate("");
+  std::istringstream lines(text_);
+  for (std::string line; std::getline(lines, line);)
+    EXPECT_LE(line.size(), 80u) << line;
 }
 
 // 1000 requests and two that count, one of which is not counted by the nodes of

@@ -1,0 +1,39 @@
+#include "program/sleeps.hpp"
+
+#include <filesystem>
+#include <fstream>
+#include <limits>
+#include <system_error>
+
+namespace program {
+namespace {
+
+/// "Name:\tloop 0", then many lines, among them "voluntary_ctxt_switches:\t7".
+Sleeper read(const std::filesystem::path& task) {
+  Sleeper sleeper;
+  std::ifstream status(task / "status");
+  std::string field;
+  while (std::getline(status, field, ':')) {
+    status >> std::ws;
+    if (field == "voluntary_ctxt_switches") status >> sleeper.sleeps;
+    if (field == "Name")
+      std::getline(status, sleeper.name);
+    else
+      status.ignore(std::numeric_limits<std::streamsize>::max(), '\n');
+  }
+  return sleeper;
+}
+
+}  // namespace
+
+std::map<int, Sleeper> sleepers_of(int process) {
+  std::map<int, Sleeper> sleepers;
+  const std::filesystem::path tasks =
+      "/proc/" + std::to_string(process) + "/task";
+  std::error_code gone;
+  for (const auto& task : std::filesystem::directory_iterator(tasks, gone))
+    sleepers[std::stoi(task.path().filename())] = read(task.path());
+  return sleepers;
+}
+
+}  // namespace program
