@@ -18,6 +18,7 @@ import children  # noqa: E402  (after the line that keeps the tree clean)
 import contestants  # noqa: E402
 import measure  # noqa: E402
 import observe  # noqa: E402
+import prepare  # noqa: E402
 import scenarios  # noqa: E402
 import served as servers  # noqa: E402
 from contestants import Failed, Skipped  # noqa: E402
@@ -85,6 +86,7 @@ def attend(requests, answers):
 
 
 def main():
+    prepare.process()
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     try:

@@ -30,7 +30,8 @@ def run(script, *arguments):
     done = subprocess.run(
         ["node", SCRIPTS / script, DRIVER, shutil.which("chromium"),
          *arguments],
-        capture_output=True, text=True, timeout=TIME_MAX,
+        capture_output=True, encoding="utf-8", errors="replace",
+        timeout=TIME_MAX,
     )  # fmt: skip
     if done.returncode:
         said = done.stderr.strip() or f"it ended with {done.returncode}"

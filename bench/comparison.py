@@ -419,12 +419,26 @@ def open_journal(options):
         raise journal.Unusable(f"{options.resume}: no plan ({error})") from None
 
 
+def new_journal(path, plan):
+    """Raises Unusable, OSError, and Failed with what to do about it."""
+    if path:
+        return journal.Journal(path, resume=False)
+    chosen = default_path(plan)
+    try:
+        return journal.Journal(chosen, resume=False)
+    except OSError as error:
+        raise Failed(
+            f"{chosen.parent}: {error.strerror}; --results FILE puts the "
+            "results elsewhere"
+        ) from None
+
+
 def begin(journal_there, plan, where, load, path):
     """The journal with its first line, or with one that says it goes on."""
     programs = versions(plan, load)
     description = describe(plan, where, programs)
     if journal_there is None:
-        new = journal.Journal(path or default_path(plan), resume=False)
+        new = new_journal(path, plan)
         new.write(journal.PLAN, **description)
         return new
     before = journal_there.lines[0]["programs"]

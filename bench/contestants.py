@@ -9,8 +9,10 @@ with. The environment says where they are:
            named <model>-<variant>-server that are there)
 """
 
+import atexit
 import contextlib
 import ctypes
+import functools
 import glob
 import hashlib
 import os
@@ -20,6 +22,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -51,6 +54,19 @@ class Failed(Exception):
     """A contestant should have run and did not, or answered wrongly."""
 
 
+@functools.cache
+def scratch():
+    """A folder for what is of use as long as this runs: SCRATCH, or one that is
+    removed at the end where the tree cannot be written."""
+    with contextlib.suppress(OSError):
+        SCRATCH.mkdir(parents=True, exist_ok=True)
+        if os.access(SCRATCH, os.W_OK):
+            return SCRATCH
+    folder = tempfile.mkdtemp(prefix="bench-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return pathlib.Path(folder)
+
+
 def server_names():
     """The suite's servers: from SERVERS, else what BIN holds. The links
     <model>-server name a variant a second time and are left out."""
@@ -76,8 +92,7 @@ def redis_program():
     twin = shutil.which("redis-check-rdb")
     if not twin:
         raise Skipped("Redis is not installed: apt install redis-tools")
-    SCRATCH.mkdir(parents=True, exist_ok=True)
-    link = SCRATCH / "redis-server"
+    link = scratch() / "redis-server"
     link.unlink(missing_ok=True)
     link.symlink_to(twin)
     return str(link)
@@ -237,7 +252,7 @@ class Running:
 
     def anonymous_bytes(self):
         """Memory of its own that is not a file's (proc(5), smaps_rollup)."""
-        with open(f"/proc/{self.pid}/smaps_rollup") as lines:
+        with open(f"/proc/{self.pid}/smaps_rollup", encoding="utf-8") as lines:
             for line in lines:
                 if line.startswith("Anonymous:"):
                     return int(line.split()[1]) * 1024
@@ -280,11 +295,10 @@ def pin(cpu):
 def start(name, cpu=None, wrapper=(), options=(), address=(LOOPBACK, 0)):
     """Starts a contestant on a CPU, below a wrapper such as valgrind, and
     returns it Running once it can be connected to: there, at any port for 0."""
-    SCRATCH.mkdir(parents=True, exist_ok=True)
     if name == REDIS:
         return start_redis(cpu, wrapper, options, address)
     program = program_of(name)
-    errors = open(SCRATCH / f"{pathlib.Path(name).name}.stderr", "w+b")
+    errors = tempfile.TemporaryFile()
     with socket.socket() as listener:
         # Bound here and inherited: no port can be taken in between.
         bind(listener, address)
@@ -336,7 +350,7 @@ def start_redis(cpu, wrapper, options, address):
     with socket.socket() as probe:
         bind(probe, address)
         port = probe.getsockname()[1]
-    errors = open(SCRATCH / "redis.log", "w+b")
+    errors = tempfile.TemporaryFile()
     settings = {
         "port": port,
         "bind": host,
@@ -346,7 +360,7 @@ def start_redis(cpu, wrapper, options, address):
         "appendonly": "no",
         "io-threads": "1",
         "daemonize": "no",
-        "dir": SCRATCH,
+        "dir": scratch(),
         "logfile": "",
     }
     words = [w for k, v in settings.items() for w in (f"--{k}", str(v))]

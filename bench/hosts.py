@@ -90,7 +90,7 @@ class Wrong(ValueError):
 def read(path):
     """The lines that count of a file, as they go into a plan. Raises
     ValueError, with the file and the line's number, and OSError."""
-    lines = pathlib.Path(path).read_text().splitlines()
+    lines = pathlib.Path(path).read_text("utf-8").splitlines()
     parse(lines, path)
     return tuple(text for line in lines if (text := without_comment(line)))
 

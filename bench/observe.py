@@ -243,7 +243,8 @@ def git(*words):
         done = subprocess.run(
             ["git", "-C", contestants.ROOT, *words],
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
         )
     except OSError:
         return None

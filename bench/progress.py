@@ -1,9 +1,9 @@
 """What is shown while it runs: a line that is painted anew on a terminal, and a
 line for each cell everywhere else."""
 
-import shutil
 import time
 
+import lanes
 from plan import spell_seconds
 from results import fault
 
@@ -55,7 +55,8 @@ class Progress:
         bar = "#" * filled + "." * (BAR - filled)
         left = spell_seconds(self.seconds_left())
         line = f"[{bar}] {self._done}/{self._total}, {left} left, {text}"
-        columns = shutil.get_terminal_size().columns - 1
+        # A line that goes on in the next row is not painted over.
+        columns = max(lanes.size_of(self._out).columns - 1, 1)
         print(f"\r\x1b[K{line[:columns]}", end="", file=self._out, flush=True)
 
 

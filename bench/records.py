@@ -13,7 +13,7 @@ class Records:
     """Without a path nothing is kept. Raises OSError."""
 
     def __init__(self, path):
-        self._file = open(path, "x") if path else None
+        self._file = open(path, "x", encoding="utf-8") if path else None
         self.write(
             machine=observe.describe_machine(),
             commit=observe.commit(),

@@ -53,7 +53,7 @@ def lines_of(plan, change=lambda cell, fields: fields):
 
 
 def write(path, lines):
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
 
 
 def describe(plan):

@@ -4,6 +4,7 @@ import contextlib
 import functools
 import re
 import subprocess
+import tempfile
 
 import contestants
 from contestants import REDIS, Failed, Running, Skipped
@@ -84,7 +85,8 @@ def traits(name):
         done = subprocess.run(
             [contestants.program_of(name), "--traits"],
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             stdin=subprocess.DEVNULL,
             timeout=contestants.READY_SECONDS,
         )
@@ -143,8 +145,7 @@ def start_ring(name, cpu, address):
     """A ring of servers of one program, by the suite's `ring`; its process, and
     the ports of the servers, which are those from `address` on, or any."""
     host, port = address
-    contestants.SCRATCH.mkdir(parents=True, exist_ok=True)
-    errors = open(contestants.SCRATCH / "ring.stderr", "w+b")
+    errors = tempfile.TemporaryFile()
     process = subprocess.Popen(
         [
             contestants.BIN / "ring",

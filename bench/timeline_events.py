@@ -114,7 +114,7 @@ class Request:
 def read(path, role):
     """A trace's events and its threads. Raises Failed if it is not whole."""
     try:
-        with open(path) as file:
+        with open(path, encoding="utf-8") as file:
             text = file.read()
         events = json.loads(text)["traceEvents"]
     except OSError as error:

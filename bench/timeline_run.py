@@ -21,6 +21,7 @@ LOAD_SECONDS = (0.1, 0.2, 0.3, 0.3)
 REQUESTS_WANTED = 100
 LOOK_SECONDS = 0.002
 PATIENCE_SECONDS = 15
+COMM_MAX = 15
 
 
 @dataclasses.dataclass
@@ -154,7 +155,8 @@ def talk(running, client, seconds, file, cpu):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         preexec_fn=contestants.pin(cpu),
-        text=True,
+        encoding="utf-8",
+        errors="replace",
     )
     give_up = time.monotonic() + PATIENCE_SECONDS
     while process.poll() is None:
@@ -177,12 +179,22 @@ def talk(running, client, seconds, file, cpu):
     return tasks
 
 
+def whole_name(name, pid):
+    """The kernel keeps 15 bytes of a name (TASK_COMM_LEN): a thread that has
+    none of its own has the beginning of its program's."""
+    with contextlib.suppress(OSError):
+        program = os.path.basename(os.readlink(f"/proc/{pid}/exe"))
+        if len(name) == COMM_MAX and program.startswith(name):
+            return program
+    return name
+
+
 def look(pid, tasks, first=False):
     """Adds what threads there are by now, the kernel's workers among them. All
     that those have run which were not there at first is their work now."""
     for task in observe.list_of(f"/proc/{pid}/task"):
         folder = f"/proc/{pid}/task/{task}"
-        name = observe.read(f"{folder}/comm").strip()
+        name = whole_name(observe.read(f"{folder}/comm").strip(), pid)
         ran = observe.read(f"{folder}/schedstat").split()
         if name and ran:
             ran_us = int(ran[0]) / 1000
@@ -196,7 +208,7 @@ def read(label, client, files, tasks, said, where):
     server_events, server_threads = events.read(files[1], events.SERVER)
     requests = events.requests_of(client_threads, server_threads)
     merged = FOLDER / f"{label}.json"
-    with open(merged, "w") as file:
+    with open(merged, "w", encoding="utf-8") as file:
         json.dump(
             events.merge(client_events, server_events, requests),
             file,

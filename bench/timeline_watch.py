@@ -104,7 +104,7 @@ class Strace:
         """What it has written, once it has written of the server's end."""
         give_up = time.monotonic() + PATIENCE_SECONDS
         while True:
-            text = self._path.read_text(errors="replace")
+            text = self._path.read_text("utf-8", "replace")
             pid, _, rest = text.partition(" ")
             if re.search(rf"^{pid} .*\+\+\+ (exited|killed)", rest, re.M):
                 return text
@@ -176,7 +176,8 @@ def mount(place):
         ["mount", "-t", "tracefs", "nodev", place],
         stdin=subprocess.DEVNULL,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
+        errors="replace",
     )
     if done.returncode != 0:
         raise PermissionError(done.stderr.strip())
@@ -207,9 +208,9 @@ class Scheduler:
             own = folder / f"instances/timeline-{os.getpid()}"
             own.mkdir()
             stack.callback(own.rmdir)
-            (own / "trace_clock").write_text("mono")
-            (own / "buffer_size_kb").write_text(str(BUFFER_KB))
-            (own / "events/sched/sched_switch/enable").write_text("1")
+            (own / "trace_clock").write_text("mono", "utf-8")
+            (own / "buffer_size_kb").write_text(str(BUFFER_KB), "utf-8")
+            (own / "events/sched/sched_switch/enable").write_text("1", "utf-8")
             self._own = own
             self._stack = stack.pop_all()
         return self
@@ -218,8 +219,8 @@ class Scheduler:
         self._stack.close()
 
     def threads(self, found):
-        (self._own / "tracing_on").write_text("0")
-        text = (self._own / "trace").read_text(errors="replace")
+        (self._own / "tracing_on").write_text("0", "utf-8")
+        text = (self._own / "trace").read_text("utf-8", "replace")
         runs = read_switches(text.splitlines(), set(found))
         return [
             Thread(events.SERVER, 0, tid, task.name, runs[tid])

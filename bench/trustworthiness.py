@@ -119,7 +119,8 @@ class Bench:
         done = subprocess.run(
             command,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             timeout=300,
             preexec_fn=load_run.pin_to(self._where.load_cpus),
         )

@@ -5,10 +5,12 @@ nothing else, with figures for a write-up beside it where gnuplot is there.
 """
 
 import argparse
+import os
 import pathlib
 import sys
 
 import atomic
+import contestants
 import journal
 from results import Results
 
@@ -16,6 +18,7 @@ from . import figures, machine, page, plots, terminal
 
 WRONG_ARGUMENTS = 2
 OUT = pathlib.Path("build/report")
+PUBLISHED = contestants.ROOT / "docs/results/full.jsonl"
 
 
 def make_parser():
@@ -24,7 +27,14 @@ def make_parser():
         description=__doc__,
         formatter_class=argparse.RawTextHelpFormatter,
     )
-    parser.add_argument("results", type=pathlib.Path, metavar="RESULTS")
+    parser.add_argument(
+        "results",
+        type=pathlib.Path,
+        metavar="RESULTS",
+        nargs="?",
+        help="what bench/compare wrote (default: the newest in build/bench,\n"
+        "else docs/results/full.jsonl)",
+    )
     parser.add_argument(
         "--out",
         type=pathlib.Path,
@@ -81,6 +91,9 @@ def write_after(lines, source, out):
 def main(arguments):
     options = make_parser().parse_args(arguments)
     try:
+        if options.results is None:
+            options.results = newest()
+            print(f"{options.results}:\n")
         results = Results(journal.parse(options.results)[0])
         found = figures.build(results, options.scenario)
         terminal.show(results, found, sys.stdout)
@@ -95,6 +108,17 @@ def main(arguments):
         return wrong(f"{options.results}: not written by bench/compare "
                      f"({type(error).__name__}: {error})")  # fmt: skip
     return 0
+
+
+def newest(folder=contestants.SCRATCH, else_=PUBLISHED):
+    """The results of the last run here, or else those that were published.
+    Raises ValueError if there are none."""
+    found = sorted(folder.glob("compare-*.jsonl"), key=os.path.getmtime)
+    for path in (*reversed(found), else_):
+        if path.exists():
+            return path
+    raise ValueError(f"no results: neither {folder}/compare-*.jsonl nor {else_};"
+                     " bench/compare --quick makes some")  # fmt: skip
 
 
 def wrong(said):

@@ -80,7 +80,8 @@ def remove(figures, folder):
 def run(text):
     try:
         done = subprocess.run(
-            [PROGRAM, "-"], input=text, capture_output=True, text=True,
+            [PROGRAM, "-"], input=text, capture_output=True,
+            encoding="utf-8", errors="replace",
             timeout=TIME_MAX,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:

@@ -125,7 +125,7 @@ TEST_P(InheritedByClients, ARingWithoutStandardStreamsIsDemonstrated) {
 
 // waitpid(2) knows nobody then, and a ring waited for ever.
 TEST_P(InheritedByClients, ARingEndsThoughSigchldIsIgnored) {
-  demonstrate("trap '' CHLD; exec \"$0\" \"$@\"");
+  demonstrate("exec env --ignore-signal=CHLD \"$0\" \"$@\"");
 }
 
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(InheritedByClients);
