@@ -3,8 +3,11 @@
 // takes to call a thread back from a system call in which it sleeps.
 
 #include <fcntl.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/time.h>
 
 #include <algorithm>
@@ -68,6 +71,18 @@ inline void limit(int fd, int option, std::int64_t ns) {
 inline void limit_sleeps(int fd, std::chrono::nanoseconds receive) {
   limit(fd, SO_RCVTIMEO, receive.count());
   limit(fd, SO_SNDTIMEO, 100'000'000);
+}
+
+// Has more come for this socket than what was handed over, be it unread or in
+// the hands of the thread that reads? The kernel counts what came (tcp(7)); of
+// a Unix socket it tells only what is unread.
+inline bool has_more(int fd, std::uint64_t handed_over) {
+  tcp_info come{};
+  socklen_t size = sizeof come;
+  if (::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &come, &size) == 0)
+    return come.tcpi_bytes_received > handed_over;
+  int unread = 0;
+  return ::ioctl(fd, FIONREAD, &unread) == 0 && unread > 0;
 }
 
 // What connect(2) says of a connection that is still being made: interrupted,

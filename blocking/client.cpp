@@ -8,7 +8,11 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <exception>
 #include <mutex>
+#include <new>
+#include <string>
+#include <string_view>
 #include <thread>
 
 #include "blocking/calls.hpp"
@@ -22,6 +26,9 @@ struct Connection {
   protocol::Peer& peer;
   std::uint64_t id;
   std::thread thread;
+  std::atomic<bool> over = false;        // close it, and end
+  std::atomic<bool> talking = false;     // not between two conversations
+  std::atomic<std::uint64_t> heard = 0;  // bytes, handed over
   // The rest is under the client's lock.
   net::Fd socket;
   bool speak = false;  // there is something to say
@@ -32,12 +39,13 @@ class Client {
  public:
   Client(protocol::Agenda& agenda, net::Mailbox& mailbox,
          const net::Options& options)
-      : agenda_(agenda), mailbox_(mailbox), options_(options) {
+      : agenda_(agenda), mailbox_(mailbox), options_(options), look_(agenda) {
     mailbox_.on_ring([this] { ring(); });
   }
 
   void run() {
     while (!agenda_.over() && !mailbox_.stopping()) {
+      while (protocol::Peer* peer = agenda_.given_up()) give_up(*peer);
       while (protocol::Peer* peer = agenda_.next()) start(*peer);
       while (protocol::Peer* peer = agenda_.due(net::now())) speak(*peer);
       wait();
@@ -54,6 +62,7 @@ class Client {
 
   // The thread that begins the others: sleeps until there is new work.
   void wait() {
+    if (agenda_.overdue(net::now())) return look();
     constexpr protocol::Nanoseconds hour = 3'600'000'000'000;
     const protocol::Nanoseconds left = net::sleep_until(agenda_.next_due());
     std::unique_lock lock(mutex_);
@@ -61,17 +70,43 @@ class Client {
                    [this] { return std::exchange(rung_, false); });
   }
 
-  void start(protocol::Peer& peer) {
+  // Before anybody is called late: what is in no socket, and in no thread's
+  // hands either, has not come. A thread that is awake only has to go on.
+  void look() {
+    look_.begin(net::now());
     std::unique_lock lock(mutex_);
+    connections_.each([this](std::uint64_t, Connection& c) {
+      if (c.talking && blocking::has_more(c.socket.get(), c.heard))
+        look_.left();
+    });
+    if (!look_.whole()) rang_.wait_for(lock, std::chrono::milliseconds(1));
+    lock.unlock();
+    look_.end();
+  }
+
+  // No memory, no thread: then there is no connection.
+  void start(protocol::Peer& peer) try {
+    const std::scoped_lock lock(mutex_);
     peer.tag = connections_.next_id();
     Connection& c = connections_.emplace(peer, peer.tag);
-    try {
-      c.thread = std::thread([this, &c] { serve(c); });
-    } catch (const std::system_error& error) {
-      connections_.erase(c.id);
-      lock.unlock();
-      agenda_.closed(peer, error.what());
+    c.thread = std::thread([this, &c] { serve(c); });
+  } catch (const std::exception&) {
+    {
+      const std::scoped_lock lock(mutex_);
+      connections_.erase(peer.tag);
     }
+    agenda_.closed(peer, "no thread or no memory for it");
+  }
+
+  // Whoever sleeps in a call is woken by the end of its socket.
+  void give_up(protocol::Peer& peer) {
+    const std::scoped_lock lock(mutex_);
+    if (Connection* c = connections_.find(peer.tag)) end(*c);
+  }
+  void end(Connection& c) {
+    c.over = true;
+    if (c.socket) sys::shutdown(c.socket.get(), SHUT_RDWR);
+    c.told.notify_one();
   }
 
   // The peer's own thread says it, as soon as it is not asleep in a call.
@@ -97,7 +132,7 @@ class Client {
     c.socket = std::move(socket);  // from here on stop() shuts it down
     lock.unlock();
     while (sys::connect(fd, address->get(), address->length) != 0)
-      if (stopping_ || !blocking::goes_on(errno)) return errno;
+      if (c.over || !blocking::goes_on(errno)) return errno;
     return 0;
   }
 
@@ -106,17 +141,27 @@ class Client {
   // the peer has closed meanwhile shows only when it is spoken to.
   void listen(Connection& c) {
     std::unique_lock lock(mutex_);
-    c.told.wait(lock, [&] { return c.speak || stopping_; });
+    c.talking = false;
+    c.told.wait(lock, [&] { return c.speak || c.over; });
+    c.talking = true;
     c.speak = false;
   }
 
-  // A peer's thread, from here to its end.
-  void serve(Connection& c) {
+  // A peer's thread, from here to its end. For want of memory a conversation
+  // ends, and not the process.
+  void serve(Connection& c) try {
+    close(c, talk(c));
+  } catch (const std::bad_alloc&) {
+    close(c, "out of memory");
+  }
+
+  std::string talk(Connection& c) {
     protocol::ClientSession& session = c.peer.session;
     int error = connect(c);
     // 4. CONNECTED. Or not.
     if (error == 0) agenda_.connected(c.peer);
-    while (error == 0 && !session.finished() && !stopping_) {
+    c.talking = true;
+    while (error == 0 && !session.finished() && !c.over) {
       agenda_.say(c.peer, net::now());
       error = send(c);
       while (error == 0 && session.owed() && !session.finished()) {
@@ -125,7 +170,7 @@ class Client {
       }
       if (error == 0 && !session.finished()) listen(c);
     }
-    close(c, error ? net::describe(error) : std::string(session.error()));
+    return error ? net::describe(error) : std::string(session.error());
   }
 
   // 5. RECEIVE. Sleeps until something has come. If nothing does (EAGAIN), it
@@ -141,6 +186,7 @@ class Client {
     if (n == 0) session.end_of_input();
     // 6. HAND OVER. The agenda takes the replies and may have more to say.
     agenda_.hand_over(c.peer, net::now());
+    c.heard += static_cast<std::size_t>(n);
     return 0;
   }
 
@@ -160,7 +206,7 @@ class Client {
 
   // 8. CLOSE. The socket and the thread end here. Somebody must wait for the
   // thread: the next one that ends.
-  void close(Connection& c, const std::string& why) {
+  void close(Connection& c, std::string_view why) {
     protocol::Peer& peer = c.peer;
     std::thread before;
     {
@@ -174,15 +220,10 @@ class Client {
     ring();
   }
 
-  // Whoever sleeps in a call is woken by the end of its socket.
   void stop() {
     mailbox_.on_ring({});
     std::unique_lock lock(mutex_);
-    stopping_ = true;
-    connections_.each([](std::uint64_t, Connection& c) {
-      if (c.socket) sys::shutdown(c.socket.get(), SHUT_RDWR);
-      c.told.notify_one();
-    });
+    connections_.each([this](std::uint64_t, Connection& c) { end(c); });
     rang_.wait(lock, [this] { return connections_.size() == 0; });
     lock.unlock();
     if (last_.joinable()) last_.join();
@@ -191,7 +232,7 @@ class Client {
   protocol::Agenda& agenda_;
   net::Mailbox& mailbox_;
   const net::Options& options_;
-  std::atomic<bool> stopping_ = false;
+  net::Look look_;
   std::mutex mutex_;  // guards what follows
   bool rung_ = false;
   std::condition_variable rang_;

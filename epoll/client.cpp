@@ -5,6 +5,8 @@
 // says to whom it talks, what and when.
 
 #include <array>
+#include <new>
+#include <string_view>
 
 #include "epoll/calls.hpp"
 #include "net/client.hpp"
@@ -24,6 +26,7 @@ class Client {
   Client(protocol::Agenda& agenda, net::Mailbox& mailbox)
       : agenda_(agenda),
         mailbox_(mailbox),
+        look_(agenda),
         epoll_(net::check(sys::epoll_create1(EPOLL_CLOEXEC), "epoll_create1")) {
     net::check(arm(EPOLL_CTL_ADD, mailbox_.fd(), EPOLLIN, mailbox_id),
                "epoll_ctl");
@@ -31,6 +34,8 @@ class Client {
 
   void run() {
     while (!agenda_.over() && !mailbox_.stopping()) {
+      while (protocol::Peer* peer = agenda_.given_up())
+        close(*peer, "given up");
       while (protocol::Peer* peer = agenda_.next()) connect(*peer);
       while (protocol::Peer* peer = agenda_.due(net::now())) speak(*peer);
       turn();
@@ -39,10 +44,12 @@ class Client {
 
  private:
   static constexpr std::uint64_t mailbox_id = 1;  // never one of the table's
+  static constexpr int batch = 256;               // events of one wait
+  static constexpr char no_memory[] = "out of memory";
 
   // 1. CONNECT. Begun, not waited for: EINPROGRESS is the usual answer (EINTR
   // means the same), and the socket becomes writable when it is decided.
-  void connect(protocol::Peer& peer) {
+  void connect(protocol::Peer& peer) try {
     const auto address = net::parse_address(peer.address);
     if (!address) return agenda_.closed(peer, "not an address");
     net::Fd socket = net::open_socket(*address, SOCK_NONBLOCK);
@@ -54,7 +61,9 @@ class Client {
     Connection& c = connections_.emplace(peer, peer.tag, std::move(socket));
     // 2. ARM. For its being writable: connected, or refused.
     if (arm(EPOLL_CTL_ADD, c.socket.get(), c.interest, c.id) < 0)
-      close(c, net::describe(errno));
+      close(peer, net::describe(errno));
+  } catch (const std::bad_alloc&) {
+    close(peer, no_memory);
   }
 
   void speak(protocol::Peer& peer) {
@@ -68,18 +77,18 @@ class Client {
     // 3. WAIT. In nanoseconds, since a load has its times in microseconds.
     const protocol::Nanoseconds left = net::sleep_until(agenda_.next_due());
     const timespec timeout = net::to_timespec(left);
-    const int n =
-        wait_(epoll_.get(), ready_.data(), static_cast<int>(ready_.size()),
-              left < 0 ? nullptr : &timeout);
+    look_.begin(net::now());
+    const int n = wait_(epoll_.get(), ready_.data(), batch,
+                        left < 0 ? nullptr : &timeout);
     if (n < 0 && errno != EINTR) net::check(n, "epoll_pwait2");
+    if (n < 0 || n == batch) look_.left();
     for (int i = 0; i < n; ++i) wake(ready_[i].data.u64, ready_[i].events);
+    look_.end();
   }
 
   void wake(std::uint64_t id, std::uint32_t events) {
     if (id == mailbox_id) return collect();
-    Connection* c = connections_.find(id);
-    if (!c) return;
-    if (c->connected || connected(*c)) serve(*c, events);
+    if (Connection* c = connections_.find(id)) serve(*c, events);
   }
 
   // New work; the agenda is asked for it in run().
@@ -95,7 +104,7 @@ class Client {
     if (::getsockopt(c.socket.get(), SOL_SOCKET, SO_ERROR, &error, &size) != 0)
       error = errno;
     if (error != 0) {
-      close(c, net::describe(error));
+      close(c.peer, net::describe(error));
       return false;
     }
     c.connected = true;
@@ -104,14 +113,18 @@ class Client {
     return true;
   }
 
-  void serve(Connection& c, std::uint32_t events) {
+  // For want of memory a conversation ends, and not the process.
+  void serve(Connection& c, std::uint32_t events) try {
+    if (!c.connected && !connected(c)) return;
     const bool readable = events & (EPOLLIN | EPOLLERR | EPOLLHUP);
     int error = readable ? receive(c) : 0;
     if (error == 0) error = send(c);
     if (error == 0 && !c.peer.session.finished()) error = watch(c);
-    if (error != 0 || c.peer.session.finished())
-      close(c,
-            error ? net::describe(error) : std::string(c.peer.session.error()));
+    if (error != 0) return close(c.peer, net::describe(error));
+    if (c.peer.session.finished())
+      close(c.peer, std::string(c.peer.session.error()));
+  } catch (const std::bad_alloc&) {
+    close(c.peer, no_memory);
   }
 
   // 2. ARM, for a connection. Reading always: only so an end is noticed.
@@ -132,6 +145,7 @@ class Client {
     session.received(n > 0 ? static_cast<std::size_t>(n) : 0);
     if (n < 0) return error == EINTR || error == EAGAIN ? 0 : error;
     if (n == 0) session.end_of_input();
+    if (static_cast<std::size_t>(n) == room.size()) look_.left();
     // 6. HAND OVER. The agenda takes the replies and may have more to say.
     agenda_.hand_over(c.peer, net::now());
     return 0;
@@ -151,10 +165,10 @@ class Client {
     return 0;
   }
 
-  // 8. CLOSE. The agenda may hand the peer out again at once.
-  void close(Connection& c, const std::string& why) {
-    protocol::Peer& peer = c.peer;
-    connections_.erase(c.id);
+  // 8. CLOSE. Whether or not there was a connection yet. The agenda may hand
+  // the peer out again at once.
+  void close(protocol::Peer& peer, std::string_view why) {
+    connections_.erase(peer.tag);
     agenda_.closed(peer, why);
   }
 
@@ -165,10 +179,11 @@ class Client {
 
   protocol::Agenda& agenda_;
   net::Mailbox& mailbox_;
+  net::Look look_;
   net::Fd epoll_;
   epoll::Wait wait_;
   net::Table<Connection> connections_;
-  std::array<epoll_event, 256> ready_;
+  std::array<epoll_event, batch> ready_;
 };
 
 constexpr net::Ideal ideal[] = {{"epoll_pwait2", 1}, {"recv", 1}, {"send", 1}};

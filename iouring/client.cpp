@@ -5,10 +5,12 @@
 // It sleeps in one wait until any of them is done. Each idle peer holds the
 // bytes that its next answer would go to.
 
-#include "net/client.hpp"
+#include <new>
+
 #include "iouring/calls.hpp"
 #include "iouring/probe.hpp"
 #include "iouring/ring.hpp"
+#include "net/client.hpp"
 
 namespace {
 
@@ -33,12 +35,14 @@ class Client {
   Client(protocol::Agenda& agenda, net::Mailbox& mailbox)
       : agenda_(agenda),
         mailbox_(mailbox),
+        look_(agenda),
         ring_(needs.entries, needs.completions) {
     ask_bell();
   }
 
   void run() {
     while (!agenda_.over() && !mailbox_.stopping()) {
+      while (protocol::Peer* peer = agenda_.given_up()) give_up(*peer);
       while (protocol::Peer* peer = agenda_.next()) ask_connect(*peer);
       while (protocol::Peer* peer = agenda_.due(net::now())) speak(*peer);
       turn();
@@ -51,8 +55,10 @@ class Client {
   }
 
  private:
+  static constexpr char no_memory[] = "out of memory";
+
   // 1. CONNECT, asked. The kernel makes the call and tells when it is decided.
-  void ask_connect(protocol::Peer& peer) {
+  void ask_connect(protocol::Peer& peer) try {
     const auto address = net::parse_address(peer.address);
     if (!address) return agenda_.closed(peer, "not an address");
     net::Fd socket = net::open_socket(*address, 0);
@@ -63,6 +69,15 @@ class Client {
     // 2. ARM. Nothing but the request itself.
     ::io_uring_prep_connect(ring_.entry(Asked::connect, c.id), c.socket.get(),
                             c.address.get(), c.address.length);
+  } catch (const std::bad_alloc&) {
+    agenda_.closed(peer, no_memory);
+  }
+
+  void give_up(protocol::Peer& peer) {
+    Connection* c = connections_.find(peer.tag);
+    if (!c) return;
+    close(*c, "given up");
+    next(*c);
   }
 
   void speak(protocol::Peer& peer) {
@@ -78,10 +93,13 @@ class Client {
     const protocol::Nanoseconds left = net::sleep_until(agenda_.next_due());
     __kernel_timespec timeout{.tv_sec = left / 1'000'000'000,
                               .tv_nsec = left % 1'000'000'000};
+    look_.begin(net::now());
     ring_.wait(left < 0 ? nullptr : &timeout);
     ring_.take([this](Asked what, std::uint64_t id, const io_uring_cqe& cqe) {
       what == Asked::bell ? collect() : done(what, id, cqe.res);
+      look_.left();  // one wait brings some 20 of those that are done
     });
+    look_.end();
   }
 
   // New work; the agenda is asked for it in run().
@@ -96,13 +114,19 @@ class Client {
   }
 
   void done(Asked what, std::uint64_t id, int result) {
-    Connection* c = connections_.find(id);
-    if (!c) return;
-    if (what == Asked::connect) connected(*c, result);
-    if (what == Asked::receive) received(*c, result);
-    if (what == Asked::send) sent(*c, result);
-    if (what == Asked::cancel) c->cancelling = false;
-    next(*c);
+    if (Connection* c = connections_.find(id)) done(what, *c, result);
+  }
+
+  // For want of memory a conversation ends, and not the process.
+  void done(Asked what, Connection& c, int result) try {
+    if (what == Asked::connect) connected(c, result);
+    if (what == Asked::receive) received(c, result);
+    if (what == Asked::send) sent(c, result);
+    if (what == Asked::cancel) c.cancelling = false;
+    next(c);
+  } catch (const std::bad_alloc&) {
+    close(c, no_memory);
+    next(c);
   }
 
   // 4. CONNECTED. Or not.
@@ -184,6 +208,7 @@ class Client {
 
   protocol::Agenda& agenda_;
   net::Mailbox& mailbox_;
+  net::Look look_;
   net::Table<Connection> connections_;
   std::uint64_t bell_count_ = 0;
   iouring::Ring ring_;  // ends first: it may use all of the above

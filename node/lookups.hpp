@@ -28,6 +28,11 @@ namespace node {
 /// node that names one which is not nearer to the key ends the lookup with
 /// CLUSTERDOWN: it could go on for ever. Nobody is asked but the overlay's
 /// members.
+///
+/// A connection over which nothing has come for a hop's time, though an answer
+/// was owed, or which took that long to be made, is given up: a node that has
+/// vanished without a word and comes back is asked over a new one. What was
+/// asked over the old one and still has time is asked again (never a command).
 class Lookups final : public protocol::Agenda {
  public:
   /// `bell` rings the mailbox of converse(). `hop_time` is how long one node
@@ -37,6 +42,9 @@ class Lookups final : public protocol::Agenda {
   Lookups(const dht::Overlay& overlay, protocol::Postbox& bell,
           std::chrono::milliseconds hop_time, std::size_t value_max);
   ~Lookups() override;
+
+  // Both may throw std::bad_alloc; then there will be no letter. Whatever there
+  // is no memory for later ends that lookup, with an error.
 
   /// DHT.LOOKUP: the letter is the array of hops, each of [identifier, address,
   /// rule that chose it, microseconds from the beginning to its answer], we
@@ -59,7 +67,10 @@ class Lookups final : public protocol::Agenda {
   protocol::Peer* next() override;
   protocol::Peer* due(protocol::Nanoseconds now) override;
   protocol::Nanoseconds next_due() override;
+  protocol::Peer* given_up() override;
   bool over() override;
+  void looked(protocol::Nanoseconds then) override;
+  bool overdue(protocol::Nanoseconds now) override;
   void connected(protocol::Peer& peer) override;
   void say(protocol::Peer& peer, protocol::Nanoseconds now) override;
   void hand_over(protocol::Peer& peer, protocol::Nanoseconds now) override;

@@ -39,8 +39,27 @@ class Agenda {
   virtual Peer* due(Nanoseconds now) = 0;
   /// When due() is to be asked next, rings aside; `never` if only after a ring.
   virtual Nanoseconds next_due() = 0;
+  /// A peer whose connection, be it still in the making, is to be given up, or
+  /// null; asked until null, after every wait, before next(). Its holder closes
+  /// the connection, and closed() follows as always; one that has closed it
+  /// already passes over it.
+  virtual Peer* given_up() { return nullptr; }
   /// Nothing more is to be done: converse() closes all and returns.
   virtual bool over() = 0;
+
+  // Nobody is late whose bytes the kernel already has. After SIGSTOP, under a
+  // debugger, in a machine that was paused, the clock has gone on and nothing
+  // was read: an agenda that gives people up goes by what was looked at.
+
+  /// All that peers had sent by `then` has been handed over, as far as the loop
+  /// can know (net::Look). Told after a wait.
+  virtual void looked(Nanoseconds then) { (void)then; }
+  /// Somebody would be late by now: it is time to look, for those who do not
+  /// look at every socket in every turn anyhow. next_due() is past, too.
+  virtual bool overdue(Nanoseconds now) {
+    (void)now;
+    return false;
+  }
 
   /// The connection stands; say() follows. (holder)
   virtual void connected(Peer& peer) = 0;

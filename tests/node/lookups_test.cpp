@@ -18,6 +18,7 @@
 #include "dht/chord.hpp"
 #include "protocol/client_session.hpp"
 #include "protocol/session.hpp"
+#include "tests/tools/allocations.hpp"
 
 namespace {
 
@@ -157,10 +158,11 @@ class Remote final : public protocol::Service {
   protocol::Budget& budget() override { return budget_; }
   const Chord& overlay() const { return *overlay_; }
 
-  bool refuses = false;  // connections
-  bool silent = false;   // hears, and does not answer
-  bool deaf = false;     // does not read
-  bool closes = false;   // the connection, when it hears something
+  bool refuses = false;   // connections
+  bool vanished = false;  // and whoever connects to it hears nothing
+  bool silent = false;    // hears, and does not answer
+  bool deaf = false;      // does not read
+  bool closes = false;    // the connection, when it hears something
   std::function<bool(Arguments, protocol::Reply&)> script;
   std::size_t connections = 0;
   std::vector<std::vector<std::string>> requests;
@@ -197,7 +199,8 @@ struct Connection {
   Remote& remote;
   protocol::Pool pool;
   protocol::Session session;
-  bool dead = false;  // and we do not know it yet
+  bool dead = false;       // and we do not know it yet
+  bool forgotten = false;  // and we will never know it
 };
 
 // A ring in memory, seen from one of its nodes: converse() under a clock that
@@ -216,8 +219,11 @@ class World {
 
   // Until nothing happens any more at this time.
   void run() {
-    while (turn()) {
-    }
+    do {
+      while (turn()) {
+      }
+      lookups.looked(now);
+    } while (turn());
   }
   void pass(Nanoseconds time) {
     now += time;
@@ -240,12 +246,18 @@ class World {
     lookups.hand_over(c.peer, now);
     close(c, std::string(c.peer.session.error()));
   }
+  // The peer is gone, and nothing shows it: another stands at its address.
+  void forget(const std::string& address) { find(address).forgotten = true; }
   // The peer is gone, which shows when we use the connection.
   void kill(const std::string& address) { find(address).dead = true; }
 
  private:
   bool turn() {
     bool moved = false;
+    while (protocol::Peer* peer = lookups.given_up()) {
+      moved = true;
+      give_up(*peer);
+    }
     while (protocol::Peer* peer = lookups.next()) {
       moved = true;
       connect(*peer);
@@ -265,14 +277,28 @@ class World {
   void connect(protocol::Peer& peer) {
     Remote& remote = at(peer.address);
     if (remote.refuses) return lookups.closed(peer, "Connection refused");
+    if (remote.vanished) return;
     ++remote.connections;
     connections_.push_back(std::make_unique<Connection>(peer, remote));
     lookups.connected(peer);
     lookups.say(peer, now);
   }
 
+  void give_up(protocol::Peer& peer) {
+    ++given_up;
+    for (const auto& connection : connections_)
+      if (&connection->peer == &peer) {
+        close(*connection, "given up");
+        return;
+      }
+    lookups.closed(peer, "given up");  // it was in the making
+  }
+
   bool exchange(Connection& c) {
     bool moved = false;
+    while (c.forgotten && c.peer.session.has_output())
+      c.peer.session.sent(c.peer.session.output().size());
+    if (c.forgotten) return false;
     while (c.peer.session.has_output() && !c.remote.deaf) {
       if (c.dead) return close(c, "Connection reset by peer");
       const auto bytes = c.peer.session.output();
@@ -320,6 +346,7 @@ class World {
   Letters letters;
   Lookups lookups;
   Nanoseconds now = 5'000 * millisecond;
+  std::size_t given_up = 0;  // connections
 };
 
 std::string step_text(std::string_view kind, const std::string& id,
@@ -364,6 +391,13 @@ class PaperRing : public testing::Test {
     world.run();
     return world.letters.to(conversation);
   }
+  // One more lookup, which may be answered only later: true once any is found.
+  bool look_up_at_last(unsigned key) {
+    const std::uint64_t conversation = begin(key);
+    world.run();
+    return world.letters.has(conversation) &&
+           world.letters.to(conversation).starts_with("*");
+  }
   Remote& remote(unsigned number) { return world.at(address_of(number)); }
   std::string path(unsigned key) {
     std::string text;
@@ -381,6 +415,10 @@ class PaperRing : public testing::Test {
   void hear(protocol::Peer& peer, const std::string& replies) {
     peer.session.receive(std::as_bytes(std::span(replies)));
     world.lookups.hand_over(peer, world.now);
+  }
+  void say_what_is_due() {
+    while (protocol::Peer* peer = world.lookups.due(world.now))
+      world.lookups.say(*peer, world.now);
   }
   void expect_nothing_left() {
     EXPECT_EQ(world.lookups.running(), 0U);
@@ -478,11 +516,12 @@ TEST_F(PaperRing, ASilentNodeIsOwedNoMoreThanAThousandAnswers) {
   world.pass(1000 * millisecond);
   EXPECT_EQ(world.letters.count(), 5000U);
   for (int i = 0; i < 5000; ++i) begin(10);
-  world.run();
-  EXPECT_EQ(remote(14).requests.size(), 1024U);
+  world.run();  // over another connection
+  EXPECT_EQ(remote(14).requests.size(), 2048U);
   remote(14).silent = false;
   world.run();
   EXPECT_EQ(remote(14).requests.size(), 6024U);
+  EXPECT_EQ(remote(14).connections, 2U);
   expect_nothing_left();
   EXPECT_EQ(hops(world.letters.to(10'000)).back().address, address_of(14));
 }
@@ -552,37 +591,47 @@ TEST_F(PaperRing, ConnectingCountsAsTheHopsTime) {
 }
 
 TEST_F(PaperRing, ALateReplyIsDroppedAndTheNextOnesAreNotMistakenForIt) {
-  remote(42).silent = true;
-  const std::uint64_t late = begin(54);
-  world.run();
-  world.pass(500 * millisecond);
-  const std::uint64_t patient = begin(63);
-  world.run();
-  world.pass(500 * millisecond);
+  begin(10);
+  protocol::Peer& peer = *connect();
+  world.now += 300 * millisecond;
+  const std::uint64_t late = begin(10);
+  say_what_is_due();
+  world.now += 200 * millisecond;
+  hear(peer, step_to(14, "here"));
+  world.now += 400 * millisecond;
+  const std::uint64_t patient = begin(10);
+  say_what_is_due();
+  world.now += 400 * millisecond;
+  world.lookups.looked(world.now);
   EXPECT_TRUE(
-      world.letters.to(late).starts_with("-ERR lookup: 127.0.0.1:7042"));
+      world.letters.to(late).starts_with("-ERR lookup: 127.0.0.1:7014"));
   EXPECT_FALSE(world.letters.has(patient));
-  remote(42).silent = false;
-  world.run();
-  EXPECT_EQ(hops(world.letters.to(patient)).back().address, address_of(1));
-  EXPECT_EQ(remote(42).connections, 1U);
-  EXPECT_EQ(remote(42).requests.size(), 2U);
+  EXPECT_EQ(world.lookups.given_up(), nullptr);  // it was heard since
+  hear(peer, step_to(14, "here"));
+  EXPECT_FALSE(world.letters.has(patient));
+  hear(peer, step_to(14, "here"));
+  EXPECT_EQ(hops(world.letters.to(patient)).back().address, address_of(14));
   expect_nothing_left();
 }
 
 TEST_F(PaperRing, ALateReplyToAProxiedCommandIsDroppedWithThatToAsking) {
-  remote(14).script = [&](Arguments arguments, protocol::Reply&) {
-    if (arguments[0] == "GET") remote(14).silent = true;
-    return false;
-  };
   const std::uint64_t late = begin_proxy(10, {"GET", "a"});
-  world.run();
-  world.pass(1000 * millisecond);
+  protocol::Peer& peer = *connect();
+  world.now += 500 * millisecond;
+  hear(peer, step_to(14, "here"));
+  world.now += 500 * millisecond;
+  hear(peer, "+O");
+  world.now += 500 * millisecond;
+  world.lookups.looked(world.now);
   EXPECT_EQ(world.letters.to(late),
             "-ERR lookup: 127.0.0.1:7014 did not answer within 1000 ms\r\n");
-  remote(14).script = nullptr;
-  remote(14).silent = false;
-  EXPECT_EQ(proxy(10, {"DEL", "b"}), "$21\r\nDEL at 127.0.0.1:7014\r\n");
+  EXPECT_EQ(world.lookups.given_up(), nullptr);
+  const std::uint64_t next = begin_proxy(10, {"DEL", "b"});
+  say_what_is_due();
+  hear(peer, "K\r\n$4\r\nlate\r\n");
+  hear(peer, step_to(14, "here"));
+  hear(peer, "+OK\r\n:1\r\n");
+  EXPECT_EQ(world.letters.to(next), ":1\r\n");
   expect_nothing_left();
 }
 
@@ -607,7 +656,8 @@ TEST_F(PaperRing, TheNextToBeLateIsTheNextDue) {
   connect();
   EXPECT_EQ(world.lookups.next_due(), begun + 1500 * millisecond);
   world.now = begun + 1500 * millisecond;
-  world.lookups.due(world.now);
+  world.lookups.looked(world.now);
+  EXPECT_NE(world.lookups.given_up(), nullptr);
   EXPECT_FALSE(world.letters.has(1));
   EXPECT_TRUE(world.letters.to(2).starts_with("-ERR lookup: 127.0.0.1:7014"));
   EXPECT_EQ(world.lookups.next_due(), begun + 1800 * millisecond);
@@ -640,11 +690,189 @@ TEST_F(PaperRing, WhatIsGivenUpIsNotKept) {
       world.lookups.lookup(dht::id_from(10), counted.address(1), 2);
     world.lookups.due(world.now);
     world.now += 1000 * millisecond;
-    world.lookups.due(world.now);
+    world.lookups.looked(world.now);
     if (round == 0) used = mallinfo2().uordblks;
   }
   EXPECT_EQ(counted.letters, 40'000U);
   EXPECT_LT(mallinfo2().uordblks, used + (256 << 10));
+}
+
+// --- nodes that vanish without a word ---------------------------------------
+
+// Powered off, and on again later: no FIN, no RST. What became of the old
+// connection nobody knows; lookups succeed within two of the hop's times.
+TEST_F(PaperRing, ANodeThatVanishedAndComesBackIsAskedOverANewConnection) {
+  for (const Nanoseconds away : {1, 500, 1000, 1500, 60'000}) {
+    look_up(10);
+    world.forget(address_of(14));
+    remote(14).vanished = true;
+    for (Nanoseconds passed = 0; passed < away; passed += 500) {
+      begin(10);
+      world.run();
+      world.pass(std::min<Nanoseconds>(away, 500) * millisecond);
+    }
+    remote(14).vanished = false;
+    const Nanoseconds back = world.now;
+    while (!look_up_at_last(10)) world.pass(100 * millisecond);
+    EXPECT_LE(world.now - back, 2000 * millisecond) << away;
+    world.pass(2000 * millisecond);
+    EXPECT_EQ(world.open(), 1U);
+  }
+  EXPECT_GE(world.given_up, 5U);
+  expect_nothing_left();
+}
+
+TEST_F(PaperRing, AConnectionThatIsNeverMadeIsTriedAnew) {
+  remote(14).vanished = true;
+  begin(10);
+  world.run();
+  world.pass(700 * millisecond);
+  begin(10);  // waits for the same connection
+  begin_proxy(10, {"GET", "x"});
+  world.run();
+  world.pass(300 * millisecond);
+  EXPECT_EQ(world.letters.to(1),
+            "-ERR lookup: 127.0.0.1:7014 did not answer within 1000 ms\r\n");
+  EXPECT_EQ(world.given_up, 1U);
+  EXPECT_EQ(remote(14).connections, 0U);
+  EXPECT_FALSE(world.letters.has(2));
+  // The second connection is in the making when it comes back, and is given up
+  // in its turn; the third is made at once.
+  remote(14).vanished = false;
+  world.pass(700 * millisecond);
+  EXPECT_TRUE(world.letters.to(2).starts_with("-ERR"));
+  EXPECT_TRUE(world.letters.to(3).starts_with("-ERR"));
+  EXPECT_EQ(remote(14).connections, 0U);
+  begin(10);
+  world.run();
+  world.pass(300 * millisecond);
+  EXPECT_EQ(hops(world.letters.to(4)).size(), 2U);
+  EXPECT_EQ(world.given_up, 2U);
+  expect_nothing_left();
+}
+
+// Both are asked over the connection that is given up: the question is asked
+// again, for the rest of its time, and the command is not.
+TEST_F(PaperRing, WhatStillHasTimeIsAskedAgainButNoCommand) {
+  const std::uint64_t command = begin_proxy(10, {"SET", "x", "1"});
+  protocol::Peer& peer = *connect();
+  hear(peer, step_to(14, "here"));
+  world.now += 600 * millisecond;
+  const std::uint64_t question = begin(10);
+  const std::uint64_t other = begin_proxy(10, {"SET", "x", "2"});
+  say_what_is_due();
+  EXPECT_EQ(peer.session.owed(), 4U);
+  world.now += 400 * millisecond;
+  world.lookups.looked(world.now);
+  EXPECT_EQ(world.lookups.given_up(), &peer);
+  EXPECT_EQ(world.lookups.given_up(), nullptr);
+  begin(10);  // while it is being closed
+  EXPECT_EQ(world.lookups.due(world.now), nullptr);
+  world.lookups.closed(peer, "given up");
+  EXPECT_EQ(world.letters.to(command),
+            "-ERR lookup: 127.0.0.1:7014 did not answer within 1000 ms\r\n");
+  world.run();
+  EXPECT_EQ(hops(world.letters.to(question)).size(), 2U);
+  EXPECT_TRUE(world.letters.to(other).starts_with("$21\r\nSET at"));
+  EXPECT_EQ(hops(world.letters.to(4)).size(), 2U);
+  EXPECT_EQ(remote(14).requests.size(), 5U);
+  expect_nothing_left();
+}
+
+TEST_F(PaperRing, ACommandThatWasSaidEndsWithItsConnection) {
+  begin(10);
+  protocol::Peer& peer = *connect();
+  world.now += 400 * millisecond;
+  begin_proxy(10, {"SET", "x", "1"});
+  say_what_is_due();
+  world.now += 500 * millisecond;
+  // A peer that answers out of turn has us say the command in between.
+  hear(peer, step_to(14, "here") + step_to(14, "here"));
+  EXPECT_EQ(peer.session.owed(), 2U);
+  world.now += 999 * millisecond;
+  world.lookups.looked(world.now);
+  EXPECT_EQ(world.lookups.given_up(), nullptr);
+  // Its own time, from when it was asked, is over only with the connection's.
+  world.now += 1 * millisecond;
+  world.lookups.looked(world.now);
+  EXPECT_EQ(world.lookups.given_up(), &peer);
+  world.lookups.closed(peer, "given up");
+  EXPECT_EQ(world.letters.count(), 2U);
+  expect_nothing_left();
+}
+
+// The holder says something, or hears it, while the connection is given up: in
+// the blocking model that is another thread.
+TEST_F(PaperRing, NothingIsSaidOverAConnectionThatIsGivenUp) {
+  begin(10);
+  protocol::Peer& peer = *connect();
+  world.now += 1000 * millisecond;
+  world.lookups.looked(world.now);
+  begin(10);
+  world.lookups.say(peer, world.now);
+  EXPECT_EQ(peer.session.owed(), 1U);
+  hear(peer, step_to(14, "here"));
+  EXPECT_EQ(peer.session.owed(), 0U);
+  EXPECT_EQ(world.lookups.next(), nullptr);
+  EXPECT_EQ(world.lookups.given_up(), &peer);
+  world.lookups.closed(peer, "given up");
+  world.run();
+  EXPECT_EQ(hops(world.letters.to(2)).size(), 2U);
+  EXPECT_EQ(remote(14).requests.size(), 1U);
+  expect_nothing_left();
+}
+
+TEST_F(PaperRing, WhoHasClosedAlreadyIsNotGivenUp) {
+  begin(10);
+  protocol::Peer& peer = *connect();
+  world.now += 1000 * millisecond;
+  world.lookups.looked(world.now);
+  world.lookups.closed(peer, "Connection reset by peer");
+  EXPECT_EQ(world.lookups.given_up(), nullptr);
+  EXPECT_EQ(hops(look_up(10)).size(), 2U);
+}
+
+// It takes long to be made and then as long to answer: one question was too
+// short of time, but nobody is given up who gives a sign of life in his.
+TEST_F(PaperRing, AConnectionThatIsSlowIsKept) {
+  begin(10);
+  protocol::Peer* peer = world.lookups.next();
+  world.lookups.due(world.now);
+  world.now += 700 * millisecond;
+  world.lookups.connected(*peer);
+  world.lookups.say(*peer, world.now);
+  world.now += 700 * millisecond;
+  world.lookups.looked(world.now);
+  EXPECT_TRUE(world.letters.has(1));
+  EXPECT_EQ(world.lookups.given_up(), nullptr);
+  hear(*peer, step_to(14, "here"));
+  begin(10);
+  EXPECT_EQ(world.lookups.due(world.now), peer);
+}
+
+// --- nobody is late whose bytes the kernel already has ----------------------
+
+// We were stopped, and the answer has come meanwhile: it is read before its
+// question is given up, whatever the clock says.
+TEST_F(PaperRing, NobodyIsLateBeforeItWasLookedAt) {
+  begin(10);
+  protocol::Peer& peer = *connect();
+  const Nanoseconds asked = world.now;
+  world.now += 60'000 * millisecond;
+  EXPECT_FALSE(world.lookups.overdue(asked));
+  EXPECT_TRUE(world.lookups.overdue(world.now));
+  EXPECT_EQ(world.lookups.due(world.now), nullptr);
+  EXPECT_LE(world.lookups.next_due(), world.now);  // do not sleep now
+  // What was looked at before the time was over says nothing.
+  world.lookups.looked(asked + 1000 * millisecond - 1);
+  EXPECT_FALSE(world.letters.has(1));
+  EXPECT_EQ(world.lookups.given_up(), nullptr);
+  hear(peer, step_to(14, "here"));
+  world.lookups.looked(world.now);
+  EXPECT_EQ(hops(world.letters.to(1)).size(), 2U);
+  EXPECT_EQ(world.lookups.given_up(), nullptr);
+  EXPECT_FALSE(world.lookups.overdue(world.now));
+  expect_nothing_left();
 }
 
 // --- nodes that fail --------------------------------------------------------
@@ -803,16 +1031,19 @@ TEST_F(PaperRing, ACommandIsNeverSentTwiceWhateverThePeerDoes) {
 }
 
 TEST_F(PaperRing, WhatWasGivenUpIsNotFailedAgainByItsConnection) {
-  remote(14).silent = true;
   begin(10);
-  world.run();
-  world.pass(1000 * millisecond);
+  protocol::Peer& peer = *connect();
+  world.now += 500 * millisecond;
+  hear(peer, "*4\r\n");
+  world.now += 500 * millisecond;
+  world.lookups.looked(world.now);
+  EXPECT_TRUE(world.letters.has(1));
   begin(10);
-  world.run();
-  world.end(address_of(14));
+  say_what_is_due();
+  world.lookups.closed(peer, "Connection reset by peer");
   EXPECT_EQ(world.letters.to(2),
-            "-ERR lookup: 127.0.0.1:7014: the peer closed the connection "
-            "while 2 replies were owed\r\n");
+            "-ERR lookup: 127.0.0.1:7014: Connection reset by peer\r\n");
+  EXPECT_EQ(world.lookups.next(), nullptr);
   expect_nothing_left();
 }
 
@@ -1207,6 +1438,7 @@ TEST_F(PaperRing, WhatIsGivenUpBeforeItIsDueDoesNotHideWhatFollows) {
   begin(10);
   world.lookups.say(other, world.now);  // time passes here too
   world.now += 1000 * millisecond;
+  world.lookups.looked(world.now);
   EXPECT_EQ(world.lookups.due(world.now), nullptr);
   EXPECT_TRUE(world.letters.has(3));
   begin(10);
@@ -1218,6 +1450,7 @@ TEST_F(PaperRing, WhatIsGivenUpIsNeverHandedOut) {
   world.now += millisecond;
   EXPECT_EQ(world.lookups.due(world.now), nullptr);
   world.now += 1000 * millisecond;
+  world.lookups.looked(world.now);
   EXPECT_EQ(world.lookups.due(world.now), nullptr);
   EXPECT_TRUE(world.letters.has(1));
   EXPECT_EQ(world.lookups.next(), nullptr);
@@ -1232,6 +1465,7 @@ TEST_F(PaperRing, WhatIsGivenUpIsNeverDue) {
   protocol::Peer* peer = world.lookups.due(world.now);
   ASSERT_NE(peer, nullptr);
   world.now += 1000 * millisecond;
+  world.lookups.looked(world.now);
   EXPECT_EQ(world.lookups.due(world.now), nullptr);
   world.lookups.say(*peer, world.now);
   EXPECT_FALSE(peer->session.has_output());
@@ -1276,6 +1510,161 @@ TEST_F(PaperRing, StopAnswersEverythingOnceAndThenItIsOver) {
   world.pass(2000 * millisecond);
   EXPECT_TRUE(world.lookups.over());
   expect_nothing_left();
+}
+
+// --- without memory ---------------------------------------------------------
+
+// Only what is called here fails.
+template <class Work>
+auto failing(Work work) {
+  struct Switch {
+    Switch() { suspend_refusals(false); }
+    ~Switch() { suspend_refusals(true); }
+  } const on;
+  return work();
+}
+
+// A node whose allocations fail now and then, wherever they are made on the
+// side of the lookups: whoever was not told so at once gets one letter, be it
+// an error, and nothing else happens.
+class WithoutMemory {
+ public:
+  void scenario() {
+    for (int i = 0; i < 2; ++i) {
+      look_up(10);  // 14 is asked
+      order(10);
+      look_up(5);  // is ours
+      order(5);
+      look_up(54);  // 42 is asked, then 51, which owns nothing
+      talk();
+    }
+    look_up(10);
+    look_up(54);
+    say_what_there_is();
+    if (!connected_.empty()) close(*connected_[0], "Connection reset by peer");
+    say_what_there_is();
+    world_.now += 1000 * millisecond;
+    failing([&] { world_.lookups.looked(world_.now); });
+    while (protocol::Peer* peer =
+               failing([&] { return world_.lookups.given_up(); }))
+      close(*peer, "given up");
+    look_up(10);
+    order(10);
+    failing([&] { world_.lookups.stop(); });
+    EXPECT_TRUE(world_.lookups.over());
+    EXPECT_EQ(world_.lookups.running(), 0U);
+  }
+
+  // What could not be posted is tried again, soon.
+  void expect_one_letter_each() {
+    const bool kept = world_.letters.count() < begun_.size();
+    EXPECT_TRUE(!kept ||
+                world_.lookups.next_due() <= world_.now + 10 * millisecond);
+    world_.now += 10 * millisecond;
+    world_.lookups.due(world_.now);
+    EXPECT_EQ(world_.letters.count(), begun_.size());
+    for (const std::uint64_t conversation : begun_) {
+      const std::string letter = world_.letters.to(conversation);
+      EXPECT_TRUE(letter.starts_with("*") || letter.starts_with("+OK") ||
+                  letter.starts_with("-ERR lookup: "))
+          << letter;
+    }
+  }
+
+ private:
+  template <class Begin>
+  void begin(Begin begin) {
+    const auto to = world_.letters.address(++conversations_);
+    try {
+      failing([&] { begin(to); });
+      begun_.push_back(conversations_);
+    } catch (const std::bad_alloc&) {
+      EXPECT_FALSE(world_.letters.has(conversations_));
+    }
+  }
+  void look_up(unsigned key) {
+    begin([&](auto to) { world_.lookups.lookup(dht::id_from(key), to, 2); });
+  }
+  void order(unsigned key) {
+    const Command set{"SET", "x", "something that needs memory"};
+    begin(
+        [&](auto to) { world_.lookups.proxy(dht::id_from(key), set, to, 2); });
+  }
+
+  void say_what_there_is() {
+    while (protocol::Peer* peer =
+               failing([&] { return world_.lookups.next(); })) {
+      // Its own buffers have what they need: this is about ours.
+      for (int i = 0; i < 8; ++i)
+        peer->session.request({"ECHO", std::string(100, 'x')});
+      peer->session.reset();
+      connected_.push_back(peer);
+      failing([&] {
+        world_.lookups.connected(*peer);
+        world_.lookups.say(*peer, world_.now);
+      });
+    }
+    while (protocol::Peer* peer =
+               failing([&] { return world_.lookups.due(world_.now); }))
+      failing([&] { world_.lookups.say(*peer, world_.now); });
+  }
+
+  // Until nobody owes anything: each request is answered by what it is.
+  void talk() {
+    for (int turn = 0; turn < 4; ++turn) {
+      say_what_there_is();
+      for (protocol::Peer* peer : connected_) {
+        const std::string answers = answer(*peer);
+        peer->session.receive(std::as_bytes(std::span(answers)));
+        failing([&] { world_.lookups.hand_over(*peer, world_.now); });
+      }
+    }
+  }
+  static std::string answer(protocol::Peer& peer) {
+    std::string requests;
+    while (peer.session.has_output()) {
+      const auto bytes = peer.session.output();
+      requests.append(reinterpret_cast<const char*>(bytes.data()),
+                      bytes.size());
+      peer.session.sent(bytes.size());
+    }
+    const bool owner = peer.address == address_of(14);
+    std::string answers;
+    for (std::size_t at = requests.find('*'); at != requests.npos;
+         at = requests.find('*', at + 1))
+      answers += requests.compare(at, 12, "*3\r\n$8\r\nDHT") != 0 ? "+OK\r\n"
+                 : owner ? step_to(14, "here")
+                         : step_to(51);
+    return answers;
+  }
+
+  void close(protocol::Peer& peer, const std::string& why) {
+    std::erase(connected_, &peer);
+    failing([&] { world_.lookups.closed(peer, why); });
+  }
+
+  World world_{members_of(paper), dht::id_from(8)};
+  std::uint64_t conversations_ = 0;
+  std::vector<std::uint64_t> begun_;
+  std::vector<protocol::Peer*> connected_;
+};
+
+TEST(LookupsWithoutMemory, EveryLookupThatHasBegunIsAnsweredOnce) {
+  for (const std::uint64_t failures : {0, 1, 2, 3, 10}) {
+    std::uint64_t before = 0;
+    for (std::uint64_t left = 0; left == 0 && before < 10'000; ++before) {
+      SCOPED_TRACE(std::to_string(failures) + " after " +
+                   std::to_string(before));
+      WithoutMemory node;
+      refuse_allocations(before, failures);
+      suspend_refusals(true);
+      node.scenario();
+      node.expect_one_letter_each();
+      left = failures == 0 ? 1 : failures - serve_allocations();
+      if (testing::Test::HasFailure()) return;
+    }
+    EXPECT_LT(before, 10'000U);
+  }
 }
 
 // --- threads ----------------------------------------------------------------

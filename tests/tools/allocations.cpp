@@ -11,9 +11,10 @@ std::atomic<std::uint64_t> count{0};
 
 // What this thread is still served, then refused; nothing is refused at first.
 thread_local std::uint64_t to_serve = 0, to_refuse = 0, refused = 0;
+thread_local bool suspended = false;
 
 bool refuses() {
-  if (to_refuse == 0) return false;
+  if (suspended || to_refuse == 0) return false;
   if (to_serve != 0) {
     --to_serve;
     return false;
@@ -40,7 +41,10 @@ void refuse_allocations(std::uint64_t served, std::uint64_t refusals) {
   refused = 0;
 }
 
+void suspend_refusals(bool whether) { suspended = whether; }
+
 std::uint64_t serve_allocations() {
+  suspended = false;
   to_refuse = 0;
   return refused;
 }

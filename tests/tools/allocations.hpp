@@ -12,5 +12,7 @@ std::uint64_t allocations();
 /// From here on operator new serves so many calls of this thread, refuses
 /// `refusals` and then serves again.
 void refuse_allocations(std::uint64_t served, std::uint64_t refusals);
+/// While suspended none is refused, nor counted as served.
+void suspend_refusals(bool whether);
 /// Serves again; returns how many were refused.
 std::uint64_t serve_allocations();
