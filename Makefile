@@ -178,6 +178,7 @@ STYLE_SUITES := $(call parts_with_tests,style)
 MODEL_SUITES := $(SERVER_NAMES:%=model-%)
 BLACK_BOX_SUITES := $(call parts_with_tests,conformance)
 BENCH_SUITES := $(call parts_with_tests,bench)
+README_SUITES := $(call parts_with_tests,readme)
 TOOLS := $(patsubst tests/tools/%.cpp,$(BUILD)/tests/tools/%, \
   $(filter-out %/fuzz_smoke.cpp %/allocations.cpp,$(wildcard tests/tools/*.cpp)))
 
@@ -334,7 +335,7 @@ $(BUILD)/tests/$1: $(call objects,tests/$1) $2
 endef
 $(foreach s,$(filter-out fuzz-%,$(UNIT_SUITES)),$(eval $(call \
   SUITE,$s,$(if $(filter load,$s),$(LOAD)) $(ARCHIVES))))
-$(foreach s,$(STYLE_SUITES) $(BENCH_SUITES),$(eval $(call SUITE,$s)))
+$(foreach s,$(STYLE_SUITES) $(BENCH_SUITES) $(README_SUITES),$(eval $(call SUITE,$s)))
 # Those that count what is allocated.
 $(foreach s,protocol dht node,$(BUILD)/tests/$s): $(BUILD)/obj/tests/tools/allocations.o
 
@@ -373,7 +374,7 @@ endef
 $(foreach p,$(PEERS),$(eval $(call PEER,$p)))
 
 ALL_SUITES := $(UNIT_SUITES) $(STYLE_SUITES) $(BENCH_SUITES) \
-  $(MODEL_SUITES) $(BLACK_BOX_SUITES)
+  $(README_SUITES) $(MODEL_SUITES) $(BLACK_BOX_SUITES)
 programs: $(PROGRAMS) $(PEER_PROGRAMS)
 tests: $(ALL_SUITES:%=$(BUILD)/tests/%) $(TOOLS)
 

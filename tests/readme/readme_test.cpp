@@ -4,7 +4,7 @@
 // order; … stands for anything. "sh slow" is run where nothing is sampled
 // (make test-all). Ports 7000 and 7001 are replaced by free ones, so that
 // nobody else's server is asked, and behind a command that ends in & the shell
-// waits until the port of a server that it names can be reached.
+// waits until somebody listens at the port that it names.
 
 #include <gtest/gtest.h>
 #include <netinet/in.h>
@@ -60,14 +60,15 @@ struct Left {
   std::string_view beginning, why;
 };
 constexpr std::array left = std::to_array<Left>({
-#include "tests/readme/left.inc"
+    {"make test", "the test that runs these commands is a part of it"},
 });
 
 bool is_command(const std::string& line) {
   constexpr std::array<std::string_view, 16> words = {
-      "make ",  "bench/", "build/", "redis-cli",  "redis-benchmark", "strace ",
-      "sudo ",  "git ",   "ssh ",   "mpirun ",    "./",              "kill ",
-      "ip ",    "curl ",  "g++ ",   "valgrind "};
+      "make ",    "bench/", "build/", "redis-cli", "redis-benchmark",
+      "strace ",  "sudo ",  "git ",   "ssh ",      "mpirun ",
+      "./",       "kill ",  "ip ",    "curl ",     "g++ ",
+      "valgrind "};
   return std::ranges::any_of(
       words, [&](std::string_view word) { return line.starts_with(word); });
 }
@@ -104,37 +105,30 @@ std::string replaced(std::string text, std::string_view what,
   return text;
 }
 
-// Who is asked next has to be there by then. A reader types more slowly.
-constexpr std::string_view wait_for_port = R"(
-wait_for_port() {
-  for i in $(seq 600); do
-    (exec 3<>/dev/tcp/127.0.0.1/$1) 2>/dev/null && return
-    sleep 0.05
-  done
-  echo "nobody listens at port $1" >&2
-  return 1
-}
-)";
-
 // One shell script for all blocks of a page, which marks where each begins.
 std::string script_of(const std::vector<Block>& blocks) {
-  const std::string port = std::to_string(free_port());
-  const std::string other = std::to_string(free_port());
   std::string script = "set -e -m\nexport LC_ALL=C.UTF-8\n";
-  script += "trap 'kill $(jobs -p) 2>/dev/null; wait' EXIT\n";
-  script += wait_for_port;
+  script += "trap 'kill $(jobs -p) 2>/dev/null || true; wait' EXIT\n";
+  script += ". tests/readme/helpers.sh\n";
   for (const Block& block : blocks) {
     if (!is_run(block)) continue;
     script += "echo '== line " + std::to_string(block.line) + "'\n";
+    std::string command;  // with the lines that it goes on with
     for (const std::string& line : block.lines) {
       script += line + "\n";
-      if (!line.ends_with("&")) continue;
-      for (const std::string_view place : {"7000", "7001"})
-        if (line.contains(place)) script += "wait_for_port " + std::string(place) + "\n";
+      command += line;
+      if (line.ends_with("\\")) continue;
+      for (const char* port : {"7000", "7001"})
+        if (line.ends_with("&") &&
+            command.contains("--port " + std::string(port)))
+          script += std::string("wait_for_port ") + port + "\n";
+      command.clear();
     }
+    script += "end_of_block\n";
   }
-  script = replaced(script, "7000", port);
-  return replaced(script, "7001", other);
+  for (const char* port : {"7000", "7001"})
+    script = replaced(script, port, std::to_string(free_port()));
+  return script;
 }
 
 // What came out between the mark of this block and the next mark.
@@ -182,30 +176,33 @@ TEST_P(Readme, ItsCommandsRunAndShowWhatItSays) {
   const std::vector<Block> blocks = readme::blocks_of(text_of(GetParam()));
   if (std::ranges::none_of(blocks, is_run)) return;
   if (!is_built(GetParam())) GTEST_SKIP() << "its model is left out";
-  const std::string file = testing::TempDir() + "readme-" +
-                           std::to_string(::getpid()) + ".sh";
+  const std::string file =
+      testing::TempDir() + "readme-" + std::to_string(::getpid()) + ".sh";
   std::ofstream(file) << script_of(blocks);
   // Without what make has handed down: a reader's make is the outermost.
   const tests::Finished finished = tests::run(
       "env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS -u BIN -u SERVERS -u CLIENTS "
-      "timeout -k 5 300 bash " + file + " </dev/null");
+      "timeout -k 5 300 bash " +
+      file + " </dev/null");
   fs::remove(file);
   ASSERT_EQ(finished.status, 0) << finished.text;
   for (std::size_t i = 1; i < blocks.size(); ++i)
     if (blocks[i].kind == "text" && is_run(blocks[i - 1])) {
       const std::string output = part_of(finished.text, blocks[i - 1]);
       EXPECT_EQ(missing_line(blocks[i], output), "")
-          << GetParam() << ":" << blocks[i].line << " is not in\n" << output;
+          << GetParam() << ":" << blocks[i].line << " is not in\n"
+          << output;
     }
 }
 
 TEST_P(Readme, EveryCommandIsRunOrHasAReason) {
   for (const Block& block : readme::blocks_of(text_of(GetParam()))) {
     if (block.kind.starts_with("sh")) continue;
-    for (const std::string& line : block.lines)
-      if (is_command(line))
-        EXPECT_NE(why_left(line), "")
-            << GetParam() << ":" << block.line << ": " << line;
+    for (const std::string& line : block.lines) {
+      if (!is_command(line)) continue;
+      EXPECT_NE(why_left(line), "")
+          << GetParam() << ":" << block.line << ": " << line;
+    }
   }
 }
 
@@ -213,7 +210,8 @@ INSTANTIATE_TEST_SUITE_P(Pages, Readme, testing::ValuesIn(pages()),
                          [](const auto& page) {
                            std::string name = page.param;
                            for (char& letter : name)
-                             if (!std::isalnum(static_cast<unsigned char>(letter)))
+                             if (!std::isalnum(
+                                     static_cast<unsigned char>(letter)))
                                letter = '_';
                            return name;
                          });
