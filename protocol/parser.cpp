@@ -160,7 +160,8 @@ Parsed parse_array(std::string_view bytes, const Limits& limits,
     std::string_view argument;
     const auto obstacle = read_bulk(bytes, at, limits, argument);
     if (obstacle) {
-      progress = {begin, left};
+      progress = {static_cast<std::uint32_t>(begin),
+                  static_cast<std::uint32_t>(left)};
       return *obstacle;
     }
     if (collects) scratch.add(argument);

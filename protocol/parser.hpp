@@ -3,6 +3,7 @@
 // commands (redis.io/docs/reference/protocol-spec).
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
@@ -33,10 +34,10 @@ struct Parsed {
   std::optional<char> got;
 };
 
-/// How far a frame that is not whole has been looked at.
+/// How far a frame that is not whole has been looked at; it fits into a block.
 struct Progress {
-  std::size_t at = 0;    // its bytes before are known; 0: none
-  std::size_t left = 0;  // arguments that are still to come
+  std::uint32_t at = 0;    // its bytes before are known; 0: none
+  std::uint32_t left = 0;  // arguments that are still to come
 };
 
 /// Looks at one request. On `request`, `scratch` has its arguments (at least

@@ -59,7 +59,7 @@ void Session::received(std::size_t n) {
   lent_ = false;
   begin_portion();
   if (discarding()) {
-    discarded_ += n;
+    discarded_ += static_cast<std::uint32_t>(n);
   } else {
     input_->end += static_cast<std::uint32_t>(n);
   }
@@ -72,7 +72,7 @@ void Session::receive(std::span<const std::byte> bytes) {
   attempt([this, bytes]() mutable {
     if (!discarding() && left() == 0) bytes = bytes.subspan(answer(bytes));
     if (discarding()) {
-      discarded_ += bytes.size();
+      discarded_ += static_cast<std::uint32_t>(bytes.size());
     } else if (!bytes.empty()) {
       keep(bytes);
     }
@@ -160,7 +160,7 @@ std::size_t Session::answer(std::span<const std::byte> bytes) {
     const Parsed parsed =
         parse_request(bytes.subspan(done), limits_, scratch, progress_);
     if (parsed.kind == Parsed::Kind::incomplete) {
-      needed_ = parsed.needed;
+      needed_ = static_cast<std::uint32_t>(parsed.needed);
       break;
     }
     needed_ = 1;
@@ -228,8 +228,9 @@ void Session::settle() {
 // byte is moved O(1) times; less will do where the frame ends sooner.
 void Session::make_room() {
   const std::size_t wanted = std::max(
-      room_size, std::bit_ceil(std::min(
-                     2 * left(), std::max(needed_, left() + room_size / 2))));
+      room_size,
+      std::bit_ceil(std::min(
+          2 * left(), std::max<std::size_t>(needed_, left() + room_size / 2))));
   if (input_ == nullptr || input_->capacity - input_->begin < wanted)
     move_input(wanted);
 }

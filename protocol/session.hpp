@@ -187,10 +187,12 @@ class Session {
   const ReturnAddress address_;
   Client client_;
   Output output_;
-  Block* input_ = nullptr;     // bytes that are not answered yet, and room
-  std::size_t needed_ = 1;     // with fewer bytes no look at them is due
-  Progress progress_;          // of the look at the first of them
-  std::size_t discarded_ = 0;  // bytes thrown away
+  Block* input_ = nullptr;  // bytes that are not answered yet, and room
+  // Counts of bytes here have 32 bits: what they count fits into a block, or
+  // into a limit of 1 GiB. There are many sessions.
+  std::uint32_t needed_ = 1;     // with fewer no look at the input is due
+  std::uint32_t discarded_ = 0;  // thrown away
+  Progress progress_;            // of the look at the first request
   std::uint32_t mark_ = 0;
   std::uint32_t spent_ = 0;  // steps of the portion
   bool lent_ = false;        // the room behind the input
