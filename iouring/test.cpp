@@ -17,6 +17,8 @@ using tests::Loop;
 using tests::soon;
 using tests::Visitor;
 
+using IoUring = tests::ModelTest;
+
 const unsigned enobufs = net::counter("model.", "enobufs");
 const unsigned overflows = net::counter("model.", "overflows");
 
@@ -49,7 +51,7 @@ int serve_everybody(Loop& loop, int rounds) {
   return longest;
 }
 
-TEST(IoUring, FewBuffersAreSharedFairly) {
+TEST_F(IoUring, FewBuffersAreSharedFairly) {
   LaterService service;
   Loop loop(service, {{"buffers", 16}, {"buffer-size", 512}});
   const std::uint64_t before = net::total(enobufs);
@@ -59,7 +61,7 @@ TEST(IoUring, FewBuffersAreSharedFairly) {
   EXPECT_GT(net::total(enobufs), before) << "16 buffers were enough";
 }
 
-TEST(IoUring, CompletionsThatOverflowAreNotLost) {
+TEST_F(IoUring, CompletionsThatOverflowAreNotLost) {
   LaterService service;
   Loop loop(service, {{"entries", 8}, {"completions", 16}});
   const std::uint64_t before = net::total(overflows);
@@ -67,7 +69,7 @@ TEST(IoUring, CompletionsThatOverflowAreNotLost) {
   EXPECT_GT(net::total(overflows), before) << "16 completions were enough";
 }
 
-TEST(IoUring, TheLargestAnswersComeWhole) {
+TEST_F(IoUring, TheLargestAnswersComeWhole) {
   LaterService service;
   Loop loop(service, {{"buffers", 2}, {"buffer-size", 64}});
   Visitor peer(loop.address);
@@ -85,7 +87,7 @@ TEST(IoUring, TheLargestAnswersComeWhole) {
 
 // The request to receive stays with the kernel: whoever does not read his
 // answers, and whoever is gone, has it taken back.
-TEST(IoUring, WhatTheKernelHasIsTakenBackBeforeTheClose) {
+TEST_F(IoUring, WhatTheKernelHasIsTakenBackBeforeTheClose) {
   LaterService service;
   service.limits_.reader_time = std::chrono::milliseconds(200);
   Loop loop(service);
@@ -125,7 +127,7 @@ Said refused(const std::string& calls, const net::Model& model,
 
 bool can_trace() { return tests::run("strace -o /dev/null true").status == 0; }
 
-TEST(IoUring, ARefusalIsOneLine) {
+TEST_F(IoUring, ARefusalIsOneLine) {
   if (!can_trace()) GTEST_SKIP() << "strace cannot trace here";
   for (const char* calls : {"io_uring_setup:error=EINVAL",
                             // What the kernel knows is asked first.
@@ -138,7 +140,7 @@ TEST(IoUring, ARefusalIsOneLine) {
 }
 
 // Each ring is refused at first, that of the probe and that of the client.
-TEST(IoUring, WhatIsDoneWithoutIsSaidOnce) {
+TEST_F(IoUring, WhatIsDoneWithoutIsSaidOnce) {
   if (!can_trace()) GTEST_SKIP() << "strace cannot trace here";
   LaterService service;
   Loop loop(service);
@@ -148,7 +150,7 @@ TEST(IoUring, WhatIsDoneWithoutIsSaidOnce) {
   EXPECT_EQ(said.code, 0);
 }
 
-TEST(IoUring, AnEchoTakesSoManyInstructions) {
+TEST_F(IoUring, AnEchoTakesSoManyInstructions) {
   tests::expect_instructions({{"multishot", 1846}});
 }
 

@@ -18,6 +18,7 @@
 #include "net/listener.hpp"
 #include "net/mailbox.hpp"
 #include "net/model.hpp"
+#include "net/probe.hpp"
 
 namespace tests {
 
@@ -59,6 +60,23 @@ class LaterService final : public protocol::Service {
   std::mutex mutex_;
   std::condition_variable come_;
   std::deque<Asked> asked_;
+};
+
+/// Tests that run the model itself: where it cannot run they are skipped, with
+/// the reason that its programs give.
+class ModelTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    static const std::string why =
+        net::refusal({&model::server, &model::client}, usual_options());
+    if (!why.empty()) GTEST_SKIP() << why;
+  }
+  static net::Options usual_options() {
+    net::Options options;
+    for (const net::Row& row : model::server.rows)
+      options.own[row.name] = row.value;
+    return options;
+  }
 };
 
 /// One loop of model::server from construction to destruction.

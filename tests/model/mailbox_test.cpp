@@ -14,9 +14,11 @@ using tests::sized;
 using tests::soon;
 using tests::Visitor;
 
+using Mailbox = tests::ModelTest;
+
 std::string numbered(int number) { return "answer-" + std::to_string(number); }
 
-TEST(Mailbox, BringsLettersThatAreAwaitedOneByOne) {
+TEST_F(Mailbox, BringsLettersThatAreAwaitedOneByOne) {
   LaterService service;
   Loop loop(service);
   Visitor peer(loop.address);
@@ -32,7 +34,7 @@ TEST(Mailbox, BringsLettersThatAreAwaitedOneByOne) {
   poster.join();
 }
 
-TEST(Mailbox, BringsLettersThatComeTogether) {
+TEST_F(Mailbox, BringsLettersThatComeTogether) {
   LaterService service;
   Loop loop(service);
   constexpr int peers = 20;
@@ -57,7 +59,7 @@ TEST(Mailbox, BringsLettersThatComeTogether) {
   for (auto& poster : posters) poster.join();
 }
 
-TEST(Mailbox, AnswersStayInOrderBehindAPendingOne) {
+TEST_F(Mailbox, AnswersStayInOrderBehindAPendingOne) {
   LaterService service;
   Loop loop(service);
   Visitor peer(loop.address);
@@ -67,7 +69,7 @@ TEST(Mailbox, AnswersStayInOrderBehindAPendingOne) {
   EXPECT_EQ(peer.read(11), "+b\r\n$1\r\nc\r\n");
 }
 
-TEST(Mailbox, DropsALetterToAConversationThatHasGone) {
+TEST_F(Mailbox, DropsALetterToAConversationThatHasGone) {
   LaterService service;
   Loop loop(service);
   Visitor gone(loop.address);
@@ -84,7 +86,7 @@ TEST(Mailbox, DropsALetterToAConversationThatHasGone) {
   EXPECT_EQ(peer.read(7), "$1\r\na\r\n");
 }
 
-TEST(Mailbox, StopsALoopThatSleeps) {
+TEST_F(Mailbox, StopsALoopThatSleeps) {
   LaterService service;
   Loop loop(service);
   Visitor idle(loop.address);
@@ -96,7 +98,7 @@ TEST(Mailbox, StopsALoopThatSleeps) {
   stopper.join();
 }
 
-TEST(Mailbox, StopsALoopThatWasRungBeforeItBegan) {
+TEST_F(Mailbox, StopsALoopThatWasRungBeforeItBegan) {
   LaterService service;
   net::Options options;
   for (const net::Row& row : model::server.rows)
@@ -112,7 +114,7 @@ TEST(Mailbox, StopsALoopThatWasRungBeforeItBegan) {
   }).join();
 }
 
-TEST(Mailbox, StopsThoughAnAnswerNeverComes) {
+TEST_F(Mailbox, StopsThoughAnAnswerNeverComes) {
   LaterService service;
   Loop loop(service);
   Visitor peer(loop.address);
@@ -123,7 +125,7 @@ TEST(Mailbox, StopsThoughAnAnswerNeverComes) {
   EXPECT_LT(net::now() - began, 4'000'000'000);
 }
 
-TEST(Mailbox, LettersStillComeWhileTheLoopDrains) {
+TEST_F(Mailbox, LettersStillComeWhileTheLoopDrains) {
   LaterService service;
   Loop loop(service);
   Visitor peer(loop.address);
@@ -200,7 +202,7 @@ class Errands final : public protocol::Agenda {
   std::vector<std::string> texts_, answers_;
 };
 
-TEST(Mailbox, BringsNewWorkToAClient) {
+TEST_F(Mailbox, BringsNewWorkToAClient) {
   LaterService service;
   Loop loop(service);
   net::Mailbox mailbox;
@@ -226,7 +228,7 @@ TEST(Mailbox, BringsNewWorkToAClient) {
   EXPECT_EQ(errands.error, "");
 }
 
-TEST(Mailbox, StopsAClientThatWaitsForAnAnswer) {
+TEST_F(Mailbox, StopsAClientThatWaitsForAnAnswer) {
   LaterService service;
   Loop loop(service);
   net::Mailbox mailbox;

@@ -30,6 +30,35 @@ tool() {  # program package needed-for
   fi
 }
 
+# A call that is newer than some kernels: had, refused by which errno, or ended
+# by a signal. Whether one can do without, the servers below tell.
+call() {  # name needed-for
+  answer=$(printf '#include <sys/syscall.h>\nSYS_%s\n' "$1" |
+    $compiler -E -x c++ - 2>/dev/null | tail -n 1)
+  case $answer in
+    '' | *[!0-9]*) row no "$1" "$2; the C library does not know it" ; return ;;
+  esac
+  # Without arguments that mean anything: EINVAL, EFAULT and EBADF are answers
+  # of the call itself.
+  said=$(python3 -c 'import ctypes, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+libc.syscall(int(sys.argv[1]), -1, 0, 0, 0, 0, 0)
+code = ctypes.get_errno()
+refused = code in (1, 13, 38)
+print(os.strerror(code) if refused else "")' "$answer" 2>/dev/null)
+  code=$?
+  if [ "$code" -gt 128 ]; then
+    row no "$1" "$2; who asks is ended by signal $((code - 128))," \
+      "as a filter (seccomp) does"
+  elif [ "$code" -ne 0 ]; then
+    row "" "$1" "$2; not tried: python3 is missing"
+  elif [ -n "$said" ]; then
+    row no "$1" "$2; refused: $said"
+  else
+    row yes "$1" "$2"
+  fi
+}
+
 server() {  # name, or model:package if it was left out
   case $1 in
     *:*)
@@ -68,6 +97,12 @@ switch=/proc/sys/kernel/io_uring_disabled
 [ -r "$switch" ] && row "" kernel.io_uring_disabled \
   "$(cat "$switch") (0: anybody may use io_uring, 2: nobody)"
 row "" "open files" "soft limit $(ulimit -Sn), hard limit $(ulimit -Hn)"
+row "" "locked memory" "soft limit $(ulimit -Sl), hard limit $(ulimit -Hl)" \
+  "KiB, of all processes of a user together: rings"
+call epoll_pwait2 "clients of epoll"
+for name in io_uring_setup io_uring_register io_uring_enter; do
+  call "$name" "model iouring"
+done
 
 echo "== building and running"
 tool "${compiler%% *}" g++ "the compiler"
