@@ -27,8 +27,32 @@ constexpr std::array<std::uint16_t, 256> crc_table = [] {
   return table;
 }();
 
+// What a byte comes to with so many zeros behind it: of eight bytes each is
+// then looked up by itself, where one by one each would wait for the one
+// before.
+constexpr std::size_t strip = 8;
+constexpr auto crc_tables = [] {
+  std::array<std::array<std::uint16_t, 256>, strip> tables{crc_table};
+  for (std::size_t zeros = 1; zeros < strip; ++zeros)
+    for (std::size_t byte = 0; byte < crc_table.size(); ++byte) {
+      const unsigned crc = tables[zeros - 1][byte];
+      tables[zeros][byte] =
+          static_cast<std::uint16_t>(crc << 8 ^ crc_table[crc >> 8]);
+    }
+  return tables;
+}();
+
 std::uint16_t crc16(std::string_view bytes) {
   unsigned crc = 0;
+  for (; bytes.size() >= strip; bytes.remove_prefix(strip)) {
+    unsigned sum = 0;
+    for (std::size_t i = 0; i < strip; ++i) {
+      const unsigned before = i == 0 ? crc >> 8 : i == 1 ? crc & 0xff : 0;
+      const unsigned byte = static_cast<std::uint8_t>(bytes[i]) ^ before;
+      sum ^= crc_tables[strip - 1 - i][byte];
+    }
+    crc = sum;
+  }
   for (char c : bytes) {
     const unsigned place = (crc >> 8 ^ static_cast<std::uint8_t>(c)) & 0xff;
     crc = (crc << 8 ^ crc_table[place]) & 0xffff;

@@ -22,10 +22,12 @@ inline constexpr unsigned counters_max = 192;
 /// A thread's cells. Relaxed: a reader may be an event behind, never wrong.
 struct Cells {
   std::atomic<std::uint64_t> count[counters_max];
-  void add(unsigned counter, std::uint64_t n = 1) {
+  /// Returns what it comes to.
+  std::uint64_t add(unsigned counter, std::uint64_t n = 1) {
     auto& cell = count[counter];
-    cell.store(cell.load(std::memory_order_relaxed) + n,
-               std::memory_order_relaxed);
+    const auto sum = cell.load(std::memory_order_relaxed) + n;
+    cell.store(sum, std::memory_order_relaxed);
+    return sum;
   }
 };
 
@@ -42,8 +44,9 @@ inline Cells& cells() {
     return *own_cells;
   return attach_cells();
 }
-inline void count(unsigned counter, std::uint64_t n = 1) {
-  cells().add(counter, n);
+/// Returns what this thread has counted there so far.
+inline std::uint64_t count(unsigned counter, std::uint64_t n = 1) {
+  return cells().add(counter, n);
 }
 
 /// The sum over all threads, ended ones included.
@@ -52,6 +55,8 @@ std::uint64_t total(unsigned counter);
 /// registration, with its sum.
 std::vector<std::pair<std::string, std::uint64_t>> totals(
     std::string_view prefix);
+/// How many threads count: what a sum takes grows with them.
+std::size_t counting_threads();
 
 /// The timeline: off unless trace::to() was called before the threads started.
 /// Names are literals, or live as long. Times are nanoseconds of the monotonic

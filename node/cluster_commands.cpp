@@ -81,6 +81,7 @@ void cluster_info(const Call& call) {
 }
 
 void cluster_keyslot(const Call& call) {
+  call.reply.spend(call.arguments[2].size() / hashed_a_step);
   call.reply.integer(call.node.slot(call.arguments[2]));
 }
 

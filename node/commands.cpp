@@ -17,17 +17,20 @@ constexpr Flags fast{.fast = true};
 constexpr Flags reads{.readonly = true, .fast = true};
 constexpr Flags scans{.readonly = true};
 constexpr Flags admin{.admin = true};
+constexpr Cost constant{.constant = true};
 
 // clang-format off
 constexpr std::array table = std::to_array<Command>({
-    // name, arity, flags, keys, group, syntax, summary, answer
+    // name, arity, flags, keys, group, syntax, summary, answer, cost if it is
+    // not that of a PING
     {"ping", -1, fast, 0, 0, "connection", "[message]",
      "Answers PONG, or the message.", ping},
     {"echo", 2, fast, 0, 0, "connection", "message",
      "Answers the message.", echo},
     {"hello", -1, fast, 0, 0, "connection",
      "[protover [AUTH username password] [SETNAME clientname]]",
-     "Tells what the server is and speaks RESP 2 or 3 from here on.", hello},
+     "Tells what the server is and speaks RESP 2 or 3 from here on.", hello,
+     {.steps = 4}},
     {"select", 2, fast, 0, 0, "connection", "index",
      "Chooses a database; there is one, 0.", select},
     {"quit", -1, fast, 0, 0, "connection", "",
@@ -41,7 +44,7 @@ constexpr std::array table = std::to_array<Command>({
     {"client|getname", 2, fast, 0, 0, "connection", "",
      "Answers the conversation's name, or null.", client_getname},
     {"client|help", 2, none, 0, 0, "connection", "",
-     "Lists the subcommands.", help},
+     "Lists the subcommands.", help, constant},
     {"client|id", 2, fast, 0, 0, "connection", "",
      "Answers the conversation's number.", client_id},
     {"client|setinfo", 4, fast, 0, 0, "connection",
@@ -65,25 +68,27 @@ constexpr std::array table = std::to_array<Command>({
     {"dbsize", 1, reads, 0, 0, "server", "",
      "Answers how many keys this node holds.", dbsize},
     {"flushall", -1, {.write = true}, 0, 0, "server", "[ASYNC|SYNC]",
-     "Deletes every key that this node holds.", flushall},
+     "Deletes every key that this node holds.", flushall, {.steps = 4000}},
     {"info", -1, none, 0, 0, "server", "[section [section ...]]",
-     "What the server is and has done, as lines of text.", info},
+     "What the server is and has done, as lines of text.", info,
+     {.steps = 250}},
     {"command", -1, none, 0, 0, "server", "",
-     "Describes every command.", command},
+     "Describes every command.", command, constant},
     {"command|count", 2, fast, 0, 0, "server", "",
-     "Answers how many commands there are.", command_count},
+     "Answers how many commands there are.", command_count, constant},
     {"command|docs", -2, none, 0, 0, "server", "[name [name ...]]",
-     "Documents the commands, or all of them.", command_docs},
+     "Documents the commands, or all of them.", command_docs, constant},
     {"command|help", 2, none, 0, 0, "server", "",
-     "Lists the subcommands.", help},
+     "Lists the subcommands.", help, constant},
     {"command|info", -2, none, 0, 0, "server", "[name [name ...]]",
-     "Describes the commands, or all of them.", command_info},
+     "Describes the commands, or all of them.", command_info, constant},
     {"config", -2, none, 0, 0, "server", "",
      "The server's settings.", nullptr},
     {"config|get", -3, admin, 0, 0, "server", "pattern [pattern ...]",
-     "Answers the settings whose names match a pattern.", config_get},
+     "Answers the settings whose names match a pattern.", config_get,
+     {.steps = 20}},
     {"config|help", 2, none, 0, 0, "server", "",
-     "Lists the subcommands.", help},
+     "Lists the subcommands.", help, constant},
 
     {"cluster", -2, none, 0, 0, "cluster", "",
      "The ring, as clients of a Redis cluster ask for it.", nullptr},
@@ -91,19 +96,19 @@ constexpr std::array table = std::to_array<Command>({
      "Answers how many keys of a slot this node holds.",
      cluster_countkeysinslot},
     {"cluster|help", 2, none, 0, 0, "cluster", "",
-     "Lists the subcommands.", help},
+     "Lists the subcommands.", help, constant},
     {"cluster|info", 2, none, 0, 0, "cluster", "",
-     "The ring's state, as lines of text.", cluster_info},
+     "The ring's state, as lines of text.", cluster_info, constant},
     {"cluster|keyslot", 3, fast, 0, 0, "cluster", "key",
      "Answers the key's slot.", cluster_keyslot},
     {"cluster|myid", 2, fast, 0, 0, "cluster", "",
-     "Answers this node's identifier.", cluster_myid},
+     "Answers this node's identifier.", cluster_myid, constant},
     {"cluster|nodes", 2, none, 0, 0, "cluster", "",
-     "All nodes and their slots, a line for each.", cluster_nodes},
+     "All nodes and their slots, a line for each.", cluster_nodes, constant},
     {"cluster|shards", 2, none, 0, 0, "cluster", "",
-     "All nodes, each with its slots.", cluster_shards},
+     "All nodes, each with its slots.", cluster_shards, constant},
     {"cluster|slots", 2, none, 0, 0, "cluster", "",
-     "All ranges of slots, each with its node.", cluster_slots},
+     "All ranges of slots, each with its node.", cluster_slots, constant},
 
     {"dht.lookup", 2, none, 0, 0, "dht", "key",
      "Asks its way to the key's owner and answers the hops: identifier, "
@@ -119,7 +124,7 @@ constexpr std::array table = std::to_array<Command>({
      dht_owner},
     {"dht.table", 1, none, 0, 0, "dht", "",
      "This node's routing table: rule, start, identifier, address.",
-     dht_table},
+     dht_table, constant},
 });
 // clang-format on
 
@@ -167,13 +172,37 @@ constexpr auto counts = [] {
   return result;
 }();
 
-// `known` stands in the table, in lower case. Written out: every request comes
-// here.
+constexpr auto lowered = [] {
+  std::array<char, 256> result{};
+  for (std::size_t byte = 0; byte < result.size(); ++byte)
+    result[byte] = lower(static_cast<char>(byte));
+  return result;
+}();
+
+// `known` stands in the table, in lower case. Written out, and with a table of
+// letters: every request comes here.
 bool is_word(std::string_view known, std::string_view word) {
   if (known.size() != word.size()) return false;
   for (std::size_t i = 0; i < word.size(); ++i)
-    if (lower(word[i]) != known[i]) return false;
+    if (lowered[static_cast<unsigned char>(word[i])] != known[i]) return false;
   return true;
+}
+
+// The number of a row; that of all rows if there is none.
+std::size_t row_of(std::string_view name) {
+  for (std::size_t place = hash(name) % places; index[place] != empty;
+       place = (place + 1) % places)
+    if (is_word(table[index[place]].name, name)) return index[place];
+  return table.size();
+}
+
+// The same among the subcommands of a row.
+std::size_t row_of(std::size_t container, std::string_view name) {
+  const std::size_t begin = container + 1;
+  const std::size_t prefix = table[container].name.size() + 1;
+  for (std::size_t row = begin; row < begin + counts[container]; ++row)
+    if (is_word(table[row].name.substr(prefix), name)) return row;
+  return table.size();
 }
 
 // "CLIENT SETNAME name", as a cell of a table: a bar would end it.
@@ -197,20 +226,22 @@ std::span<const Command> subcommands(const Command& command) {
   return commands().subspan(row + 1, counts[row]);
 }
 
+Row find_row(std::span<const std::string_view> arguments) {
+  std::size_t row = row_of(arguments[0]);
+  if (row != table.size() && counts[row] != 0 && arguments.size() > 1)
+    row = row_of(row, arguments[1]);
+  return {row == table.size() ? nullptr : &table[row], row};
+}
+
 const Command* find(std::string_view name) {
-  for (std::size_t place = hash(name) % places; index[place] != empty;
-       place = (place + 1) % places)
-    if (is_word(table[index[place]].name, name)) return &table[index[place]];
-  return nullptr;
+  const std::size_t row = row_of(name);
+  return row == table.size() ? nullptr : &table[row];
 }
 
 const Command* find(std::string_view container, std::string_view name) {
-  const Command* const holder = find(container);
-  if (!holder) return nullptr;
-  for (const Command& command : subcommands(*holder))
-    if (is_word(command.name.substr(holder->name.size() + 1), name))
-      return &command;
-  return nullptr;
+  std::size_t row = row_of(container);
+  if (row != table.size()) row = row_of(row, name);
+  return row == table.size() ? nullptr : &table[row];
 }
 
 std::string commands_page() {

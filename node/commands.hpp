@@ -2,6 +2,7 @@
 // The one table of commands. Requests are dispatched by it, COMMAND and HELP
 // are answered from it, and the page of documentation is made from it.
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string_view>
@@ -28,6 +29,17 @@ struct Flags {
   bool admin = false;
 };
 
+/// What an answer takes of the one thread that many peers wait for.
+struct Cost {
+  /// In steps, of which a PING is about one, as measured. Bytes that come and
+  /// go are counted by the session; what grows with anything else is spent by
+  /// the command itself.
+  unsigned steps = 1;
+  /// Without optional arguments the answer is always the same: it is written
+  /// once, when the node is made, and copied from then on.
+  bool constant = false;
+};
+
 struct Command {
   std::string_view name;  // "get"; "client|setname" is a subcommand of "client"
   /// How many arguments, the name and the subcommand's name included; negative:
@@ -43,6 +55,7 @@ struct Command {
   /// Writes the answer. Arity and keys have been looked at. Null: a container,
   /// which is answered by its subcommands only.
   void (*answer)(const Call&);
+  Cost cost = {};
 };
 
 /// All rows; the subcommands of a container stand right behind it.
@@ -50,8 +63,16 @@ std::span<const Command> commands();
 /// The rows of its subcommands; empty if it has none.
 std::span<const Command> subcommands(const Command& command);
 
-/// A row by its name in any case of letters, or null. In constant time: every
-/// request is looked up here.
+/// The row by which a request is answered and its number. Null, and the number
+/// of rows, if there is none.
+struct Row {
+  const Command* command;
+  std::size_t number;
+};
+/// In constant time: every request is looked up here. At least one argument.
+Row find_row(std::span<const std::string_view> arguments);
+
+/// A row by its name in any case of letters, or null.
 const Command* find(std::string_view name);
 const Command* find(std::string_view container, std::string_view name);
 

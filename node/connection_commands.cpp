@@ -19,8 +19,21 @@ bool is_printable(std::string_view name) {
       name, [](char letter) { return letter >= '!' && letter <= '~'; });
 }
 
-constexpr std::string_view bad_name =
-    "ERR Client names cannot contain spaces, newlines or special characters.";
+// Says so if this cannot be a name. Its length is looked at first: what is kept
+// of a peer that idles has a limit, and so has the looking.
+bool refuse_name(const Call& call, std::string_view what,
+                 std::string_view name) {
+  if (name.size() <= client_name_max && is_printable(name)) return false;
+  std::string words = "ERR ";
+  words += what;
+  words += name.size() > client_name_max
+               ? " cannot be longer than 128 bytes."
+               : " cannot contain spaces, newlines or special characters.";
+  call.reply.error(words);
+  return true;
+}
+
+constexpr std::string_view client_names = "Client names";
 
 void name_client(protocol::Client& client, std::string_view name) {
   client.name = name.empty() ? nullptr : std::make_unique<std::string>(name);
@@ -33,16 +46,20 @@ bool read_options(const Call& call, std::optional<std::string_view>& name) {
     const std::size_t more = arguments.size() - i - 1;
     if (same_word(arguments[i], "setname") && more >= 1) {
       name = arguments[++i];
-      if (is_printable(*name)) continue;
-      call.reply.error(bad_name);
-    } else if (same_word(arguments[i], "auth") && more >= 2) {
-      // There are no users: nobody's password can be right.
+      if (refuse_name(call, client_names, *name)) return false;
+      continue;
+    }
+    if (same_word(arguments[i], "auth") && more >= 2) {
+      // As in a Redis without passwords: the only user is `default`, and any
+      // password will do.
+      i += 2;
+      if (arguments[i - 1] == "default") continue;
       call.reply.error(
           "WRONGPASS invalid username-password pair or user is disabled.");
-    } else {
-      call.reply.error("ERR Syntax error in HELLO option '" +
-                       std::string(arguments[i]) + "'");
+      return false;
     }
+    call.reply.error("ERR Syntax error in HELLO option '" +
+                     std::string(shortened(arguments[i])) + "'");
     return false;
   }
   return true;
@@ -132,18 +149,16 @@ void client_id(const Call& call) {
 }
 
 void client_setinfo(const Call& call) {
-  const std::string attribute(call.arguments[2]);
+  const auto attribute = call.arguments[2];
   if (!same_word(attribute, "lib-name") && !same_word(attribute, "lib-ver"))
-    return call.reply.error("ERR Unrecognized option '" + attribute + "'");
-  if (!is_printable(call.arguments[3]))
-    return call.reply.error(
-        "ERR " + attribute +
-        " cannot contain spaces, newlines or special characters.");
+    return call.reply.error("ERR Unrecognized option '" +
+                            std::string(shortened(attribute)) + "'");
+  if (refuse_name(call, attribute, call.arguments[3])) return;
   call.reply.simple("OK");
 }
 
 void client_setname(const Call& call) {
-  if (!is_printable(call.arguments[2])) return call.reply.error(bad_name);
+  if (refuse_name(call, client_names, call.arguments[2])) return;
   name_client(call.reply.client(), call.arguments[2]);
   call.reply.simple("OK");
 }

@@ -14,12 +14,17 @@ void write(protocol::Reply& reply, const dht::Member& member) {
   reply.bulk(member.address);
 }
 
+dht::Id place(const Call& call, std::string_view key) {
+  call.reply.spend(key.size() / hashed_a_step);
+  return call.node.place(key);
+}
+
 }  // namespace
 
 void dht_lookup(const Call& call) {
   auto& reply = call.reply;
   const auto& node = call.node;
-  const auto id = node.place(call.arguments[1]);
+  const auto id = place(call, call.arguments[1]);
   if (node.overlay().owns(id)) {
     reply.array(1);
     reply.array(4);
@@ -44,20 +49,17 @@ void dht_mode(const Call& call) {
 void dht_next(const Call& call) {
   auto& reply = call.reply;
   const auto arguments = call.arguments;
-  dht::Id id = call.node.place(arguments[1]);
-  if (arguments.size() > 2) {
-    if (arguments.size() > 3 || !same_word(arguments[1], "id"))
-      return reply.error(syntax_error);
-    const auto number = dht::from_hex(arguments[2]);
-    if (!number)
-      return reply.error("ERR an identifier has 40 hexadecimal digits");
-    id = *number;
-  }
+  if (arguments.size() > 3 ||
+      (arguments.size() == 3 && !same_word(arguments[1], "id")))
+    return reply.error(syntax_error);
+  const auto id = arguments.size() == 3 ? dht::from_hex(arguments[2])
+                                        : place(call, arguments[1]);
+  if (!id) return reply.error("ERR an identifier has 40 hexadecimal digits");
   const auto& overlay = call.node.overlay();
-  const bool here = overlay.owns(id);
+  const bool here = overlay.owns(*id);
   const auto hop =
       here ? dht::Hop{dht::Hop::Kind::here, &overlay.self(), "owner"}
-           : call.node.next_hop(id);
+           : call.node.next_hop(*id);
   if (!hop.next) return reply.error(not_served);
   reply.array(4);
   reply.bulk(here ? "here" : "forward");
@@ -66,13 +68,11 @@ void dht_next(const Call& call) {
 }
 
 void dht_owner(const Call& call) {
-  const auto id = call.node.place(call.arguments[1]);
-  for (const auto& range : call.node.overlay().ranges())
-    if (dht::in_half_open(range.after, id, range.upto)) {
-      call.reply.array(2);
-      return write(call.reply, *range.owner);
-    }
-  call.reply.error(not_served);
+  const auto id = place(call, call.arguments[1]);
+  const auto* const owner = call.node.owners().of(id);
+  if (!owner) return call.reply.error(not_served);
+  call.reply.array(2);
+  write(call.reply, *owner);
 }
 
 void dht_table(const Call& call) {

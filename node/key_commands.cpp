@@ -25,12 +25,14 @@ void set(const Call& call) {
 }
 
 void del(const Call& call) {
+  call.reply.spend(call.arguments.size() - 2);  // the first is in the table
   call.reply.integer(std::ranges::count_if(
       call.arguments.subspan(1),
       [&](std::string_view key) { return call.node.store().erase(key); }));
 }
 
 void exists(const Call& call) {
+  call.reply.spend(call.arguments.size() - 2);
   call.reply.integer(std::ranges::count_if(
       call.arguments.subspan(1),
       [&](std::string_view key) { return call.node.store().contains(key); }));

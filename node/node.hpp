@@ -12,12 +12,17 @@
 
 #include "dht/overlay.hpp"
 #include "node/lookups.hpp"
+#include "node/shards.hpp"
 #include "node/store.hpp"
 #include "protocol/service.hpp"
 
 namespace node {
 
 struct Command;
+struct Row;
+
+/// So many bytes of a key are placed on the ring in the time of a PING.
+inline constexpr std::size_t hashed_a_step = 128;
 
 /// What the node cannot know by itself; handed in by the program (and by the
 /// tests). Thread-safe.
@@ -29,13 +34,18 @@ class Surroundings {
   /// The counter of this name, "cmd." and "get" for one, new or known. Asked
   /// for when the node is made.
   virtual unsigned counter(std::string_view prefix, std::string_view name) = 0;
-  /// Adds one to it.
-  virtual void count(unsigned counter) = 0;
-  /// All counters with this prefix, and their sums.
+  /// Adds so much to it. Returns what this thread has added to it by now.
+  virtual std::uint64_t count(unsigned counter, std::uint64_t n) = 0;
+  /// All counters with this prefix, and their sums over all threads.
   virtual Numbers totals(std::string_view prefix) const = 0;
+  /// How many threads those are: what sums take grows with them.
+  virtual std::size_t threads() const = 0;
+  /// Of a clock that only goes forward.
+  virtual std::uint64_t now_ns() const = 0;
   /// The fields of an INFO section ("server", "clients", "memory", "stats",
-  /// "syscalls", "model") that belong to the process: "process_id" "4711" ...
-  /// CONFIG GET takes "maxclients" from "clients", "tcp_port" from "server".
+  /// "cpu", "syscalls", "model") that belong to the process: "process_id"
+  /// "4711" ... CONFIG GET takes "maxclients" from "clients", "tcp_port" from
+  /// "server".
   virtual std::vector<std::pair<std::string, std::string>> fields(
       std::string_view section) const = 0;
 };
@@ -73,6 +83,7 @@ class Node final : public protocol::Service {
   Store& store() const { return store_; }
   std::size_t buffers_used() const { return budget_.used(); }
   const Surroundings& surroundings() const { return surroundings_; }
+  const Owners& owners() const { return owners_; }
   dht::Id place(std::string_view key) const;
   /// Redis's slot of the key; with Placement::sha1 the top 14 bits of its
   /// identifier.
@@ -84,6 +95,15 @@ class Node final : public protocol::Service {
   dht::Hop next_hop(const dht::Id& key) const;
 
  private:
+  /// What is counted of one row: requests, and nanoseconds.
+  struct Figures {
+    unsigned requests, time;
+  };
+
+  void write_constants();
+  [[gnu::always_inline]] void answer(
+      const Row& row, std::span<const std::string_view> arguments,
+      protocol::Reply& reply);
   bool answerable(const Command& command,
                   std::span<const std::string_view> arguments,
                   protocol::Reply& reply, bool asked) const;
@@ -94,13 +114,14 @@ class Node final : public protocol::Service {
   const Setup setup_;
   const std::unique_ptr<const dht::Overlay> alone_;  // if there is no ring
   const dht::Overlay* const overlay_;
+  const Owners owners_;
   Store& store_;
   Surroundings& surroundings_;
   protocol::Budget budget_;
   std::atomic<std::uint64_t> clients_{0};  // numbers given
-  std::vector<unsigned> counters_;         // one for each row of the table
-  unsigned unknown_;                       // commands that no row knows
+  std::vector<Figures> figures_;  // of each row, and of unknown commands
   unsigned lost_;                          // conversations, without memory
+  std::vector<std::string> constants_[2];  // in RESP 2 and 3, by row
   std::vector<unsigned> protocol_errors_;  // one for each name, and "other"
 };
 

@@ -34,20 +34,24 @@ class Report {
     for (const auto& [name, value] : node_.surroundings().fields(section))
       field(name, value);
   }
+  /// The sums of counters. Each takes a look at every thread.
+  Surroundings::Numbers totals(std::string_view counters) {
+    steps_ += node_.surroundings().threads();
+    return node_.surroundings().totals(counters);
+  }
   /// A field for each counter that is not zero.
-  void totals(std::string_view counters, std::string_view prefix,
-              std::string_view value_prefix) {
-    for (const auto& [name, count] : node_.surroundings().totals(counters))
-      if (count != 0)
-        field(std::string(prefix) + name,
-              std::string(value_prefix) + std::to_string(count));
+  void count(std::string_view counters, std::string_view prefix) {
+    for (const auto& [name, number] : totals(counters))
+      if (number != 0) field(std::string(prefix) + name, number);
   }
   const Node& node() const { return node_; }
   const std::string& text() const { return text_; }
+  std::size_t steps() const { return steps_; }
 
  private:
   const Node& node_;
   std::string text_;
+  std::size_t steps_ = 0;
 };
 
 std::uint64_t sum(const Surroundings::Numbers& numbers) {
@@ -58,6 +62,7 @@ std::uint64_t sum(const Surroundings::Numbers& numbers) {
 
 void server(Report& report) {
   const auto& node = report.node();
+  report.field("redis_version", redis_version);
   report.field("iomodels_version", version);
   report.field("redis_mode", node.setup().overlay ? "cluster" : "standalone");
   report.field("overlay", node.overlay().name());
@@ -66,7 +71,12 @@ void server(Report& report) {
   report.fields("server");
 }
 
-void clients(Report& report) { report.fields("clients"); }
+// Who is blocked waits for a lookup, and has one at a time.
+void clients(Report& report) {
+  const auto* lookups = report.node().setup().lookups;
+  report.fields("clients");
+  report.field("blocked_clients", lookups ? lookups->running() : 0);
+}
 
 void memory(Report& report) {
   const auto& node = report.node();
@@ -78,32 +88,66 @@ void memory(Report& report) {
   report.fields("memory");
 }
 
+// There is no disk, so nothing is loaded or saved.
+void persistence(Report& report) {
+  for (const auto* name : {"loading", "rdb_bgsave_in_progress", "aof_enabled",
+                           "aof_rewrite_in_progress"})
+    report.field(name, std::uint64_t{0});
+}
+
 void stats(Report& report) {
   const auto& node = report.node();
   report.fields("stats");
-  report.field("total_commands_processed",
-               sum(node.surroundings().totals("cmd.")));
-  report.field("total_protocol_errors",
-               sum(node.surroundings().totals("err.")));
-  report.totals("err.", "protocol_error_", "");
-  report.field("lost_for_memory", sum(node.surroundings().totals("lost.")));
+  report.field("total_commands_processed", sum(report.totals("cmd.")));
+  report.field("expired_keys", std::uint64_t{0});
+  report.field("evicted_keys", std::uint64_t{0});
+  report.field("total_protocol_errors", sum(report.totals("err.")));
+  report.count("err.", "protocol_error_");
+  report.field("lost_for_memory", sum(report.totals("lost.")));
   if (const auto* lookups = node.setup().lookups) {
     report.field("lookups_running", lookups->running());
     report.field("lookups_ended", lookups->ended());
   }
 }
 
+// Nobody copies from us, and we copy from nobody.
+void replication(Report& report) {
+  report.field("role", "master");
+  report.field("connected_slaves", std::uint64_t{0});
+  report.field("master_repl_offset", std::uint64_t{0});
+}
+
+void cpu(Report& report) { report.fields("cpu"); }
+
+// "12.34"
+std::string hundredths(std::uint64_t number) {
+  const auto part = std::to_string(100 + number % 100);
+  return std::to_string(number / 100) + '.' + part.substr(1);
+}
+
+// The two lists are in one order: that of the table.
 void commandstats(Report& report) {
-  report.totals("cmd.", "cmdstat_", "calls=");
+  const auto times = report.totals("time.");
+  std::size_t row = 0;
+  for (const auto& [name, calls] : report.totals("cmd.")) {
+    const std::uint64_t ns = times[row++].second;
+    if (calls == 0) continue;
+    report.field("cmdstat_" + name,
+                 "calls=" + std::to_string(calls) +
+                     ",usec=" + std::to_string(ns / 1000) +
+                     ",usec_per_call=" + hundredths(ns / 10 / calls));
+  }
 }
 
 void syscalls(Report& report) {
-  report.totals("sys.", "syscall_", "");
+  report.count("sys.", "syscall_");
   report.fields("syscalls");
 }
 
+// Those at zero too: what has not happened is worth knowing of a model.
 void model(Report& report) {
-  report.totals("model.", "", "");
+  for (const auto& [name, number] : report.totals("model."))
+    report.field(name, number);
   report.fields("model");
 }
 
@@ -124,11 +168,14 @@ struct Section {
   void (*write)(Report&);
 };
 
-constexpr std::array<Section, 9> sections = {{
+constexpr std::array<Section, 12> sections = {{
     {"server", "Server", server},
     {"clients", "Clients", clients},
     {"memory", "Memory", memory},
+    {"persistence", "Persistence", persistence},
     {"stats", "Stats", stats},
+    {"replication", "Replication", replication},
+    {"cpu", "CPU", cpu},
     {"commandstats", "Commandstats", commandstats},
     {"syscalls", "Syscalls", syscalls},
     {"model", "Model", model},
@@ -136,13 +183,20 @@ constexpr std::array<Section, 9> sections = {{
     {"keyspace", "Keyspace", keyspace},
 }};
 
-// Is the section asked for? Without a name all are: there are few.
-bool wanted(const Section& section, std::span<const std::string_view> names) {
-  return names.empty() ||
-         std::ranges::any_of(names, [&](std::string_view name) {
-           return same_word(name, section.name) || same_word(name, "all") ||
-                  same_word(name, "everything") || same_word(name, "default");
-         });
+bool means_all(std::string_view name) {
+  return same_word(name, "all") || same_word(name, "everything") ||
+         same_word(name, "default");
+}
+
+// Which sections are asked for? Without a name all are: there are few.
+std::array<bool, sections.size()> wanted(
+    std::span<const std::string_view> names) {
+  std::array<bool, sections.size()> result{};
+  if (names.empty() || std::ranges::any_of(names, means_all)) result.fill(true);
+  for (std::size_t i = 0; i < sections.size(); ++i)
+    for (const auto name : names)
+      if (same_word(name, sections[i].name)) result[i] = true;
+  return result;
 }
 
 std::string find_field(const Node& node, std::string_view section,
@@ -152,48 +206,74 @@ std::string find_field(const Node& node, std::string_view section,
   return "0";
 }
 
-using Settings = std::vector<std::pair<std::string_view, std::string>>;
+struct Setting {
+  std::string_view name;
+  std::string (*value)(const Node&);
+};
 
-Settings settings(const Node& node) {
-  const bool ring = node.setup().overlay != nullptr;
-  const auto bulk_max = std::to_string(node.limits().bulk_max);
-  Settings all;
-  all.emplace_back("appendonly", "no");  // nothing is written to a disk
-  all.emplace_back("cluster-enabled", ring ? "yes" : "no");
-  all.emplace_back("databases", "1");
-  all.emplace_back("maxclients", find_field(node, "clients", "maxclients"));
-  all.emplace_back("maxmemory", std::to_string(node.store().bytes_max()));
-  all.emplace_back("maxmemory-policy", "noeviction");
-  all.emplace_back("port", find_field(node, "server", "tcp_port"));
-  all.emplace_back("proto-max-bulk-len", bulk_max);
-  all.emplace_back("save", "");
-  all.emplace_back("timeout", "0");  // an idle client may stay
-  return all;
-}
+constexpr std::array<Setting, 10> settings = {{
+    // Nothing is written to a disk.
+    {"appendonly", [](const Node&) -> std::string { return "no"; }},
+    {"cluster-enabled",
+     [](const Node& node) -> std::string {
+       return node.setup().overlay ? "yes" : "no";
+     }},
+    {"databases", [](const Node&) -> std::string { return "1"; }},
+    {"maxclients",
+     [](const Node& node) {
+       return find_field(node, "clients", "maxclients");
+     }},
+    {"maxmemory",
+     [](const Node& node) { return std::to_string(node.store().bytes_max()); }},
+    {"maxmemory-policy",
+     [](const Node&) -> std::string { return "noeviction"; }},
+    {"port",
+     [](const Node& node) { return find_field(node, "server", "tcp_port"); }},
+    {"proto-max-bulk-len",
+     [](const Node& node) { return std::to_string(node.limits().bulk_max); }},
+    {"save", [](const Node&) -> std::string { return ""; }},
+    // An idle client may stay.
+    {"timeout", [](const Node&) -> std::string { return "0"; }},
+}};
+
+// So many bytes of patterns are looked at in the time of a PING.
+constexpr std::size_t pattern_bytes_a_step = 32;
 
 }  // namespace
 
 void info(const Call& call) {
+  const auto names = call.arguments.subspan(1);
+  if (names.size() > names_max) return call.reply.error(too_many_names);
+  const auto chosen = wanted(names);
   Report report(call.node);
-  for (const auto& section : sections)
-    if (wanted(section, call.arguments.subspan(1))) {
-      report.title(section.title);
-      section.write(report);
-    }
+  for (std::size_t i = 0; i < sections.size(); ++i) {
+    if (!chosen[i]) continue;
+    report.title(sections[i].title);
+    sections[i].write(report);
+  }
+  call.reply.spend(report.steps());
   call.reply.verbatim(report.text());
 }
 
 void config_get(const Call& call) {
-  auto found = settings(call.node);
-  std::erase_if(found, [&](const auto& setting) {
-    return std::ranges::none_of(call.arguments.subspan(2), [&](auto pattern) {
-      return matches(pattern, setting.first);
-    });
-  });
+  const auto patterns = call.arguments.subspan(2);
+  if (patterns.size() > names_max) return call.reply.error(too_many_names);
+  std::size_t bytes = 0, steps = 0;
+  for (const auto pattern : patterns) bytes += pattern.size();
+  if (bytes > patterns_max)
+    return call.reply.error(
+        "ERR all patterns together may have at most 1024 bytes");
+  std::vector<const Setting*> found;
+  for (const auto& setting : settings)
+    if (std::ranges::any_of(patterns, [&](auto pattern) {
+          return matches(pattern, setting.name, steps);
+        }))
+      found.push_back(&setting);
+  call.reply.spend(steps / pattern_bytes_a_step);
   call.reply.map(found.size());
-  for (const auto& [name, value] : found) {
-    call.reply.bulk(name);
-    call.reply.bulk(value);
+  for (const auto* setting : found) {
+    call.reply.bulk(setting->name);
+    call.reply.bulk(setting->value(call.node));
   }
 }
 

@@ -52,4 +52,18 @@ std::vector<Shard> shards(const dht::Overlay& overlay) {
   return result;
 }
 
+Owners::Owners(const dht::Overlay& overlay) : ranges_(overlay.ranges()) {
+  std::ranges::sort(ranges_, {}, &dht::Range::upto);
+}
+
+// The first range that ends at or behind the key, or the one that goes on past
+// the end of the circle.
+const dht::Member* Owners::of(const dht::Id& key) const {
+  if (ranges_.empty()) return nullptr;
+  auto range = std::ranges::lower_bound(ranges_, key, {}, &dht::Range::upto);
+  if (range == ranges_.end()) range = ranges_.begin();
+  return dht::in_half_open(range->after, key, range->upto) ? range->owner
+                                                           : nullptr;
+}
+
 }  // namespace node

@@ -24,4 +24,17 @@ struct Shard {
 /// can be without one.
 std::vector<Shard> shards(const dht::Overlay& overlay);
 
+/// Who owns a key, by the list of members: in O(log N), where a list of ranges
+/// would be made and searched anew for every question.
+class Owners {
+ public:
+  /// The overlay outlives this, and does not change meanwhile.
+  explicit Owners(const dht::Overlay& overlay);
+  /// Null: nobody.
+  const dht::Member* of(const dht::Id& key) const;
+
+ private:
+  std::vector<dht::Range> ranges_;  // by their ends
+};
+
 }  // namespace node

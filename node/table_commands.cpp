@@ -11,6 +11,9 @@ namespace node {
 
 namespace {
 
+// To describe a command with all its subcommands.
+constexpr std::size_t steps_a_name = 20;
+
 using Rows = std::vector<const Command*>;
 
 bool is_subcommand(const Command& command) {
@@ -28,6 +31,7 @@ Rows named_rows(const Call& call) {
                        ? find(name)
                        : find(name.substr(0, bar), name.substr(bar + 1)));
   }
+  call.reply.spend(steps_a_name * rows.size());
   if (call.arguments.size() > 2) return rows;
   for (const auto& row : commands())
     if (!is_subcommand(row)) rows.push_back(&row);
@@ -41,7 +45,7 @@ void describe_flags(protocol::Reply& reply, const Flags& flags) {
   if (flags.denyoom) names.push_back("denyoom");
   if (flags.admin) names.push_back("admin");
   if (flags.fast) names.push_back("fast");
-  reply.array(names.size());
+  reply.set(names.size());
   for (const auto name : names) reply.simple(name);
 }
 
@@ -54,11 +58,13 @@ void describe(protocol::Reply& reply, const Command& row) {
   reply.integer(row.first_key);
   reply.integer(row.last_key);
   reply.integer(row.first_key == 0 ? 0 : 1);  // from one key to the next
-  reply.array(0);                             // categories of access
-  reply.array(0);                             // tips
-  reply.array(0);                             // key specifications
+  reply.set(0);                               // categories of access
+  reply.set(0);                               // tips
+  reply.set(0);                               // key specifications
+  // What has no subcommands has an empty set of them, and otherwise they are an
+  // array: so is Redis.
   const auto below = subcommands(row);
-  reply.array(below.size());
+  below.empty() ? reply.set(0) : reply.array(below.size());
   for (const auto& subcommand : below) describe(reply, subcommand);
 }
 
@@ -91,7 +97,7 @@ void document_arguments(protocol::Reply& reply, std::string_view syntax) {
     reply.bulk(part == "key" ? "key" : "string");
     if (!optional) continue;
     reply.bulk("flags");
-    reply.array(1);
+    reply.set(1);
     reply.simple("optional");
   }
 }
@@ -124,6 +130,8 @@ void command_count(const Call& call) {
 }
 
 void command_docs(const Call& call) {
+  if (call.arguments.size() > 2 + names_max)
+    return call.reply.error(too_many_names);
   auto rows = named_rows(call);
   std::erase(rows, nullptr);
   call.reply.map(rows.size());
@@ -131,6 +139,9 @@ void command_docs(const Call& call) {
 }
 
 void command_info(const Call& call) {
+  // Each name may be answered with many times its own bytes.
+  if (call.arguments.size() > 2 + names_max)
+    return call.reply.error(too_many_names);
   const auto rows = named_rows(call);
   call.reply.array(rows.size());
   for (const auto* row : rows) {

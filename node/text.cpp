@@ -47,18 +47,23 @@ std::string upper(std::string_view text) {
   return result;
 }
 
-bool matches(std::string_view pattern, std::string_view text) {
+bool matches(std::string_view pattern, std::string_view text,
+             std::size_t& steps) {
   bool starred = false;
   std::string_view behind_star, retried;  // where to go on when all else fails
   while (!text.empty()) {
     if (pattern.starts_with('*')) {
       pattern.remove_prefix(1);
+      ++steps;
       starred = true;
       behind_star = pattern;
       retried = text;
       continue;
     }
-    if (!pattern.empty() && matches_one(pattern, text.front())) {
+    const std::size_t left = pattern.size();
+    const bool fits = left != 0 && matches_one(pattern, text.front());
+    steps += left - pattern.size();
+    if (fits) {
       text.remove_prefix(1);
       continue;
     }
@@ -67,7 +72,7 @@ bool matches(std::string_view pattern, std::string_view text) {
     pattern = behind_star;
     text = retried;
   }
-  while (pattern.starts_with('*')) pattern.remove_prefix(1);
+  for (; pattern.starts_with('*'); ++steps) pattern.remove_prefix(1);
   return pattern.empty();
 }
 

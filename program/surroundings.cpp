@@ -56,17 +56,28 @@ Surroundings::Surroundings(const net::Model& model, const net::Options& options,
       options_(options),
       clients_(clients),
       port_(port),
+      system_(operating_system()),
       began_(std::chrono::steady_clock::now()) {}
 
 unsigned Surroundings::counter(std::string_view prefix, std::string_view name) {
   return net::counter(prefix, name);
 }
 
-void Surroundings::count(unsigned counter) { net::count(counter); }
+std::uint64_t Surroundings::count(unsigned counter, std::uint64_t n) {
+  return net::count(counter, n);
+}
 
 node::Surroundings::Numbers Surroundings::totals(
     std::string_view prefix) const {
   return net::totals(prefix);
+}
+
+std::size_t Surroundings::threads() const { return net::counting_threads(); }
+
+std::uint64_t Surroundings::now_ns() const {
+  return static_cast<std::uint64_t>(
+      std::chrono::steady_clock::now().time_since_epoch() /
+      std::chrono::nanoseconds(1));
 }
 
 std::vector<std::pair<std::string, std::string>> Surroundings::fields(
@@ -75,6 +86,7 @@ std::vector<std::pair<std::string, std::string>> Surroundings::fields(
   if (section == "clients") return clients();
   if (section == "memory") return memory();
   if (section == "stats") return stats();
+  if (section == "cpu") return cpu();
   if (section == "syscalls") return ideals();
   return {};
 }
@@ -85,7 +97,7 @@ Surroundings::Fields Surroundings::server() const {
                       .count();
   return {{"model", model_.name},
           {"variant", model_.variant},
-          {"os", operating_system()},
+          {"os", system_},
           {"arch_bits", decimal(8 * sizeof(void*))},
           {"multiplexing_api", model_.name},
           {"process_id", decimal(static_cast<std::uint64_t>(::getpid()))},
@@ -110,6 +122,19 @@ Surroundings::Fields Surroundings::stats() const {
           {"rejected_connections", decimal(clients_.refused)},
           {"evicted_clients", decimal(one_total("net.", "evicted"))},
           {"late_clients", decimal(one_total("net.", "late"))}};
+}
+
+Surroundings::Fields Surroundings::cpu() const {
+  rusage used{};
+  ::getrusage(RUSAGE_SELF, &used);
+  const auto seconds = [](const timeval& time) {
+    std::array<char, 32> text;
+    std::snprintf(text.data(), text.size(), "%lld.%06ld",
+                  static_cast<long long>(time.tv_sec), time.tv_usec);
+    return std::string(text.data());
+  };
+  return {{"used_cpu_sys", seconds(used.ru_stime)},
+          {"used_cpu_user", seconds(used.ru_utime)}};
 }
 
 Surroundings::Fields Surroundings::ideals() const {

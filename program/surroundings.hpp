@@ -21,9 +21,12 @@ class Surroundings final : public node::Surroundings {
                const net::Clients& clients, std::uint16_t port);
 
   unsigned counter(std::string_view prefix, std::string_view name) override;
-  void count(unsigned counter) override;
+  std::uint64_t count(unsigned counter, std::uint64_t n) override;
   Numbers totals(std::string_view prefix) const override;
-  /// Of "server", "clients", "memory", "stats" and "syscalls" (the ideals).
+  std::size_t threads() const override;
+  std::uint64_t now_ns() const override;
+  /// Of "server", "clients", "memory", "stats", "cpu" and "syscalls" (the
+  /// ideals).
   std::vector<std::pair<std::string, std::string>> fields(
       std::string_view section) const override;
 
@@ -33,12 +36,14 @@ class Surroundings final : public node::Surroundings {
   Fields clients() const;
   Fields memory() const;
   Fields stats() const;
+  Fields cpu() const;
   Fields ideals() const;
 
   const net::Model& model_;
   const net::Options& options_;
   const net::Clients& clients_;
   const std::uint16_t port_;
+  const std::string system_;  // the operating one
   const std::chrono::steady_clock::time_point began_;
 };
 

@@ -57,6 +57,10 @@ void Writer::map(std::size_t pairs) {
   }
 }
 
+void Writer::set(std::size_t pieces) {
+  line(version_ == 3 ? '~' : '*', static_cast<std::int64_t>(pieces));
+}
+
 void Writer::value(const Value& value) {
   const std::size_t size = value.elements.size();
   switch (value.type) {
@@ -67,7 +71,7 @@ void Writer::value(const Value& value) {
       map(size / 2);
       break;
     case Value::Type::set:
-      line(version_ == 3 ? '~' : '*', static_cast<std::int64_t>(size));
+      set(size);
       break;
     default:
       return scalar(value);

@@ -51,6 +51,7 @@ class Writer {
   void null();                           // RESP3 _, else $-1
   void array(std::size_t pieces);        // *n
   void map(std::size_t pairs);           // RESP3 %n, else *2n
+  void set(std::size_t pieces);          // RESP3 ~n, else *n
   void value(const Value& value);        // a reply that came from elsewhere
   void raw(std::string_view bytes);      // bytes that are RESP already
 

@@ -121,6 +121,9 @@ TEST(Slot, IsRedissOwn) {
   EXPECT_EQ(dht::slot_of("123456789"), 12739);  // CRC 0x31C3, modulo 16384
   EXPECT_EQ(dht::slot_of("123456789"), 0x31C3 % 16384);
   EXPECT_EQ(dht::slot_of(""), 0);
+  // Python's binascii.crc_hqx.
+  EXPECT_EQ(dht::slot_of("0123456789abcdef0123456789ABCDEF."), 11555);
+  EXPECT_EQ(dht::slot_of(std::string(1000, '\xff')), 14164);
 }
 
 TEST(Slot, IsThatOfTheTag) {

@@ -6,6 +6,7 @@
 #include <set>
 #include <sstream>
 
+#include "node/commands.hpp"
 #include "node/shards.hpp"
 #include "tests/node/fixed_overlay.hpp"
 #include "tests/node/ring.hpp"
@@ -77,8 +78,10 @@ TEST_F(Shards, AdjacentRangesOfOneNodeAreOne) {
 // ---- exactly
 
 struct Exact : Shards {
-  Exact() {
-    overlay.all_ranges = {{b.id, a.id, &a}, {a.id, b.id, &b}};
+  Exact() { change({{b.id, a.id, &a}, {a.id, b.id, &b}}); }
+  // The ring of a node does not change, so another ring is another node.
+  void change(std::vector<dht::Range> ranges) {
+    overlay.all_ranges = std::move(ranges);
     auto setup = Host::setup();
     setup.overlay = &overlay;
     client = std::make_unique<Conversation>(setup);
@@ -106,7 +109,7 @@ TEST_F(Exact, Nodes) {
            " 127.0.0.1:7000@0 myself,master - 0 0 1 connected 0-1024 "
            "8193-16383\n" +
            id_b + " 127.0.0.1:7001@0 master - 0 0 1 connected 1025-8192\n"));
-  overlay.all_ranges = {{id_at(0, 4), id_at(0, 8), &b}};
+  change({{id_at(0, 4), id_at(0, 8), &b}});
   EXPECT_EQ(ask("nodes"),
             bulk(id_b + " 127.0.0.1:7001@0 master - 0 0 1 connected 2\n"));
 }
@@ -150,11 +153,100 @@ TEST_F(Exact, ShardsInBothVersions) {
 
 TEST_F(Exact, InfoTellsNodesWithoutASlot) {
   const dht::Member c{id_at(0x80, 1), "127.0.0.1:7002"};
-  overlay.all_ranges = {{c.id, a.id, &a}, {a.id, b.id, &b}, {b.id, c.id, &c}};
+  change({{c.id, a.id, &a}, {a.id, b.id, &b}, {b.id, c.id, &c}});
   const auto text = ask("info");
   EXPECT_NE(text.find("cluster_known_nodes:3\r\ncluster_size:2\r\n"),
             text.npos);
   EXPECT_NE(text.find("cluster_state:ok\r\n"), text.npos);
+}
+
+// ---- written once
+
+/// Counts how often the ring is asked for its ranges.
+class CountingOverlay final : public dht::Overlay {
+ public:
+  explicit CountingOverlay(const dht::Overlay& real) : real_(real) {}
+  const char* name() const override { return real_.name(); }
+  const dht::Member& self() const override { return real_.self(); }
+  bool owns(const dht::Id& key) const override { return real_.owns(key); }
+  dht::Hop next_hop(const dht::Id& key, unsigned level) const override {
+    return real_.next_hop(key, level);
+  }
+  bool nearer(const dht::Id& next, const dht::Id& than,
+              const dht::Id& key) const override {
+    return real_.nearer(next, than, key);
+  }
+  std::vector<dht::Range> ranges() const override {
+    ++asked;
+    return real_.ranges();
+  }
+  std::vector<dht::TableRow> table() const override {
+    ++asked;
+    return real_.table();
+  }
+  mutable std::size_t asked = 0;
+
+ private:
+  const dht::Overlay& real_;
+};
+
+// In a ring of 2 000 nodes it would take ten milliseconds to put an answer
+// together, in which nobody else is served.
+TEST(Constants, AreNotPutTogetherAgainHoweverLargeTheRing) {
+  const auto members = test_members(300);
+  const dht::Chord chord({}, members, members[7].id);
+  const CountingOverlay overlay(chord);
+  auto setup = Host::setup();
+  setup.overlay = &overlay;
+  Conversation client(setup);
+  const auto asked = overlay.asked;
+  for (const auto* version : {"2", "3"}) {
+    client.ask({"hello", version});
+    for (const auto* what : {"info", "nodes", "shards", "slots"})
+      EXPECT_EQ(client.ask({"cluster", what}), client.ask({"cluster", what}));
+    EXPECT_FALSE(client.ask({"dht.table"}).empty());
+    EXPECT_FALSE(client.ask({"dht.owner", "key"}).empty());
+  }
+  EXPECT_EQ(overlay.asked, asked);
+}
+
+TEST(Constants, AreTheSameBytesInTheirVersion) {
+  Conversation client;
+  for (const auto* version : {"2", "3", "2"}) {
+    client.ask({"hello", version});
+    for (const auto& row : commands()) {
+      const auto bar = row.name.find('|');
+      if (!row.cost.constant) continue;
+      std::vector<std::string_view> words = {row.name.substr(0, bar)};
+      if (bar != row.name.npos) words.push_back(row.name.substr(bar + 1));
+      protocol::StringSink sink;
+      protocol::Client nobody;
+      nobody.version = static_cast<std::int8_t>(*version - '0');
+      protocol::Reply reply(sink, nobody, {});
+      row.answer({client.node, words, reply});
+      EXPECT_EQ(client.asker.ask(words), sink.text) << row.name;
+    }
+  }
+}
+
+TEST(OwnersOfKeys, AreThoseOfTheRing) {
+  const auto members = test_members(50);
+  const dht::Chord chord({}, members, members[7].id);
+  const Owners owners(chord);
+  for (int i = 0; i < 1000; ++i) {
+    const auto key = test_hash(std::to_string(i));
+    ASSERT_TRUE(owners.of(key));
+    EXPECT_EQ(*owners.of(key), chord.owner_of(key));
+  }
+  for (const auto& member : members) EXPECT_EQ(*owners.of(member.id), member);
+}
+
+TEST_F(Shards, KeysOfNobodyHaveNoOwner) {
+  EXPECT_EQ(Owners(overlay).of(a.id), nullptr);
+  overlay.all_ranges = {{id_at(0x20), id_at(0x30), &a}};
+  EXPECT_EQ(Owners(overlay).of(id_at(0x25)), &a);
+  EXPECT_EQ(Owners(overlay).of(id_at(0x20)), nullptr);
+  EXPECT_EQ(Owners(overlay).of(id_at(0x31)), nullptr);
 }
 
 // ---- as clients read them

@@ -176,12 +176,131 @@ TEST_F(Commands, HelloRefusesWhatItCannotDo) {
   EXPECT_EQ(ask({"hello", "3", "FOO"}),
             "-ERR Syntax error in HELLO option 'FOO'\r\n");
   EXPECT_EQ(
-      ask({"hello", "3", "auth", "default", "secret"}),
+      ask({"hello", "3", "auth", "other", "secret"}),
       "-WRONGPASS invalid username-password pair or user is disabled.\r\n");
   EXPECT_EQ(ask({"hello", "3", "setname", "good", "bad"}),
             "-ERR Syntax error in HELLO option 'bad'\r\n");
   // None of them has changed anything.
   EXPECT_EQ(ask({"client", "getname"}), null);
+}
+
+TEST_F(Commands, HelloTakesAnyPasswordOfTheDefaultUser) {
+  EXPECT_TRUE(ask({"hello", "3", "AUTH", "default", "", "setname", "alice"})
+                  .starts_with("%7\r\n"));
+  EXPECT_EQ(ask({"client", "getname"}), bulk("alice"));
+  EXPECT_TRUE(ask({"hello", "2", "auth", "default", "anything"})
+                  .starts_with("*14\r\n"));
+  EXPECT_TRUE(ask({"hello", "3", "auth", "DEFAULT", "anything"})
+                  .starts_with("-WRONGPASS "));
+  EXPECT_EQ(asker.session().client().version, 2);
+}
+
+// What a peer that idles has left here is in no budget, so it is short.
+TEST_F(Commands, NamesHaveALimitOfTheirOwn) {
+  const std::string most(128, 'n'), more(129, 'n');
+  const std::string refused = " cannot be longer than 128 bytes.\r\n";
+  EXPECT_EQ(ask({"client", "setname", most}), ok);
+  EXPECT_EQ(ask({"client", "setname", more}), "-ERR Client names" + refused);
+  EXPECT_EQ(ask({"hello", "3", "setname", more}),
+            "-ERR Client names" + refused);
+  EXPECT_EQ(ask({"client", "getname"}), bulk(most));
+  EXPECT_EQ(ask({"client", "setinfo", "lib-name", most}), ok);
+  EXPECT_EQ(ask({"client", "setinfo", "lib-name", more}),
+            "-ERR lib-name" + refused);
+  EXPECT_EQ(ask({"client", "setinfo", "LIB-VER", more}),
+            "-ERR LIB-VER" + refused);
+}
+
+// ---- what an answer costs the others
+
+/// What one request took, in steps.
+std::size_t steps_of(Node& node, std::vector<std::string_view> arguments) {
+  protocol::StringSink sink;
+  protocol::Client client;
+  protocol::Reply reply(sink, client, {});
+  node.answer(arguments, reply);
+  return reply.steps();
+}
+
+TEST_F(Commands, EachSaysWhatItTakes) {
+  EXPECT_EQ(steps_of(node, {"ping"}), 1u);
+  EXPECT_EQ(steps_of(node, {"get", "key"}), 1u);
+  EXPECT_EQ(steps_of(node, {"nosuch"}), 4u);
+  EXPECT_EQ(steps_of(node, {"del", "a", "b", "c"}), 3u);
+  EXPECT_EQ(steps_of(node, {"exists", "a", "a"}), 2u);
+  for (const auto& row : commands()) EXPECT_GE(row.cost.steps, 1u) << row.name;
+}
+
+TEST_F(Commands, KeysCountForWhatItTakesToPlaceThem) {
+  const std::string key(12'800, 'k');
+  for (const auto* command : {"dht.next", "dht.owner", "dht.lookup"})
+    EXPECT_EQ(steps_of(node, {command, key}), 101u) << command;
+  EXPECT_EQ(steps_of(node, {"cluster", "keyslot", key}), 101u);
+}
+
+// An answer that is refused for what is wrong with it repeats 128 bytes of it
+// at most, whatever was sent.
+TEST_F(Commands, ErrorsAreShortWhateverWasSent) {
+  const std::string word(100'000, 'x');
+  const std::vector<std::vector<std::string_view>> requests = {
+      {word, word},
+      {"client", word},
+      {"hello", word},
+      {"hello", "3", word},
+      {"hello", "3", "auth", word, word},
+      {"hello", "3", "setname", word},
+      {"client", "setname", word},
+      {"client", "setinfo", word, "x"},
+      {"client", "setinfo", "lib-ver", word},
+      {"select", word},
+      {"flushall", word},
+      {"config", "get", word},
+      {"cluster", "countkeysinslot", word},
+      {"dht.mode", word},
+      {"dht.next", "id", word},
+      {"dht.next", word, word}};
+  for (const auto& request : requests) {
+    const auto answer = asker.ask(request);
+    EXPECT_TRUE(answer.starts_with("-")) << request[0] << ' ' << request[1];
+    EXPECT_LE(answer.size(), 320u) << request[0] << ' ' << request[1];
+  }
+  EXPECT_EQ(steps_of(node, {word, word}), 4u);
+}
+
+// Ten thousand names of commands would be a hundred times as many bytes of
+// answer.
+TEST_F(Commands, NamesToAskForAreCounted) {
+  const std::string refused =
+      "-ERR at most 128 names can be asked for at once\r\n";
+  for (const auto& begin :
+       std::vector<std::vector<std::string_view>>{{"command", "info"},
+                                                  {"command", "docs"},
+                                                  {"config", "get"},
+                                                  {"info"}}) {
+    auto request = begin;
+    request.resize(begin.size() + 128, "keyspace");
+    EXPECT_FALSE(asker.ask(request).starts_with("-")) << begin[0];
+    request.push_back("keyspace");
+    EXPECT_EQ(asker.ask(request), refused) << begin[0];
+  }
+}
+
+// ---- what is timed
+
+// Of each thread the first 64 requests of a kind, then each 64th for all of
+// them.
+TEST_F(Commands, TimeIsTakenBySamples) {
+  surroundings.each_ns = 1000;
+  for (int i = 0; i < 63; ++i) ask({"ping"});
+  EXPECT_EQ(surroundings.total("time.ping"), 63'000u);
+  ask({"ping"});
+  EXPECT_EQ(surroundings.total("time.ping"), 64'000u);
+  for (int i = 0; i < 63; ++i) ask({"ping"});
+  EXPECT_EQ(surroundings.total("time.ping"), 64'000u);
+  ask({"ping"});
+  EXPECT_EQ(surroundings.total("time.ping"), 128'000u);
+  ask({"nosuch"});
+  EXPECT_EQ(surroundings.total("time.unknown"), 1'000u);
 }
 
 TEST_F(Commands, ClientsHaveNames) {

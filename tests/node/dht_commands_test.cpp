@@ -151,6 +151,9 @@ TEST_F(WithLookups, ALookupIsPendingUntilItsLetter) {
   EXPECT_EQ(client.ask({"dht.lookup", keys.others}), "");
   EXPECT_EQ(client.ask({"ping"}), "") << "behind the lookup";
   EXPECT_EQ(lookups.running(), 1u);
+  Asker other(client.node);
+  EXPECT_NE(other.ask({"info", "clients"}).find("\r\nblocked_clients:1\r\n"),
+            std::string::npos);
   const auto answers = finish();
   EXPECT_TRUE(answers.starts_with("-"));
   EXPECT_TRUE(answers.ends_with("\r\n+PONG\r\n"));

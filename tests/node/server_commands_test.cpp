@@ -24,7 +24,8 @@ TEST_F(ServerCommands, InfoHasAllSectionsInTheirOrder) {
   std::size_t place = 0;
   for (const auto* title :
        {"# Server\r\n", "\r\n# Clients\r\n", "\r\n# Memory\r\n",
-        "\r\n# Stats\r\n", "\r\n# Commandstats\r\n", "\r\n# Syscalls\r\n",
+        "\r\n# Persistence\r\n", "\r\n# Stats\r\n", "\r\n# Replication\r\n",
+        "\r\n# CPU\r\n", "\r\n# Commandstats\r\n", "\r\n# Syscalls\r\n",
         "\r\n# Model\r\n", "\r\n# Cluster\r\n", "\r\n# Keyspace\r\n"}) {
     const auto found = text.find(title);
     ASSERT_NE(found, text.npos) << title;
@@ -68,14 +69,17 @@ TEST_F(ServerCommands, TheProcessTellsTheRest) {
   surroundings.sections["stats"] = {{"rejected_connections", "7"}};
   surroundings.sections["syscalls"] = {{"ideal_recv", "1.00"}};
   surroundings.sections["model"] = {{"depth", "9"}};
-  surroundings.count(surroundings.counter("sys.", "recv"));
-  surroundings.count(surroundings.counter("model.", "enobufs"));
+  surroundings.sections["cpu"] = {{"used_cpu_sys", "0.5"}};
+  surroundings.count(surroundings.counter("sys.", "recv"), 1);
+  surroundings.count(surroundings.counter("model.", "enobufs"), 1);
   surroundings.counter("sys.", "never");
+  surroundings.counter("model.", "overflows");
   const auto text = info();
   for (const auto* line :
        {"process_id:42", "connected_clients:3", "rejected_connections:7",
-        "ideal_recv:1.00", "depth:9", "syscall_recv:1", "enobufs:1",
-        "overlay:alone", "redis_mode:standalone",
+        "ideal_recv:1.00", "depth:9", "used_cpu_sys:0.5", "overflows:0",
+        "redis_version:7.0.15", "iomodels_version:1.0.0", "syscall_recv:1",
+        "enobufs:1", "overlay:alone", "redis_mode:standalone",
         "node_address:127.0.0.1:7000"})
     EXPECT_NE(text.find("\r\n" + std::string(line) + "\r\n"), text.npos)
         << line;
@@ -91,19 +95,72 @@ TEST_F(ServerCommands, ConversationsLostForMemoryAreCounted) {
 }
 
 TEST_F(ServerCommands, CommandsAndErrorsAreCounted) {
+  surroundings.each_ns = 2345;
   ask({"ping"});
   ask({"ping"});
   ask({"client", "id"});
   Asker(node).say("*x\r\n");
   EXPECT_EQ(info({"commandstats"}),
-            "# Commandstats\r\ncmdstat_ping:calls=2\r\n"
-            "cmdstat_client|id:calls=1\r\ncmdstat_info:calls=1\r\n");
+            "# Commandstats\r\n"
+            "cmdstat_ping:calls=2,usec=4,usec_per_call=2.34\r\n"
+            "cmdstat_client|id:calls=1,usec=2,usec_per_call=2.34\r\n"
+            "cmdstat_info:calls=1,usec=0,usec_per_call=0.00\r\n");
   const auto stats = info({"stats"});
   EXPECT_NE(stats.find("\r\ntotal_commands_processed:5\r\n"), stats.npos);
   EXPECT_NE(stats.find("\r\ntotal_protocol_errors:1\r\n"), stats.npos);
   EXPECT_NE(stats.find("\r\nprotocol_error_invalid_multibulk_length:1\r\n"),
             stats.npos);
   EXPECT_EQ(stats.find("lookups"), stats.npos);
+}
+
+// haproxy's usual check looks for the role, redis-cli --stat for who is
+// blocked, clients for what is being loaded before they ask for more.
+TEST_F(ServerCommands, StockToolsFindWhatTheyLookFor) {
+  EXPECT_EQ(info({"replication"}),
+            "# Replication\r\nrole:master\r\nconnected_slaves:0\r\n"
+            "master_repl_offset:0\r\n");
+  EXPECT_EQ(info({"clients"}), "# Clients\r\nblocked_clients:0\r\n");
+  EXPECT_EQ(info({"persistence"}),
+            "# Persistence\r\nloading:0\r\nrdb_bgsave_in_progress:0\r\n"
+            "aof_enabled:0\r\naof_rewrite_in_progress:0\r\n");
+}
+
+// Sums are made over all threads, of which there may be ten thousand.
+TEST_F(ServerCommands, InfoSaysWhatThreadsCostIt) {
+  const auto steps = [&](std::string_view section) {
+    protocol::StringSink sink;
+    protocol::Client client;
+    protocol::Reply reply(sink, client, {});
+    const std::string_view words[] = {"info", section};
+    node.answer(words, reply);
+    return reply.steps();
+  };
+  const auto few = steps("all"), few_server = steps("server");
+  surroundings.thread_count = 10'001;
+  EXPECT_GE(steps("all"), few + 5 * 10'000);
+  EXPECT_EQ(steps("server"), few_server);
+}
+
+// All patterns together, however they are cut, and all settings.
+TEST_F(ServerCommands, ConfigGetLimitsItsPatternsAndCountsItsSteps) {
+  EXPECT_EQ(ask({"config", "get", std::string(1025, '*')}),
+            "-ERR all patterns together may have at most 1024 bytes\r\n");
+  EXPECT_EQ(
+      ask({"config", "get", std::string(512, 'a'), std::string(513, 'b')}),
+      "-ERR all patterns together may have at most 1024 bytes\r\n");
+  EXPECT_TRUE(
+      ask({"config", "get", std::string(1024, '*')}).starts_with("*20\r\n"));
+  std::string hostile;
+  while (hostile.size() < 1024) hostile += "*[";
+  protocol::StringSink sink;
+  protocol::Client client;
+  protocol::Reply reply(sink, client, {});
+  const std::string_view words[] = {"config", "get", hostile};
+  node.answer(words, reply);
+  EXPECT_EQ(sink.text, "*0\r\n");
+  // The names of all settings are 110 bytes, and 32 bytes are a step.
+  EXPECT_GT(reply.steps(), 20 + 1024u / 32);
+  EXPECT_LE(reply.steps(), 20 + 1024u * (110 + 10) / 32);
 }
 
 TEST_F(ServerCommands, ConfigGetAnswersWhatRedisBenchmarkAsks) {

@@ -22,7 +22,9 @@ class TestSurroundings final : public Surroundings {
     counts_.emplace_back(full, 0);
     return static_cast<unsigned>(counts_.size() - 1);
   }
-  void count(unsigned counter) override { ++counts_.at(counter).second; }
+  std::uint64_t count(unsigned counter, std::uint64_t n) override {
+    return counts_.at(counter).second += n;
+  }
   Numbers totals(std::string_view prefix) const override {
     Numbers result;
     for (const auto& [name, number] : counts_)
@@ -35,6 +37,9 @@ class TestSurroundings final : public Surroundings {
     return found == sections.end() ? Fields{} : found->second;
   }
 
+  std::size_t threads() const override { return thread_count; }
+  std::uint64_t now_ns() const override { return now += each_ns; }
+
   /// The sum of one counter, by its whole name: "cmd.get".
   std::uint64_t total(std::string_view name) const {
     for (const auto& [known, number] : counts_)
@@ -43,6 +48,10 @@ class TestSurroundings final : public Surroundings {
   }
 
   std::map<std::string, Fields, std::less<>> sections;
+  std::size_t thread_count = 1;
+  /// The clock goes so much further with each look at it.
+  std::uint64_t each_ns = 0;
+  mutable std::uint64_t now = 0;
 
  private:
   Numbers counts_;

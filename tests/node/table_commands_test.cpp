@@ -72,6 +72,20 @@ TEST_F(TableCommands, CommandInfoIsToTheByte) {
   EXPECT_EQ(container->elements[0].elements[9].elements.size(), 2u);
 }
 
+// As Redis's: flags, categories, tips and key specifications are sets, and so
+// is what has no subcommands.
+TEST_F(TableCommands, SetsAreSetsInTheThirdVersion) {
+  ask({"hello", "3"});
+  EXPECT_EQ(ask({"command", "info", "get", "nosuch"}),
+            "*2\r\n*10\r\n$3\r\nget\r\n:2\r\n~2\r\n+readonly\r\n+fast\r\n"
+            ":1\r\n:1\r\n:1\r\n~0\r\n~0\r\n~0\r\n~0\r\n_\r\n");
+  const auto container = decode({"command", "info", "config"});
+  EXPECT_EQ(container->elements[0].elements[9].type, Type::array);
+  const auto docs = decode({"command", "docs", "del"});
+  const auto& second = at(docs->elements[1], "arguments")->elements.at(1);
+  EXPECT_EQ(at(second, "flags")->type, Type::set);
+}
+
 // As redis-cli does it: types are asserted there, and it would end.
 void expect_documented(const protocol::Value& documents) {
   for (const auto* key : {"summary", "since", "group"}) {

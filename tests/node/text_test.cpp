@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
+
 namespace node {
 namespace {
 
@@ -64,15 +66,41 @@ constexpr Case cases[] = {
 };
 
 TEST(Patterns, MatchAsRedisMatchesThem) {
-  for (const auto& [pattern, text, expected] : cases)
-    EXPECT_EQ(matches(pattern, text), expected) << pattern << " on " << text;
+  for (const auto& [pattern, text, expected] : cases) {
+    std::size_t steps = 0;
+    EXPECT_EQ(matches(pattern, text, steps), expected)
+        << pattern << " on " << text;
+  }
 }
 
-// Exponential if every star is tried anew.
-TEST(Patterns, HostileOnesTakeLittleTime) {
-  std::string pattern;
-  for (int i = 0; i < 1000; ++i) pattern += "*a";
-  EXPECT_FALSE(matches(pattern + "b", std::string(5000, 'a')));
+std::string repeated(std::string_view part, int times) {
+  std::string all;
+  for (int i = 0; i < times; ++i) all += part;
+  return all;
+}
+
+// Exponential if every star is tried anew; and a set is read to its end for
+// every byte, however long it is.
+TEST(Patterns, HostileOnesTakeAtMostTheirLengthForEachByte) {
+  const std::string text(200, 'a');
+  for (const auto& pattern :
+       {repeated("*a", 300) + "b", repeated("*[", 300), repeated("*", 300),
+        "*[" + repeated("b-c", 200), "*" + repeated("[^a]", 100),
+        repeated("a", 150) + "*" + repeated("a", 40) + "b",
+        "*" + repeated("?", 100) + "b", repeated("\\a", 300),
+        repeated("*a", 100) + "[a"}) {
+    std::size_t steps = 0;
+    matches(pattern, text, steps);
+    EXPECT_GT(steps, 0u) << pattern;
+    EXPECT_LE(steps, pattern.size() * (text.size() + 1)) << pattern;
+  }
+}
+
+TEST(Words, OfAPeerAreShortenedAsRedisDoes) {
+  EXPECT_EQ(shortened("short"), "short");
+  EXPECT_EQ(shortened(std::string(500, 'x')), std::string(128, 'x'));
+  EXPECT_EQ(shortened({"a\0b", 3}), "a");
+  EXPECT_EQ(shortened("abc", 2), "ab");
 }
 
 TEST(Endpoints, AreHostAndPort) {

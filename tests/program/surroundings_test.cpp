@@ -5,6 +5,7 @@
 
 #include <map>
 #include <string>
+#include <thread>
 
 #include "net/counters.hpp"
 
@@ -63,6 +64,22 @@ TEST_F(SurroundingsTest, MeasureTheMemory) {
   EXPECT_GT(std::stoull(fields("memory")["used_memory_rss"]), 100'000u);
 }
 
+TEST_F(SurroundingsTest, MeasureTimeAndThreads) {
+  const auto began = surroundings_.now_ns();
+  EXPECT_LE(began, surroundings_.now_ns());
+  auto cpu = fields("cpu");
+  EXPECT_GE(std::stod(cpu["used_cpu_user"]), 0.0);
+  EXPECT_EQ(cpu["used_cpu_sys"].size() - cpu["used_cpu_sys"].find('.'), 7u);
+  net::count(net::counter("threads.", "here"));
+  const auto threads = surroundings_.threads();
+  EXPECT_GE(threads, 1u);
+  std::thread([&] {
+    net::count(net::counter("threads.", "there"));
+    EXPECT_EQ(surroundings_.threads(), threads + 1);
+  }).join();
+  EXPECT_EQ(surroundings_.threads(), threads);
+}
+
 TEST_F(SurroundingsTest, TellTheIdeals) {
   auto ideals = fields("syscalls");
   EXPECT_EQ(ideals["ideal_wait"], "1.00");
@@ -72,8 +89,8 @@ TEST_F(SurroundingsTest, TellTheIdeals) {
 
 TEST_F(SurroundingsTest, AreTheCountersOfTheProcess) {
   const unsigned index = surroundings_.counter("surroundings.", "a");
-  surroundings_.count(index);
-  surroundings_.count(index);
+  EXPECT_EQ(surroundings_.count(index, 1), 1u);
+  EXPECT_EQ(surroundings_.count(index, 1), 2u);
   EXPECT_EQ(index, net::counter("surroundings.", "a"));
   const auto totals = surroundings_.totals("surroundings.");
   ASSERT_EQ(totals.size(), 1u);

@@ -69,10 +69,11 @@ TEST(Writer, speaks_both_versions) {
     to.null();
     to.array(2);
     to.map(3);
+    to.set(4);
     to.verbatim("v");
   };
-  EXPECT_EQ(written(2, write), "$-1\r\n*2\r\n*6\r\n$1\r\nv\r\n");
-  EXPECT_EQ(written(3, write), "_\r\n*2\r\n%3\r\n=5\r\ntxt:v\r\n");
+  EXPECT_EQ(written(2, write), "$-1\r\n*2\r\n*6\r\n*4\r\n$1\r\nv\r\n");
+  EXPECT_EQ(written(3, write), "_\r\n*2\r\n%3\r\n~4\r\n=5\r\ntxt:v\r\n");
 }
 
 // What a peer has said in RESP3 is passed on, as far as RESP2 can say it.
