@@ -204,6 +204,43 @@ TEST_P(Commands, QuitIsAnsweredAndEndsTheConversation) {
   EXPECT_EQ(peer_->rest(), bulk("last") + ok);
 }
 
+// As a Redis without passwords does.
+TEST_P(Commands, TheDefaultUserMayHaveAnyPassword) {
+  EXPECT_EQ(decode(ask({"HELLO", "3", "AUTH", "default", "anything"})).type,
+            '%');
+  EXPECT_EQ(ask({"HELLO", "3", "AUTH", "other", "anything"}),
+            "-WRONGPASS invalid username-password pair or user is "
+            "disabled.\r\n");
+}
+
+// What is kept of a peer that idles is in no budget, so it is short.
+TEST_P(Commands, LongNamesAreRefusedAndNotKept) {
+  const std::string name(1'000'000, 'n');
+  const std::string refused = " cannot be longer than 128 bytes.\r\n";
+  EXPECT_EQ(ask({"CLIENT", "SETNAME", name}), "-ERR Client names" + refused);
+  EXPECT_EQ(ask({"HELLO", "2", "SETNAME", name}),
+            "-ERR Client names" + refused);
+  EXPECT_EQ(ask({"CLIENT", "SETINFO", "lib-name", name}),
+            "-ERR lib-name" + refused);
+  EXPECT_EQ(ask({"CLIENT", "GETNAME"}), null);
+  EXPECT_EQ(ask({"CLIENT", "SETNAME", std::string(128, 'n')}), ok);
+  EXPECT_EQ(ask({"CLIENT", "GETNAME"}), bulk(std::string(128, 'n')));
+}
+
+TEST_P(Commands, QuestionsWithManyNamesAreRefused) {
+  for (const auto& begin : {std::vector<std::string>{"INFO"},
+                            {"COMMAND", "INFO"},
+                            {"COMMAND", "DOCS"},
+                            {"CONFIG", "GET"}}) {
+    auto names = begin;
+    names.resize(begin.size() + 200, "client");
+    EXPECT_EQ(ask(names),
+              "-ERR at most 128 names can be asked for at once\r\n");
+  }
+  EXPECT_EQ(ask({"CONFIG", "GET", std::string(2000, '*')}),
+            "-ERR all patterns together may have at most 1024 bytes\r\n");
+}
+
 INSTANTIATE_TEST_SUITE_P(Servers, Commands, testing::ValuesIn(servers()),
                          name_of);
 

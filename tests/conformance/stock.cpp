@@ -1,6 +1,10 @@
 // The clients that everybody has: redis-cli and redis-benchmark, as they are.
 
+#include <stdlib.h>
 #include <unistd.h>
+
+#include <filesystem>
+#include <sstream>
 
 #include "tests/conformance/ring.hpp"
 
@@ -137,6 +141,168 @@ TEST_P(Stock, TwoThousandIdleConnections) {
     EXPECT_EQ(server.ask({"PING"}), pong);
   }
   EXPECT_TRUE(eventually([&] { return connected() == 1; })) << connected();
+}
+
+// redis-cli holds back what it prints until it has 4 KiB of it.
+TEST_P(Stock, RedisCliPrintsStatisticsWithSense) {
+  Server& server = start();
+  for (const char* key : {"a", "b", "c"}) server.ask({"SET", key, "value"});
+  const Process stat(
+      {find_tool("redis-cli"), "-p", server.port(), "--stat", "-i", "0.005"});
+  EXPECT_TRUE(eventually([&] { return !stat.output().empty(); }));
+  std::string printed = stat.output();
+  printed.resize(printed.rfind('\n'));  // the last line may be cut
+  std::size_t lines = 0;
+  for (const std::string& line : lines_of(printed)) {
+    EXPECT_EQ(line.find("-9223372036854775808"), std::string::npos) << line;
+    std::istringstream words(line);
+    std::string keys, memory, clients, blocked;
+    words >> keys >> memory >> clients >> blocked;
+    if (keys != "3") continue;  // a heading
+    ++lines;
+    EXPECT_EQ(clients, "1") << line;
+    EXPECT_EQ(blocked, "0") << line;
+  }
+  EXPECT_GT(lines, 5u) << printed;
+}
+
+/// Debian's Redis, of which redis-tools has the server under another name.
+class Redis {
+ public:
+  Redis() : directory_(testing::TempDir() + "redis-XXXXXX") {
+    if (!::mkdtemp(directory_.data())) throw Trouble("mkdtemp");
+    const std::string program = directory_ + "/redis-server";
+    if (::symlink(find_tool("redis-check-rdb").c_str(), program.c_str()) != 0)
+      throw Trouble("symlink");
+    process_.emplace(Arguments{program, "--port", "0", "--unixsocket", socket(),
+                               "--dir", directory_, "--save", "",
+                               "--cluster-enabled", "yes"});
+    if (!eventually([&] { return answers(); }))
+      throw Trouble("no Redis: " + process_->output());
+  }
+  ~Redis() {
+    process_.reset();
+    std::filesystem::remove_all(directory_);
+  }
+  Redis(const Redis&) = delete;
+  Redis& operator=(const Redis&) = delete;
+
+  std::string socket() const { return directory_ + "/socket"; }
+
+ private:
+  // It takes a moment to serve the slots that it has been given.
+  bool answers() {
+    if (::access(socket().c_str(), F_OK) != 0) return false;
+    Peer peer(socket());
+    peer.ask({"CLUSTER", "ADDSLOTSRANGE", "0", "16383"});
+    return peer.ask({"CLUSTER", "INFO"}).find("cluster_state:ok") !=
+           std::string::npos;
+  }
+
+  std::string directory_;
+  std::optional<Process> process_;
+};
+
+/// Every place at which both say something, and not in the same type. Of maps
+/// what both have is compared, of arrays and sets what both are long enough
+/// for.
+std::string differences(const Reply& ours, const Reply& redis,
+                        const std::string& at, unsigned depth) {
+  if (ours.type != redis.type)
+    return at + ": " + ours.type + ", Redis " + redis.type + "\n";
+  if (depth == 0) return "";
+  std::string all;
+  const std::size_t least = std::min(ours.items.size(), redis.items.size());
+  if (ours.type != '%') {
+    for (std::size_t i = 0; i < least; ++i)
+      all += differences(ours.items[i], redis.items[i],
+                         at + "." + std::to_string(i), depth - 1);
+    return all;
+  }
+  for (std::size_t i = 0; i + 1 < ours.items.size(); i += 2)
+    for (std::size_t j = 0; j + 1 < redis.items.size(); j += 2)
+      if (ours.items[i].text == redis.items[j].text)
+        all += differences(ours.items[i], redis.items[j], at, 0) +
+               differences(ours.items[i + 1], redis.items[j + 1],
+                           at + "." + ours.items[i].text, depth - 1);
+  return all;
+}
+
+/// Blanks are between the arguments.
+const char* const questions[] = {"PING",
+                                 "PING x",
+                                 "ECHO x",
+                                 "SELECT 0",
+                                 "GET k",
+                                 "SET k v",
+                                 "GET k",
+                                 "SET k v FOO",
+                                 "EXISTS k",
+                                 "DBSIZE",
+                                 "DEL k",
+                                 "FLUSHALL",
+                                 "ASKING",
+                                 "READONLY",
+                                 "CLIENT ID",
+                                 "CLIENT GETNAME",
+                                 "CLIENT SETNAME me",
+                                 "CLIENT GETNAME",
+                                 "CLIENT HELP",
+                                 "CLIENT nosuch",
+                                 "INFO",
+                                 "INFO nosuch",
+                                 "CONFIG GET save",
+                                 "CONFIG GET nosuch",
+                                 "CONFIG GET max*",
+                                 "CONFIG HELP",
+                                 "COMMAND COUNT",
+                                 "COMMAND INFO get nosuch config",
+                                 "COMMAND INFO config|get del",
+                                 "COMMAND HELP",
+                                 "COMMAND DOCS get",
+                                 "COMMAND DOCS ping",
+                                 "COMMAND DOCS config|get",
+                                 "COMMAND DOCS command",
+                                 "COMMAND DOCS nosuch",
+                                 "CLUSTER INFO",
+                                 "CLUSTER NODES",
+                                 "CLUSTER SHARDS",
+                                 "CLUSTER SLOTS",
+                                 "CLUSTER MYID",
+                                 "CLUSTER HELP",
+                                 "CLUSTER KEYSLOT k",
+                                 "CLUSTER COUNTKEYSINSLOT 1",
+                                 "HELLO 3 AUTH default anything",
+                                 "HELLO 3 AUTH other anything",
+                                 "HELLO 4",
+                                 "HELLO 2",
+                                 "QUIT"};
+
+std::vector<std::string> words_of(const std::string& question) {
+  std::istringstream stream(question);
+  std::vector<std::string> words;
+  for (std::string word; stream >> word;) words.push_back(word);
+  return words;
+}
+
+// Libraries build sets, maps and lists of what comes, by its type. In RESP 2 a
+// map cannot be told from an array, so only the outermost types are compared.
+TEST_P(Stock, AnswersHaveTheTypesOfRedisInBothVersions) {
+  if (find_tool("redis-check-rdb").empty())
+    GTEST_SKIP() << "redis-tools has no redis-check-rdb";
+  const Redis redis;
+  Server& server = start();
+  for (const std::string version : {"2", "3"}) {
+    Peer ours = server.connect(), theirs(redis.socket());
+    ours.ask({"HELLO", version});
+    theirs.ask({"HELLO", version});
+    for (const std::string question : questions) {
+      const auto words = words_of(question);
+      EXPECT_EQ(differences(decode(ours.ask(words)), decode(theirs.ask(words)),
+                            version + ": " + question, version == "3" ? 9 : 1),
+                "");
+    }
+  }
 }
 
 class StockCluster : public Stock {
