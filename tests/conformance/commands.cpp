@@ -241,6 +241,19 @@ TEST_P(Commands, QuestionsWithManyNamesAreRefused) {
             "-ERR all patterns together may have at most 1024 bytes\r\n");
 }
 
+TEST_P(Commands, TwoThousandKeysAreDeletedAtOnce) {
+  std::vector<std::string> keys = {"DEL"};
+  std::string requests;
+  for (int i = 0; i < 2000; ++i) {
+    keys.push_back("key:" + std::to_string(i));
+    requests += request({"SET", keys.back(), "value"});
+  }
+  peer_->send(requests);
+  for (int i = 0; i < 2000; ++i) ASSERT_EQ(peer_->frame(), ok);
+  EXPECT_EQ(ask(keys), integer(2000));
+  EXPECT_EQ(ask({"DBSIZE"}), integer(0));
+}
+
 INSTANTIATE_TEST_SUITE_P(Servers, Commands, testing::ValuesIn(servers()),
                          name_of);
 
