@@ -72,7 +72,7 @@ class Node final : public protocol::Service {
   void answer(std::span<const std::string_view> arguments,
               protocol::Reply& reply) override;
   void protocol_error(std::string_view name) override;
-  void no_memory() override { surroundings_.count(lost_); }
+  void no_memory() override { surroundings_.count(lost_, 1); }
   const protocol::Limits& limits() const override { return setup_.limits; }
   protocol::Budget& budget() override { return budget_; }
 
