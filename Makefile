@@ -80,6 +80,11 @@ CXXFLAGS := -std=c++23 $(FLAGS_$(MODE)) $(DEBUG) -Wall -Wextra -Wpedantic \
 COMPILE = $(CXX) $(CXXFLAGS)
 LINK = $(CXX) $(FLAGS_$(MODE)) -pthread
 
+# Whether make is only asked (-n, -q, -t): then nothing is changed here either.
+# The letters come first in MAKEFLAGS, if there are any.
+LETTERS := $(firstword -$(MAKEFLAGS))
+ASKED := $(strip $(foreach letter,n q t,$(findstring $(letter),$(LETTERS))))
+
 # ---- What the machine has ---------------------------------------------------
 
 # package=what shows that it is there: a header, or a program.
@@ -122,12 +127,12 @@ STOPS := $(filter g++ libcli11-dev libssl-dev \
 TRIED := $(or $(MAKE_RESTARTS),$(if $(STOPS),,$(filter \
   $(subst $() ,_,NOT_THERE := $(MISSING)),$(subst $() ,_,$(file \
   <build/installed)))))
-ifneq ($(and $(RUNS),$(MISSING),$(if $(TRIED),,now)),)
+ifneq ($(and $(RUNS),$(MISSING),$(if $(TRIED)$(ASKED),,now)),)
 include build/installed
 build/installed: FORCE
 	@tests/tools/install.sh $(MISSING)
 	@mkdir -p $(@D) && echo "NOT_THERE := $(MISSING)" >$@
-else ifneq ($(BUILDS),)
+else ifneq ($(if $(ASKED),,$(BUILDS)),)
 $(if $(STOPS),$(error missing: $(STOPS); type: \
   sudo apt-get install -y $(STOPS)))
 TOLD := yes
@@ -190,12 +195,12 @@ objects = $(patsubst %.cpp,$(BUILD)/obj/%.o,$(wildcard $(1:%=%/*.cpp)))
 
 # Another compiler or other flags: everything is built anew.
 FLAGS_FILE := $(BUILD)/flags
-ifneq ($(BUILDS),)
-ifneq ($(file <$(FLAGS_FILE)),$(COMPILE))
-$(shell mkdir -p $(BUILD))
-$(file >$(FLAGS_FILE),$(COMPILE))
+FLAGS := $(COMPILE)
+ifneq ($(file <$(FLAGS_FILE)),$(FLAGS))
+$(FLAGS_FILE): FORCE
 endif
-endif
+$(FLAGS_FILE):
+	@mkdir -p $(@D) && echo '$(FLAGS)' >$@
 
 # Tests spend their time in compiling, not in running: half of it is -O2, and a
 # third what they all include, which is read once.
@@ -211,8 +216,22 @@ $(COMMON).gch: tests/tools/common.hpp $(FLAGS_FILE)
 
 # To optimize what reads a command line takes longer than to compile all of
 # epoll's model, and it runs once.
-$(BUILD)/obj/program/options.o $(BUILD)/obj/bench/load/options.o: \
-  private CXXFLAGS += -O0
+COMMAND_LINES := $(BUILD)/obj/program/options.o $(BUILD)/obj/bench/load/options.o
+$(COMMAND_LINES): private CXXFLAGS += -O0
+
+# Half the time of most others goes into the standard library's headers: these
+# too are read once. Not where something is looked for: there each source shows
+# that it includes what it uses.
+ifeq ($(MODE),release)
+STANDARD := $(BUILD)/obj/program/standard.hpp
+STANDARD_OBJECTS := $(filter-out $(COMMAND_LINES) %/test.o, \
+  $(call objects,$(PARTS) $(MODELS) bench/load))
+$(STANDARD_OBJECTS): private CXXFLAGS += -include $(STANDARD)
+$(STANDARD_OBJECTS): $(STANDARD).gch
+$(STANDARD).gch: program/standard.hpp $(FLAGS_FILE)
+	@mkdir -p $(@D) && cp $< $(STANDARD)
+	$(COMPILE) -w -x c++-header $< -o $@
+endif
 
 $(BUILD)/obj/%.o: %.cpp $(FLAGS_FILE)
 	@mkdir -p $(@D)
@@ -485,12 +504,18 @@ trace-compare: $(COMPARED)  ## two on the same time scale: A=epoll B=iouring
 run-% serve-% trace-% test-%:
 	@echo "make: no model $*; there are: $(MODELS) $(SERVER_NAMES)" >&2; exit 2
 
-source_file = $(firstword $(wildcard $(subst -,/server_,$1).cpp) \
-  $(firstword $(subst -, ,$1))/$(or $(SIDE),server).cpp)
+# A variant's own file, else its model's.
+SIDE ?= server
+source_file = $(firstword $(wildcard $(subst -,/$(SIDE)_,$1).cpp \
+  $(firstword $(subst -, ,$1))/$(SIDE).cpp))
+NAMES := $(sort $(MODELS) $(LEFT_OUT) $(SERVER_NAMES) $(CLIENT_NAMES))
+# Exactly two of them.
+wanted = $(or $(filter-out $(NAMES),$1),$(if $(word 2,$1),,two names),$(word 3,$1))
 diff:  ## two side by side: A=blocking B=epoll; SIDE=client
-	$(if $(and $(A),$(B)),,$(error diff wants two names: make diff A=blocking B=epoll))
-	@diff --side-by-side --expand-tabs --width=166 \
-	  $(call source_file,$(A)) $(call source_file,$(B)) || test $$? = 1
+	$(if $(call wanted,$(A) $(B)),$(error make diff A=blocking B=epoll: \
+	  $(call wanted,$(A) $(B))? There are: $(NAMES)))
+	@python3 -B tests/tools/side_by_side.py $(call source_file,$(A)) \
+	  $(call source_file,$(B))
 
 # ---- The machine ------------------------------------------------------------
 

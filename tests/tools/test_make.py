@@ -1,0 +1,90 @@
+"""What make does when it is only asked, in a copy of the tree."""
+
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+sys.dont_write_bytecode = True
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+# A package that no machine has.
+MISSING = "TEST_PACKAGES=libnothing-dev=nothing/of/this/kind.h"
+# Of the lists that the Makefile makes of what is there.
+KEPT = ("*.cpp", "*.hpp", "Makefile", "mk", "*.mk", "*.sh")
+
+
+class Tree(unittest.TestCase):
+    """Its install.sh would leave a file."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.tree = pathlib.Path(folder.name, "tree")
+        shutil.copytree(ROOT, self.tree, ignore=self.not_wanted)
+        install = self.tree / "tests/tools/install.sh"
+        install.write_text("#!/bin/sh\ntouch installed\n", "utf-8")
+        install.chmod(0o755)
+
+    @staticmethod
+    def not_wanted(folder, names):
+        here = pathlib.Path(folder) == ROOT
+        return {n for n in names if here and n in ("build", ".git")}
+
+    def make(self, *words):
+        # Not as a part of the make that runs this.
+        environment = {n: v for n, v in os.environ.items()
+                       if not n.startswith(("MAKE", "MFLAGS"))}  # fmt: skip
+        for name in ("MODE", "SERVER", "SERVERS", "CLIENTS", "BIN"):
+            environment.pop(name, None)
+        return subprocess.run(
+            ["make", "-C", self.tree, *words],
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            env=environment,
+        )
+
+    def contents(self):
+        return {str(p): p.stat().st_mtime_ns for p in self.tree.rglob("*")}
+
+    def build(self, words):
+        """A tree in which something was built with these words."""
+        flags = self.tree / "build/release/flags"
+        done = self.make("build/release/flags", *words)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return flags.read_text("utf-8")
+
+    def test_nothing_is_installed_or_changed(self):
+        for words in (["-n"], ["-q"], ["-kn"], ["--dry-run"], ["--question"]):
+            for goal in ("test", "check", "run-epoll", "bench-quick"):
+                with self.subTest(words=words, goal=goal):
+                    before = self.contents()
+                    self.make(*words, goal, MISSING, "PEERS=", "MPI_LOADS=")
+                    self.assertEqual(self.contents(), before)
+
+    def test_what_is_missing_is_installed_where_it_is_not_only_asked(self):
+        self.make("test", MISSING, "CXX=false")
+        self.assertTrue((self.tree / "installed").exists())
+
+    def test_flags_stay_what_they_were(self):
+        flags = self.build([])
+        for words in (["-n"], ["-q"]):
+            self.make(*words, "all", "CXX=other", "RUN_PACKAGES=")
+            self.assertEqual(
+                (self.tree / "build/release/flags").read_text("utf-8"), flags
+            )
+
+    def test_other_flags_are_seen_by_who_asks(self):
+        flag = "build/release/flags"
+        self.build([])
+        self.assertEqual(self.make("-q", flag).returncode, 0)
+        other = ("CXXFLAGS=-O3", flag)
+        self.assertEqual(self.make("-q", *other).returncode, 1)
+        self.assertIn("-O3", self.build(["CXXFLAGS=-O3"]))
+
+
+if __name__ == "__main__":
+    unittest.main()
