@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "net/clock.hpp"
+
 namespace program {
 
 Answer Caller::ask(const std::string& address, const Command& command) {
@@ -20,7 +22,8 @@ std::vector<Answer> Caller::ask(const std::string& address,
   if (asked.state == Contact::State::away) asked.state = Contact::State::wanted;
   bell_.ring();
   const bool in_time =
-      news_.wait_for(lock, timeout_, [&] { return settled(asked); });
+      news_.wait_for(lock, timeout_, [&] { return settled(asked); }) ||
+      await_look(lock, asked);
   asked.unsaid = {};
   asked.awaited = 0;
   // From now on the answer might come after all and be taken for another's.
@@ -30,6 +33,19 @@ std::vector<Answer> Caller::ask(const std::string& address,
   if (!failure_.empty()) throw NoAnswer(failure_);
   if (!asked.error.empty()) throw NoAnswer(asked.error);
   return std::move(asked.answers);
+}
+
+// It is late, unless it has come and lies in a socket: we may have been stopped
+// meanwhile, and not the node. The other thread looks, and does not sleep.
+bool Caller::await_look(std::unique_lock<std::mutex>& lock,
+                        const Contact& asked) {
+  look_since_ = net::now();
+  bell_.ring();
+  news_.wait_for(lock, timeout_, [&] {
+    return settled(asked) || look_since_ == protocol::never;
+  });
+  look_since_ = protocol::never;
+  return settled(asked);
 }
 
 bool Caller::settled(const Contact& contact) const {
@@ -87,6 +103,23 @@ protocol::Peer* Caller::due(protocol::Nanoseconds) {
     return &contact.peer;
   }
   return nullptr;
+}
+
+protocol::Nanoseconds Caller::next_due() {
+  const std::scoped_lock lock(mutex_);
+  return look_since_;
+}
+
+bool Caller::overdue(protocol::Nanoseconds) {
+  const std::scoped_lock lock(mutex_);
+  return look_since_ != protocol::never;
+}
+
+void Caller::looked(protocol::Nanoseconds then) {
+  const std::scoped_lock lock(mutex_);
+  if (then < look_since_) return;
+  look_since_ = protocol::never;
+  news_.notify_one();
 }
 
 bool Caller::over() {

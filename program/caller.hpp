@@ -51,8 +51,10 @@ class Caller final : public protocol::Agenda {
 
   protocol::Peer* next() override;
   protocol::Peer* due(protocol::Nanoseconds now) override;
-  protocol::Nanoseconds next_due() override { return protocol::never; }
+  protocol::Nanoseconds next_due() override;
   bool over() override;
+  void looked(protocol::Nanoseconds then) override;
+  bool overdue(protocol::Nanoseconds now) override;
   void connected(protocol::Peer& peer) override;
   void say(protocol::Peer& peer, protocol::Nanoseconds now) override;
   void hand_over(protocol::Peer& peer, protocol::Nanoseconds now) override;
@@ -74,6 +76,7 @@ class Caller final : public protocol::Agenda {
   Contact& contact(const std::string& address);
   Contact& contact(const protocol::Peer& peer);
   bool settled(const Contact& contact) const;
+  bool await_look(std::unique_lock<std::mutex>& lock, const Contact& asked);
 
   protocol::Postbox& bell_;
   const std::chrono::milliseconds timeout_;
@@ -81,6 +84,8 @@ class Caller final : public protocol::Agenda {
   std::condition_variable news_;
   std::deque<Contact> contacts_;  // does not move them
   bool over_ = false;
+  // Since when somebody waits for every socket to be looked at; never: nobody.
+  protocol::Nanoseconds look_since_ = protocol::never;
   std::string failure_;
 };
 

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <future>
 #include <memory>
 #include <optional>
 #include <string>
@@ -106,6 +107,28 @@ TEST_F(CallerTest, DoesNotWaitForEver) {
   EXPECT_EQ(why("a", {"PING"}), "no answer from a within 20 ms");
   // The late answer must not be taken for that to another question.
   EXPECT_EQ(why("a", {"GET"}), "no answer from a within 20 ms");
+}
+
+// Its time was over while we were stopped, and the answer lay in a socket.
+TEST(Caller, LooksBeforeItCallsANodeLate) {
+  nodes::Bell bell;
+  program::Caller caller(bell, 1000ms);
+  auto answer = std::async(std::launch::async, [&] {
+    return caller.ask("a", program::Command{"PING"});
+  });
+  protocol::Peer* peer = nullptr;
+  while (!(peer = caller.next())) std::this_thread::yield();
+  caller.connected(*peer);
+  caller.say(*peer, 0);
+  EXPECT_EQ(caller.next_due(), protocol::never);
+  while (!caller.overdue(0)) std::this_thread::yield();
+  EXPECT_LT(caller.next_due(), protocol::never);
+  caller.looked(0);  // what was looked at before says nothing
+  EXPECT_TRUE(caller.overdue(0));
+  const std::string_view pong = "+PONG\r\n";
+  peer->session.receive(std::as_bytes(std::span(pong)));
+  caller.hand_over(*peer, 0);
+  EXPECT_EQ(answer.get().text(), "PONG");
 }
 
 TEST_F(CallerTest, TellsThatTheModelHasFailed) {

@@ -74,6 +74,7 @@ class Converse {
       while (protocol::Peer* peer = agenda_.next()) connect(*peer);
       while (protocol::Peer* peer = agenda_.due(0)) speak(*peer);
       bell_.wait();
+      agenda_.looked(protocol::never - 1);  // nothing lies anywhere here
     }
   }
 
