@@ -87,6 +87,19 @@ bool bind_source(int socket, in_addr source) {
                 sizeof four) == 0;
 }
 
+// A mapped IPv4 address as IPv4's own; any other as it is.
+Address unmapped(const Address& address) {
+  if (address.family() != AF_INET6) return address;
+  const auto* six = reinterpret_cast<const sockaddr_in6*>(address.get());
+  if (!IN6_IS_ADDR_V4MAPPED(&six->sin6_addr)) return address;
+  sockaddr_in four{};
+  four.sin_family = AF_INET;
+  four.sin_port = six->sin6_port;
+  std::memcpy(&four.sin_addr, &six->sin6_addr.s6_addr[12],
+              sizeof four.sin_addr);
+  return address_from(four);
+}
+
 }  // namespace
 
 std::optional<Address> parse_host(std::string_view host, std::uint16_t port) {
@@ -145,7 +158,22 @@ Address resolve(std::string_view text) {
   return resolve_host(parts->first, parts->second);
 }
 
-std::string to_text(const Address& address) {
+bool names_a_node(const Address& address) {
+  if (address.family() == AF_UNIX) return true;
+  const Address plain = unmapped(address);
+  if (plain.family() == AF_INET6) {
+    const auto* six = reinterpret_cast<const sockaddr_in6*>(plain.get());
+    return !IN6_IS_ADDR_UNSPECIFIED(&six->sin6_addr) &&
+           !IN6_IS_ADDR_MULTICAST(&six->sin6_addr);
+  }
+  const auto* four = reinterpret_cast<const sockaddr_in*>(plain.get());
+  const std::uint32_t host = ntohl(four->sin_addr.s_addr);
+  const std::uint32_t first = host >> 24;  // 0: "this network" (RFC 1122)
+  return first != 0 && !IN_MULTICAST(host) && host != INADDR_BROADCAST;
+}
+
+std::string to_text(const Address& mapped) {
+  const Address address = unmapped(mapped);
   char host[INET6_ADDRSTRLEN] = "";
   if (address.family() == AF_UNIX) {
     const auto* special = reinterpret_cast<const sockaddr_un*>(address.get());

@@ -40,8 +40,14 @@ Address resolve(std::string_view text);
 /// As parse_host(), and names. Throws std::runtime_error.
 Address resolve_host(std::string_view host, std::uint16_t port);
 
+/// Can others find one node there, wherever they are themselves? Not at 0.0.0.0
+/// and ::, which are whoever reads them, and not where many listen (multicast,
+/// broadcast).
+bool names_a_node(const Address& address);
+
 /// The text that parse_address() takes: "127.0.0.1:7000", "[::1]:7000",
-/// "/a/path".
+/// "/a/path". One address has one text: an IPv4 address that is mapped into
+/// IPv6 (RFC 4291, section 2.5.5.2) is written as what it is.
 std::string to_text(const Address& address);
 
 /// A socket to connect to that address, with TCP_NODELAY: a request is written

@@ -182,9 +182,9 @@ void Node::redirect(std::string_view key, const dht::Id& id,
     if (!setup_.lookups) return reply.error(nobody_to_ask);
     return setup_.lookups->proxy(id, arguments, reply.later(), reply.version());
   }
-  const auto hop = next_hop(id);
-  if (!hop.next) return reply.error(not_served);
-  const auto to = split(hop.next->address);
+  const dht::Member* const next = redirected_to(id);
+  if (!next) return reply.error(not_served);
+  const auto to = split(next->address);
   // Exactly these three parts: clients take the line to pieces at its blanks.
   std::array<char, 16> moved;
   std::copy_n("-MOVED ", 7, moved.data());
@@ -197,6 +197,16 @@ void Node::redirect(std::string_view key, const dht::Id& id,
   reply.raw("\r\n");
 }
 
+const dht::Member* Node::redirected_to(const dht::Id& key) const {
+  const bool directly = setup_.redirect == Redirect::owner;
+  const dht::Member* const named = directly ? owners_.of(key) : nullptr;
+  // No list, or one that the overlay does not agree with: a hop leads on.
+  if (!named || !overlay_->nearer(named->id, overlay_->self().id, key))
+    return next_hop(key).next;
+  return named;
+}
+
+// Ranges lie in the order of their ends; the first reaches back over 0.
 dht::Hop Node::next_hop(const dht::Id& key) const {
   auto hop = overlay_->next_hop(key, 0);
   // A client that is sent round in circles never stops (redis-cli has no limit

@@ -12,6 +12,7 @@
 
 #include "dht/overlay.hpp"
 #include "node/lookups.hpp"
+#include "node/redirect.hpp"
 #include "node/shards.hpp"
 #include "node/store.hpp"
 #include "protocol/service.hpp"
@@ -55,6 +56,7 @@ struct Setup {
   dht::Hash hash = nullptr;               // for Placement::sha1
   const dht::Overlay* overlay = nullptr;  // null: no ring, every key is ours
   Lookups* lookups = nullptr;             // null: no other nodes can be asked
+  Redirect redirect = Redirect::hop;      // whom MOVED names
   std::string address;                    // "127.0.0.1:7000", announced
   std::string id;                         // 40 hex digits
   protocol::Limits limits;
@@ -104,6 +106,7 @@ class Node final : public protocol::Service {
   [[gnu::always_inline]] void answer(
       const Row& row, std::span<const std::string_view> arguments,
       protocol::Reply& reply);
+  const dht::Member* redirected_to(const dht::Id& key) const;
   bool answerable(const Command& command,
                   std::span<const std::string_view> arguments,
                   protocol::Reply& reply, bool asked) const;

@@ -3,7 +3,8 @@
 #include <sys/socket.h>
 
 #include <cstdio>
-#include <set>
+#include <filesystem>
+#include <map>
 #include <stdexcept>
 #include <utility>
 
@@ -71,11 +72,18 @@ void check_threads(const net::Options& options, const net::Model& server) {
 }
 
 /// Every node has to write an address in the same way, since its identifier is
-/// the hash of it.
+/// the hash of it; and it has to mean the same node to all of them.
 std::string canonical(const std::string& name, const std::string& text) {
   const auto address = net::parse_address(text);
   if (!address)
     refuse(name, text, "an address: 127.0.0.1:7000, [::1]:7000 or /a/path");
+  if (!net::names_a_node(*address))
+    refuse(name, text,
+           "an address at which others find one node: 127.0.0.1:7000, "
+           "[::1]:7000 or /a/path");
+  const bool path = text.starts_with('/');
+  if (path && std::filesystem::path(text).lexically_normal().native() != text)
+    refuse(name, text, "a path without //, /./ and /../");
   return net::to_text(*address);
 }
 
@@ -96,11 +104,14 @@ std::string announced(const ServerOptions& options) {
 }
 
 void check_ring(ServerOptions& options) {
-  std::set<std::string> seen;
+  std::map<std::string, std::string> seen;  // canonical, and as it was written
   for (std::string& address : options.ring) {
-    address = canonical("--ring", address);
-    if (!seen.insert(address).second)
-      refuse("--ring", address, "each address once");
+    const std::string text =
+        std::exchange(address, canonical("--ring", address));
+    const auto [first, added] = seen.emplace(address, text);
+    if (!added)
+      refuse("--ring", text,
+             "each address once, and " + first->second + " is the same");
   }
   options.announce = announced(options);
   if (!seen.empty() && !seen.contains(options.announce))
@@ -111,8 +122,9 @@ void check_whole(const RingOptions& options) {
   if (options.client.empty() == !options.serve)
     throw CLI::ValidationError("Wanted is one of: --client PATH, --serve");
   const std::string& bind = options.bind;
-  if (bind.starts_with('/') || bind == "0.0.0.0" || bind == "::" ||
-      bind == "[::]")
+  const auto address = net::parse_host(bind, 0);
+  if (bind.starts_with('/') || bind == "[::]" ||
+      (address && !net::names_a_node(*address)))
     refuse("--bind", bind, "an address that all nodes are told");
   const unsigned highest = 65536 - options.count;
   if (options.port > highest)
@@ -157,6 +169,9 @@ void ring_options(CLI::App& app, ServerOptions& options) {
          {{"fingers", dht::Routing::fingers},
           {"successors", dht::Routing::successors}},
          "how lookups walk it");
+  choice(app, "--redirect", options.redirect,
+         {{"hop", node::Redirect::hop}, {"owner", node::Redirect::owner}},
+         "whom MOVED names: the next node on the way, or the key's owner");
   duration(app, "--lookup-time", options.lookup_time,
            "time for another node to answer");
 }

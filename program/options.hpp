@@ -13,6 +13,7 @@
 #include "dht/chord.hpp"
 #include "dht/identifier.hpp"
 #include "net/model.hpp"
+#include "node/redirect.hpp"
 
 namespace program {
 
@@ -22,6 +23,7 @@ struct ServerOptions {
   std::vector<std::string> ring;  // addresses, distinct; empty: no ring
   dht::Placement keys = dht::Placement::slots;
   dht::Routing routing = dht::Routing::fingers;
+  node::Redirect redirect = node::Redirect::hop;
   std::chrono::milliseconds lookup_time{1000};
   std::size_t memory_max = 256 << 20;
   std::string trace;  // a file; empty: none

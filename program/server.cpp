@@ -204,6 +204,7 @@ node::Setup Server::setup() {
           .hash = program::sha1,
           .overlay = ring_ ? &*ring_ : nullptr,
           .lookups = lookups_ ? &*lookups_ : nullptr,
+          .redirect = options_.redirect,
           .address = self_.address,
           .id = dht::to_hex(self_.id),
           .limits = options_.net.limits};

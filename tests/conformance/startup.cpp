@@ -82,6 +82,7 @@ TEST_P(Startup, WrongOptionsAreNamedAndEndWithTwo) {
       {"--max-clients", "-1"},
       {"--send-buffer", "big"},
       {"--keys", "letters"},
+      {"--redirect", "somewhere"},
       {"--routing", "guesses"},
       {"--frame-time", "soon"},
       {"--ring", "no-address"},
@@ -103,13 +104,13 @@ TEST_P(Startup, HelpNamesEveryOption) {
   const Finished finished = run_with({"--help"});
   EXPECT_EQ(finished.code, 0);
   for (const char* option :
-       {"--bind",        "--port",        "--listen-fd",     "--announce",
-        "--threads",     "--ring",        "--keys",          "--routing",
-        "--lookup-time", "--max-clients", "--max-memory",    "--send-buffer",
-        "--bulk-max",    "--frame-max",   "--arguments-max", "--inline-max",
-        "--output-max",  "--parked-max",  "--discard-max",   "--buffers-max",
-        "--frame-time",  "--reader-time", "--drain-time",    "--trace",
-        "--traits"})
+       {"--redirect",    "--bind",        "--port",        "--listen-fd",
+        "--announce",    "--threads",     "--ring",        "--keys",
+        "--routing",     "--lookup-time", "--max-clients", "--max-memory",
+        "--send-buffer", "--bulk-max",    "--frame-max",   "--arguments-max",
+        "--inline-max",  "--output-max",  "--parked-max",  "--discard-max",
+        "--buffers-max", "--frame-time",  "--reader-time", "--drain-time",
+        "--trace",       "--traits"})
     EXPECT_NE(finished.output.find(option), std::string::npos) << option;
 }
 

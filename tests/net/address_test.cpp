@@ -34,6 +34,28 @@ TEST(Address, HasOneSpelling) {
             "[::1]:7000");
 }
 
+// The same node under two names would be two nodes of a ring.
+TEST(Address, ThatIsMappedIntoIPv6IsWrittenAsIPv4) {
+  for (const char* text : {"[::ffff:127.0.0.1]:7000", "[::FFFF:7f00:1]:7000",
+                           "[0:0:0:0:0:ffff:127.0.0.1]:07000"})
+    EXPECT_EQ(net::to_text(*net::parse_address(text)), "127.0.0.1:7000");
+  // Others that have an IPv4 address in them are none.
+  EXPECT_EQ(net::to_text(*net::parse_address("[::127.0.0.1]:7000")),
+            "[::127.0.0.1]:7000");
+}
+
+TEST(Address, NamesANodeOrDoesNot) {
+  for (const char* text : {"127.0.0.1:1", "127.255.255.255:1", "10.0.0.1:1",
+                           "223.255.255.255:1", "[::1]:1", "[fe80::1]:1",
+                           "[2001:db8::]:1", "[::ffff:10.0.0.1]:1", "/a/path"})
+    EXPECT_TRUE(net::names_a_node(*net::parse_address(text))) << text;
+  for (const char* text :
+       {"0.0.0.0:1", "0.0.0.1:1", "0.255.255.255:1", "224.0.0.1:1",
+        "239.255.255.255:1", "255.255.255.255:1", "[::]:1", "[0::0]:1",
+        "[ff02::1]:1", "[::ffff:0.0.0.0]:1", "[::ffff:224.0.0.1]:1"})
+    EXPECT_FALSE(net::names_a_node(*net::parse_address(text))) << text;
+}
+
 TEST(Address, IsNothingElse) {
   for (const char* text :
        {"", ":", "127.0.0.1", "127.0.0.1:", "127.0.0.1:0", "127.0.0.1:65536",

@@ -22,18 +22,20 @@ inline std::vector<dht::Member> test_members(unsigned count) {
 
 /// One of them.
 struct Seat {
-  static Setup setup_for(const dht::Chord& chord, dht::Placement placement) {
+  static Setup setup_for(const dht::Chord& chord, dht::Placement placement,
+                         Redirect redirect = Redirect::hop) {
     auto setup = Host::setup();
     setup.placement = placement;
+    setup.redirect = redirect;
     setup.overlay = &chord;
     setup.address = chord.self().address;
     setup.id = dht::to_hex(chord.self().id);
     return setup;
   }
   Seat(const std::vector<dht::Member>& members, std::size_t self,
-       dht::Placement placement)
+       dht::Placement placement, Redirect redirect)
       : chord({}, members, members[self].id),
-        host(setup_for(chord, placement)),
+        host(setup_for(chord, placement, redirect)),
         asker(host.node) {}
 
   dht::Chord chord;
@@ -44,10 +46,11 @@ struct Seat {
 class Ring {
  public:
   explicit Ring(unsigned count,
-                dht::Placement placement = dht::Placement::slots)
+                dht::Placement placement = dht::Placement::slots,
+                Redirect redirect = Redirect::hop)
       : members(test_members(count)) {
     for (std::size_t i = 0; i < count; ++i)
-      seats.push_back(std::make_unique<Seat>(members, i, placement));
+      seats.push_back(std::make_unique<Seat>(members, i, placement, redirect));
   }
   Seat& at(std::string_view address) {
     return **std::ranges::find_if(seats, [&](const auto& seat) {

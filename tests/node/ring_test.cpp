@@ -83,6 +83,27 @@ TEST_P(OnARing, TheWayIsTheOverlaysOwn) {
   }
 }
 
+// Whoever is asked first, the second is the owner; where it is not we, it is
+// named by the first.
+TEST_P(OnARing, AnOwnerIsNamedDirectly) {
+  Ring ring(32, GetParam(), Redirect::owner);
+  for (int i = 0; i < 200; ++i) {
+    const auto key = std::to_string(i);
+    const auto& owner = ring.owner(key).chord.self().address;
+    const auto from = static_cast<std::size_t>(i % 32);
+    std::vector<std::string> expected{ring.members[from].address};
+    if (expected[0] != owner) expected.push_back(owner);
+    EXPECT_EQ(walk(ring, from, {"get", key}).path, expected);
+    // What a node is asked by others is a hop as ever.
+    EXPECT_EQ(ring.seats[from]
+                  ->host.node.next_hop(ring.seats[0]->host.node.place(key))
+                  .next,
+              ring.seats[from]
+                  ->chord.next_hop(ring.seats[0]->host.node.place(key), 0)
+                  .next);
+  }
+}
+
 TEST_P(OnARing, CommandsWithoutKeysAreAnsweredAnywhere) {
   Ring ring(4, GetParam());
   for (auto& seat : ring.seats) {
@@ -117,8 +138,11 @@ TEST_P(OnARing, AskingHoldsForOneCommand) {
   EXPECT_EQ(other.asker.ask({"get", "key"}), bulk("here"));
 }
 
-TEST_P(OnARing, NothingIsAllocatedForARequest) {
-  Ring ring(8, GetParam());
+class ARequestOnARing
+    : public testing::TestWithParam<std::pair<dht::Placement, Redirect>> {};
+
+TEST_P(ARequestOnARing, AllocatesNothing) {
+  Ring ring(8, GetParam().first, GetParam().second);
   auto& seat = ring.owner("key");
   auto& other = *ring.seats[&seat == ring.seats[0].get() ? 1 : 0];
   protocol::Pool pool(seat.host.node.budget());
@@ -140,6 +164,13 @@ TEST_P(OnARing, NothingIsAllocatedForARequest) {
   EXPECT_EQ(allocations(), before);
   EXPECT_GT(seat.host.surroundings.total("cmd.get"), 100u);
 }
+
+INSTANTIATE_TEST_SUITE_P(
+    All, ARequestOnARing,
+    testing::Values(std::pair(dht::Placement::slots, Redirect::hop),
+                    std::pair(dht::Placement::slots, Redirect::owner),
+                    std::pair(dht::Placement::sha1, Redirect::hop),
+                    std::pair(dht::Placement::sha1, Redirect::owner)));
 
 INSTANTIATE_TEST_SUITE_P(Placements, OnARing,
                          testing::Values(dht::Placement::slots,
@@ -230,6 +261,50 @@ TEST_F(Lost, AStepThatIsNotNearerIsNotTaken) {
   EXPECT_EQ(client.ask({"get", "foo"}),
             "-CLUSTERDOWN Hash slot not served\r\n");
   EXPECT_EQ(client.ask({"dht.next", "foo"}),
+            "-CLUSTERDOWN Hash slot not served\r\n");
+}
+
+// Strict progress holds for owners, too: who is not nearer is not named, and
+// the overlay's own step is.
+struct LostOwner : testing::Test {
+  static node::Setup setup(FixedOverlay& overlay,
+                           std::vector<dht::Range> ranges) {
+    overlay.all_ranges = std::move(ranges);
+    auto setup = Lost::setup(overlay);
+    setup.redirect = Redirect::owner;
+    return setup;
+  }
+  // The answer to a command on foo, whose identifier begins with 0xbe58.
+  std::string ask(std::vector<dht::Range> ranges) {
+    Conversation client(setup(overlay, std::move(ranges)));
+    return client.ask({"get", "foo"});
+  }
+  const dht::Member self{id_at(1), "127.0.0.1:7000"};
+  const dht::Member next{id_at(2), "127.0.0.1:7001"};
+  const dht::Member owner{id_at(3), "127.0.0.1:7002"};
+  FixedOverlay overlay{self};
+};
+
+TEST_F(LostOwner, IsFoundInTheListWhereverItBegins) {
+  overlay.hop = {dht::Hop::Kind::forward, &next, "test"};
+  const std::string named = "-MOVED 12182 127.0.0.1:7002\r\n";
+  const std::string stepped = "-MOVED 12182 127.0.0.1:7001\r\n";
+  EXPECT_EQ(ask({{id_at(0x10), id_at(0xff), &owner},
+                 {id_at(0xff), id_at(0x10), &next}}),
+            named);
+  EXPECT_EQ(ask({{id_at(0x20), id_at(0x10), &owner},
+                 {id_at(0x10), id_at(0x20), &next}}),
+            named);
+  // A list that has gaps, and none at all.
+  EXPECT_EQ(ask({{id_at(0x10), id_at(0x20), &owner}}), stepped);
+  EXPECT_EQ(ask({{id_at(0xc0), id_at(0xd0), &owner}}), stepped);
+  EXPECT_EQ(ask({}), stepped);
+}
+
+TEST_F(LostOwner, IsNotNamedIfThatIsNoProgress) {
+  overlay.hop = {dht::Hop::Kind::forward, &next, "test"};
+  overlay.is_nearer = false;
+  EXPECT_EQ(ask({{id_at(0x20), id_at(0x10), &owner}}),
             "-CLUSTERDOWN Hash slot not served\r\n");
 }
 

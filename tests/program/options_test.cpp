@@ -163,8 +163,69 @@ TEST(ServerOptions, KnowTheRing) {
   expect_refusal(parse_server({"--ring", "127.0.0.1:7000,here"}),
                  "--ring: 'here' is not allowed, but an address: "
                  "127.0.0.1:7000, [::1]:7000 or /a/path");
-  expect_refusal(parse_server({"--ring", "127.0.0.1:7000,[::1]:1,[0::1]:1"}),
-                 "--ring: '[::1]:1' is not allowed, but each address once");
+  expect_refusal(
+      parse_server({"--ring", "127.0.0.1:7000,[::1]:1,[0::1]:1"}),
+      "--ring: '[0::1]:1' is not allowed, but each address once, and "
+      "[::1]:1 is the same");
+}
+
+// A node that is in the list twice, or at an address that is another one for
+// everybody who reads it, is sent on to itself for ever.
+TEST(ServerOptions, TakeOneNameOfEachNode) {
+  expect_refusal(
+      parse_server({"--ring", "127.0.0.1:7000,[::ffff:127.0.0.1]:7000"}),
+      "--ring: '[::ffff:127.0.0.1]:7000' is not allowed, but each address "
+      "once, and 127.0.0.1:7000 is the same");
+  expect_refusal(parse_server({"--ring", "127.0.0.1:7000,127.0.0.1:07000"}),
+                 "--ring: '127.0.0.1:07000' is not allowed, but each address "
+                 "once, and 127.0.0.1:7000 is the same");
+  const auto mapped = parse_server({"--bind", "::ffff:127.0.0.1", "--ring",
+                                    "[::ffff:127.0.0.1]:7000,127.0.0.1:7001"});
+  ASSERT_TRUE(mapped) << mapped.error().text;
+  EXPECT_EQ(mapped->ring, (Arguments{"127.0.0.1:7000", "127.0.0.1:7001"}));
+  EXPECT_EQ(mapped->announce, "127.0.0.1:7000");
+}
+
+TEST(ServerOptions, TakeOnlyWhatNamesANode) {
+  const std::string allowed =
+      "' is not allowed, but an address at which others find one node: "
+      "127.0.0.1:7000, [::1]:7000 or /a/path";
+  for (const char* nobody :
+       {"0.0.0.0:7000", "[::]:7000", "[::ffff:0.0.0.0]:7000", "224.0.0.1:7000",
+        "[ff02::1]:7000"}) {
+    const std::string text(nobody);
+    expect_refusal(parse_server({"--ring", "127.0.0.1:7000," + text}),
+                   "--ring: '" + text + allowed);
+    expect_refusal(parse_server({"--announce", text}),
+                   "--announce: '" + text + allowed);
+  }
+  for (const char* path : {"/run//a", "/run/./a", "/run/../a"})
+    expect_refusal(
+        parse_server({"--ring", std::string("127.0.0.1:7000,") + path}),
+        std::string("--ring: '") + path +
+            "' is not allowed, but a path without //, /./ and /../");
+  EXPECT_FALSE(parse_server({"--ring", "127.0.0.1:7000,127.0.0.1:0"}));
+  EXPECT_FALSE(parse_server({"--announce", "127.0.0.1:0"}));
+}
+
+// Bound to all of a host's addresses, a node has none until it is given one.
+TEST(ServerOptions, WantANameForWhoIsBoundToAll) {
+  const Arguments all{"--ring", "127.0.0.1:7000,127.0.0.1:7001", "--bind",
+                      "0.0.0.0"};
+  expect_refusal(parse_server(all),
+                 "--announce: '0.0.0.0:7000' is not allowed, but one of the "
+                 "addresses of --ring");
+  Arguments named = all;
+  named.insert(named.end(), {"--announce", "127.0.0.1:7000"});
+  EXPECT_TRUE(parse_server(named));
+}
+
+TEST(ServerOptions, RedirectByHopsOrToTheOwner) {
+  EXPECT_EQ(parse_server({})->redirect, node::Redirect::hop);
+  EXPECT_EQ(parse_server({"--redirect", "hop"})->redirect, node::Redirect::hop);
+  EXPECT_EQ(parse_server({"--redirect", "owner"})->redirect,
+            node::Redirect::owner);
+  EXPECT_FALSE(parse_server({"--redirect", "somewhere"}));
 }
 
 TEST(ServerOptions, AreOneOfTheRing) {
@@ -346,7 +407,8 @@ TEST(RingOptions, AreOfAddressesThatNodesCanBeTold) {
       given("--port", "65529"),
       "--port: '65529' is not allowed, but a number up to 65528: each "
       "server takes the next");
-  for (const char* bind : {"0.0.0.0", "::", "/tmp/ring"})
+  for (const char* bind :
+       {"0.0.0.0", "::", "[::]", "::ffff:0.0.0.0", "224.0.0.1", "/tmp/ring"})
     expect_refusal(given("--bind", bind),
                    std::string("--bind: '") + bind +
                        "' is not allowed, but an address that all nodes are "
