@@ -419,13 +419,31 @@ BENCH_GOALS := bench bench-quick bench-all bench-cpu race
 test check test-all $(BENCH_GOALS): export SERVERS := $(SERVER_NAMES)
 test check test-all: export CLIENTS := $(CLIENT_NAMES)
 
+# A program of one's own, and how much of the contract it is held to. Its path
+# may have blanks.
+ifneq ($(filter test,$(GOALS)),)
+quoted = '$(subst ','\'',$1)'
+LEVELS := echo store limits ring
+ifneq ($(SERVER),)
+OWN := $(shell tests/tools/own.sh \
+  $(call quoted,$(or $(PWD),$(CURDIR))) $(call quoted,$(SERVER)))
+$(if $(OWN),,$(error SERVER=$(SERVER): there is no such program (a path to a \
+  file that may be run, without arguments)))
+override SERVER := $(OWN)
+endif
+ifneq ($(LEVEL),)
+$(if $(SERVER),,$(error LEVEL=$(LEVEL) is asked of a program of your own: \
+  make test SERVER=./mine LEVEL=$(LEVEL)))
+$(if $(filter 1-1,$(words $(LEVEL))-$(words $(filter \
+  $(LEVELS),$(LEVEL)))),,$(error LEVEL=$(LEVEL) is none of: $(LEVELS)))
+endif
+export SERVER LEVEL
+endif
+
 ifeq ($(SERVER),)
-test: programs tests  ## all tests; SERVER=./mine: of that program alone
+test: programs tests  ## all tests; SERVER=./mine LEVEL=echo: of that program
 	@$(SUITES) $(ALL_SUITES)
 else
-ifeq ($(wildcard $(SERVER)),)
-$(error SERVER=$(SERVER): there is no such program)
-endif
 test: $(BLACK_BOX_SUITES:%=$(BUILD)/tests/%) $(TOOLS)
 	@$(SUITES) $(BLACK_BOX_SUITES)
 endif

@@ -32,6 +32,10 @@ struct Traits {
   bool sleeps = true;            // uses no CPU while nothing happens
   const char* threads = "none";  // what --threads multiplies: loops, workers
   bool duplex = true;  // a client's: can send while it waits for a reply
+  // What of the contract a server keeps, each level with those before it.
+  bool store = true;   // the commands on keys
+  bool limits = true;  // the limits, deadlines and counters
+  bool ring = true;    // a node among others
 };
 
 /// Calls per request at one connection and no pipelining; the one in which the

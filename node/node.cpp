@@ -206,7 +206,6 @@ const dht::Member* Node::redirected_to(const dht::Id& key) const {
   return named;
 }
 
-// Ranges lie in the order of their ends; the first reaches back over 0.
 dht::Hop Node::next_hop(const dht::Id& key) const {
   auto hop = overlay_->next_hop(key, 0);
   // A client that is sent round in circles never stops (redis-cli has no limit

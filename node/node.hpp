@@ -123,7 +123,7 @@ class Node final : public protocol::Service {
   protocol::Budget budget_;
   std::atomic<std::uint64_t> clients_{0};  // numbers given
   std::vector<Figures> figures_;  // of each row, and of unknown commands
-  unsigned lost_;                          // conversations, without memory
+  unsigned lost_;                 // conversations, without memory
   std::vector<std::string> constants_[2];  // in RESP 2 and 3, by row
   std::vector<unsigned> protocol_errors_;  // one for each name, and "other"
 };

@@ -70,12 +70,13 @@ void block_all_signals() {
 /// asks other nodes.
 void print_traits(const net::Model& model, const net::Model& client) {
   const net::Traits& traits = model.traits;
+  const auto word = [](bool promised) { return promised ? "yes" : "no"; };
   std::printf(
       "model=%s\nvariant=%s\nconcurrent=%s\nfull=%s\nsleeps=%s\n"
-      "threads=%s\nduplex=%s\n",
+      "threads=%s\nduplex=%s\nstore=%s\nlimits=%s\nring=%s\n",
       model.name, model.variant, traits.concurrent, traits.full,
-      traits.sleeps ? "yes" : "no", traits.threads,
-      client.traits.duplex ? "yes" : "no");
+      word(traits.sleeps), traits.threads, word(client.traits.duplex),
+      word(traits.store), word(traits.limits), word(traits.ring));
 }
 
 /// A peer is a descriptor: so as many as we may have. Returns how many.

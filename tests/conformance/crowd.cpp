@@ -20,7 +20,12 @@ short wanted(const Member& member) {
 void send_some(Member& member) {
   const auto n = ::send(member.socket.get(), member.outgoing.data(),
                         member.outgoing.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
-  if (n > 0) member.outgoing.erase(0, static_cast<std::size_t>(n));
+  if (n > 0) {
+    const auto size = static_cast<std::size_t>(n);
+    member.incoming.asked.add(
+        std::string_view(member.outgoing).substr(0, size));
+    member.outgoing.erase(0, size);
+  }
   if (n < 0 && errno != EAGAIN && errno != EINTR) member.outgoing.clear();
 }
 
@@ -58,10 +63,15 @@ Member& Crowd::join(const std::string& address, Buffers buffers) {
 }
 
 bool Crowd::run(const std::function<bool()>& done, Milliseconds bound) {
-  const auto end = std::chrono::steady_clock::now() + bound;
+  using Clock = std::chrono::steady_clock;
+  const auto end = Clock::now() + bound;
+  auto moved = Clock::now();
   std::vector<pollfd> entries(members_.size());
   while (!done()) {
-    if (std::chrono::steady_clock::now() > end) return false;
+    if (Clock::now() > std::min(end, moved + patience())) {
+      if (Clock::now() > moved + patience()) lose_patience();
+      return false;
+    }
     entries.resize(members_.size());
     for (std::size_t i = 0; i < members_.size(); ++i) {
       const Member& member = *members_[i];
@@ -72,7 +82,10 @@ bool Crowd::run(const std::function<bool()>& done, Milliseconds bound) {
     }
     ::poll(entries.data(), entries.size(), 10);
     for (std::size_t i = 0; i < entries.size(); ++i)
-      if (entries[i].revents) move_bytes(*members_[i], entries[i].revents);
+      if (entries[i].revents) {
+        move_bytes(*members_[i], entries[i].revents);
+        moved = Clock::now();
+      }
   }
   return true;
 }

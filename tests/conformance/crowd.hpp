@@ -1,6 +1,7 @@
 #pragma once
 // Many peers at once in one thread, by poll(2): load whose every byte is kept.
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <string>
@@ -15,7 +16,7 @@ namespace conformance {
 struct Member {
   Descriptor socket;
   std::string outgoing;     // what is still to be sent
-  std::string incoming;     // all that has come
+  Answer incoming;          // all that has come
   bool reads = true;        // false: lets it lie in the kernel
   std::size_t expects = 0;  // closes when so many bytes have come; 0: stays
   bool ended = false;       // the server has shut down its side
@@ -31,8 +32,10 @@ class Crowd {
   Member& join(const std::string& address, Buffers buffers = {});
 
   /// Moves bytes until `done()`, which is asked after every round and may
-  /// change what members are to do. False if that was not in time.
-  bool run(const std::function<bool()>& done, Milliseconds bound = patience());
+  /// change what members are to do. False if that was not in time, or if
+  /// nothing has moved for patience().
+  bool run(const std::function<bool()>& done,
+           Milliseconds bound = std::max(patience(), Milliseconds(20'000)));
 
   std::vector<std::unique_ptr<Member>>& members() { return members_; }
   /// How many members there are of a kind.

@@ -66,10 +66,10 @@ TEST_P(Lateness, ABusyPipelineOfLargeFramesIsNotLate) {
   for (; std::chrono::steady_clock::now() < end; ++i) {
     peer.send(echo_request(i, size).substr(1000) +
               echo_request(i + 1, size).substr(0, 1000));
-    ASSERT_TRUE(peer.frame() == echo_answer(i, size)) << i;
+    ASSERT_EQ(peer.frame(), echo_answer(i, size)) << i;
   }
   peer.send(echo_request(i, size).substr(1000));
-  ASSERT_TRUE(peer.frame() == echo_answer(i, size));
+  ASSERT_EQ(peer.frame(), echo_answer(i, size));
   peer.close();
   EXPECT_EQ(late(server), 0);
 }

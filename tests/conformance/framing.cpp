@@ -40,9 +40,9 @@ TEST_P(Framing, CutAtEveryBoundary) {
   const auto [requests, answers] = conversation();
   for (std::size_t cut = 1; cut < requests.size(); ++cut) {
     peer.send(request({"PING"}) + requests.substr(0, cut));
-    ASSERT_EQ(peer.receive(pong.size()), pong);
+    ASSERT_EQ(peer.receive_like(pong), pong);
     peer.send(requests.substr(cut));
-    ASSERT_EQ(peer.receive(answers.size()), answers) << "cut at " << cut;
+    ASSERT_EQ(peer.receive_like(answers), answers) << "cut at " << cut;
   }
 }
 
@@ -57,7 +57,7 @@ TEST_P(Framing, TenThousandRequestsInOneWrite) {
   }
   member.expects = answers.size();
   ASSERT_TRUE(crowd.run([&] { return crowd.all_closed(); })) << crowd.state();
-  EXPECT_TRUE(member.incoming == answers);
+  EXPECT_EQ(member.incoming, answers);
 }
 
 TEST_P(Framing, DeepPipelinesOnTwoHundredConnections) {
@@ -75,7 +75,7 @@ TEST_P(Framing, DeepPipelinesOnTwoHundredConnections) {
   }
   ASSERT_TRUE(crowd.run([&] { return crowd.all_closed(); })) << crowd.state();
   for (std::size_t peer = 0; peer < peers; ++peer)
-    EXPECT_TRUE(crowd.members()[peer]->incoming == answers[peer]) << peer;
+    EXPECT_EQ(crowd.members()[peer]->incoming, answers[peer]) << peer;
 }
 
 // 64 requests, then their 64 answers, again and again: the shape in which a
@@ -90,7 +90,7 @@ TEST_P(Framing, RoundsOfSixtyFour) {
       answers += echo_answer(i, 100);
     }
     peer.send(requests);
-    ASSERT_EQ(peer.receive(answers.size()), answers) << "round " << round;
+    ASSERT_EQ(peer.receive_like(answers), answers) << "round " << round;
   }
 }
 
@@ -102,8 +102,8 @@ TEST_P(Framing, ValuesOfEverySize) {
     const std::string value = numbered(size, size + 16).substr(16);
     ASSERT_EQ(value.size(), size);
     EXPECT_EQ(peer.ask({"SET", "key", value}), ok) << size;
-    EXPECT_TRUE(peer.ask({"GET", "key"}) == bulk(value)) << size;
-    EXPECT_TRUE(peer.ask({"ECHO", value}) == bulk(value)) << size;
+    EXPECT_EQ(peer.ask({"GET", "key"}), bulk(value)) << size;
+    EXPECT_EQ(peer.ask({"ECHO", value}), bulk(value)) << size;
   }
 }
 

@@ -7,8 +7,8 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include <algorithm>
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <utility>
 
@@ -61,7 +61,8 @@ Address parse(const std::string& text) {
   const auto colon = text.rfind(':');
   if (colon == std::string::npos) throw Trouble("no address: " + text);
   return internet_address(text.substr(0, colon),
-                          std::stoi(text.substr(colon + 1)));
+                          static_cast<int>(number_of(text.substr(colon + 1),
+                                                     "the port of " + text)));
 }
 
 void set(const Descriptor& socket, int level, int option, int value) {
@@ -124,9 +125,12 @@ Peer::Peer(Descriptor socket) : socket_(std::move(socket)) {}
 std::size_t Peer::send_some(std::string_view bytes) {
   const auto n = ::send(socket_.get(), bytes.data(), bytes.size(),
                         MSG_DONTWAIT | MSG_NOSIGNAL);
-  if (n >= 0) return static_cast<std::size_t>(n);
-  if (errno != EAGAIN && errno != EINTR) fail("send");
-  return 0;
+  if (n < 0 && errno != EAGAIN && errno != EINTR) fail("send");
+  if (n <= 0) return 0;
+  const std::lock_guard lock(said_->mutex);
+  if (std::exchange(said_->heard, false)) said_->excerpt = {};
+  said_->excerpt.add(bytes.substr(0, static_cast<std::size_t>(n)));
+  return static_cast<std::size_t>(n);
 }
 
 bool Peer::writable(Milliseconds bound) {
@@ -135,42 +139,78 @@ bool Peer::writable(Milliseconds bound) {
 
 void Peer::send(std::string_view bytes) {
   while (!bytes.empty()) {
-    if (!writable(patience())) throw Trouble("the server does not read");
+    if (!writable(patience())) {
+      lose_patience();
+      complain("the server does not read");
+    }
     bytes.remove_prefix(send_some(bytes));
   }
 }
 
+Excerpt Peer::said() const {
+  const std::lock_guard lock(said_->mutex);
+  return said_->excerpt;
+}
+
+Answer Peer::answer(std::string bytes) {
+  const std::lock_guard lock(said_->mutex);
+  said_->heard = true;
+  return Answer(std::move(bytes), said_->excerpt);
+}
+
+void Peer::complain(const std::string& what) const {
+  throw Trouble(what + "\n  sent      " + printable(said().beginning) + " of " +
+                std::to_string(said().size) + "\n  came      " +
+                printable(unread_));
+}
+
 bool Peer::receive_more() {
-  if (!ready(socket_.get(), POLLIN, patience()))
-    throw Trouble("no answer; so far: " + printable(unread_));
+  const Milliseconds bound = patience();
+  if (!ready(socket_.get(), POLLIN, bound)) {
+    lose_patience();
+    complain("no answer, or no more of it, for " +
+             std::to_string(bound.count()) + " ms");
+  }
   char room[1 << 16];
   const auto n = ::recv(socket_.get(), room, sizeof room, 0);
-  if (n < 0) fail("recv, after " + printable(unread_));
+  if (n < 0) complain(std::string("recv: ") + std::strerror(errno));
   unread_.append(room, static_cast<std::size_t>(n));
   return n > 0;
 }
 
-std::string Peer::receive(std::size_t n) {
+Answer Peer::receive(std::size_t n) {
   while (unread_.size() < n)
     if (!receive_more())
-      throw Trouble("the server has ended early, after " + printable(unread_));
+      complain("the server has ended the conversation early, before byte " +
+               std::to_string(n) + " of an answer");
   std::string bytes = unread_.substr(0, n);
   unread_.erase(0, n);
-  return bytes;
+  return answer(std::move(bytes));
 }
 
-std::string Peer::frame() {
+Answer Peer::receive_like(std::string_view expected) {
+  while (unread_.size() < expected.size() && expected.starts_with(unread_)) {
+    if (!ready(socket_.get(), POLLIN, patience())) {
+      lose_patience();
+      break;
+    }
+    if (!receive_more()) break;
+  }
+  return receive(std::min(unread_.size(), expected.size()));
+}
+
+Answer Peer::frame() {
   for (;;) {
     if (const auto size = frame_size(unread_)) return receive(*size);
     if (!receive_more())
-      throw Trouble("the server has ended, after " + printable(unread_));
+      complain("the server has ended the conversation without a whole answer");
   }
 }
 
-std::string Peer::rest() {
+Answer Peer::rest() {
   while (receive_more()) {
   }
-  return std::exchange(unread_, "");
+  return answer(std::exchange(unread_, ""));
 }
 
 bool Peer::at_end(Milliseconds bound) {
@@ -182,12 +222,14 @@ bool Peer::at_end(Milliseconds bound) {
 void Peer::await_close() {
   char room[1 << 16];
   do {
-    if (!ready(socket_.get(), POLLIN, patience()))
-      throw Trouble("the server does not close the connection");
+    if (!ready(socket_.get(), POLLIN, patience())) {
+      lose_patience();
+      complain("the server does not close the connection");
+    }
   } while (::recv(socket_.get(), room, sizeof room, 0) > 0);
 }
 
-std::string Peer::ask(const std::vector<std::string>& arguments) {
+Answer Peer::ask(const std::vector<std::string>& arguments) {
   send(request(arguments));
   return frame();
 }
@@ -197,19 +239,6 @@ void Peer::finish() { ::shutdown(socket_.get(), SHUT_WR); }
 void Peer::reset() {
   reset_on_close(socket_);
   socket_.close();
-}
-
-std::string printable(std::string_view bytes) {
-  constexpr std::size_t shown = 300;
-  std::string text = std::to_string(bytes.size()) + " bytes \"";
-  for (const char byte : bytes.substr(0, shown)) {
-    char code[8];
-    const bool plain = byte >= ' ' && byte <= '~';
-    std::snprintf(code, sizeof code, plain ? "%c" : "\\x%02x",
-                  static_cast<unsigned char>(byte));
-    text += code;
-  }
-  return text + (bytes.size() > shown ? "\"..." : "\"");
 }
 
 }  // namespace conformance

@@ -2,10 +2,13 @@
 // A peer of the servers under test: one socket, bounded waits, every byte in
 // the test's own hands.
 
+#include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "tests/conformance/answer.hpp"
 #include "tests/conformance/process.hpp"
 #include "tests/conformance/resp.hpp"
 
@@ -45,12 +48,15 @@ class Peer {
   bool writable(Milliseconds bound);
 
   /// Exactly n bytes; throws if the other side ends before.
-  std::string receive(std::size_t n);
+  Answer receive(std::size_t n);
+  /// As many bytes as are expected, or fewer: all that has come as soon as it
+  /// differs, and at the end of our patience.
+  Answer receive_like(std::string_view expected);
   /// The bytes of one frame, unread by receive() so far.
-  std::string frame();
+  Answer frame();
   Reply reply() { return decode(frame()); }
   /// Everything until the other side ends.
-  std::string rest();
+  Answer rest();
   /// The other side has ended and everything has been received, within
   /// `bound`.
   bool at_end(Milliseconds bound);
@@ -58,7 +64,7 @@ class Peer {
   void await_close();
 
   /// send() and frame().
-  std::string ask(const std::vector<std::string>& arguments);
+  Answer ask(const std::vector<std::string>& arguments);
 
   void finish();  // FIN: nothing more will be sent
   void close() { socket_.close(); }
@@ -67,13 +73,23 @@ class Peer {
   int descriptor() const { return socket_.get(); }
 
  private:
+  /// What has been sent since something was last received: for messages, and
+  /// by whoever sends while another receives.
+  struct Said {
+    std::mutex mutex;
+    Excerpt excerpt;
+    bool heard = false;
+  };
+
   bool receive_more();  // false at the end
+  Answer answer(std::string bytes);
+  Excerpt said() const;
+  /// Says what was sent and what has come of the answer.
+  [[noreturn]] void complain(const std::string& what) const;
 
   Descriptor socket_;
   std::string unread_;
+  std::unique_ptr<Said> said_ = std::make_unique<Said>();
 };
-
-/// Bytes as a message prints them: the first few hundred, quoted.
-std::string printable(std::string_view bytes);
 
 }  // namespace conformance

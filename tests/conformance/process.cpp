@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -17,6 +18,8 @@
 #include <sstream>
 #include <thread>
 #include <utility>
+
+#include "tests/conformance/answer.hpp"
 
 namespace conformance {
 
@@ -114,12 +117,39 @@ std::size_t size_of(std::size_t full, std::size_t less) {
   return sampled() ? less : full;
 }
 
-Milliseconds patience() { return Milliseconds(sampled() ? 60'000 : 20'000); }
+namespace {
+
+std::atomic<bool> patience_is_lost = false;  // for the test that is running
+
+Milliseconds whole_patience() {
+  const char* asked = std::getenv("PATIENCE");
+  if (asked && *asked) return Milliseconds(number_of(asked, "PATIENCE, in ms"));
+  if (own_program()) return Milliseconds(2'000);
+  return Milliseconds(sampled() ? 60'000 : 20'000);
+}
+
+}  // namespace
+
+bool own_program() {
+  static const bool own = is_set("SERVER");
+  return own;
+}
+
+Milliseconds patience() {
+  static const Milliseconds whole = whole_patience();
+  return own_program() && patience_is_lost ? whole / 10 : whole;
+}
+
+void lose_patience() { patience_is_lost = true; }
+void regain_patience() { patience_is_lost = false; }
 
 bool eventually(const std::function<bool()>& condition, Milliseconds bound) {
   const auto end = std::chrono::steady_clock::now() + bound;
   while (!condition()) {
-    if (std::chrono::steady_clock::now() > end) return false;
+    if (std::chrono::steady_clock::now() > end) {
+      if (bound >= patience()) lose_patience();
+      return false;
+    }
     std::this_thread::sleep_for(Milliseconds(1));
   }
   return true;
@@ -161,7 +191,8 @@ std::string Process::output() const { return content_of(output_); }
 std::string Process::errors() const { return content_of(errors_); }
 
 void Process::signal(int number) const {
-  if (!code_) ::kill(pid_, number);
+  if (code_ || (number == SIGTERM && std::exchange(told_to_end_, true))) return;
+  ::kill(pid_, number);
 }
 
 std::optional<int> Process::ended() {
@@ -252,9 +283,20 @@ std::vector<std::string> lines_of(const std::string& text) {
   return lines;
 }
 
-std::map<std::string, std::string> fields_of(const std::string& text,
-                                             char separator) {
-  std::map<std::string, std::string> fields;
+std::string missing(const std::string& name, const std::string& text) {
+  return "there is no \"" + name + "\" in " + printable(text);
+}
+
+std::size_t number_of(const std::string& digits, const std::string& what) {
+  if (digits.empty() || digits.size() > 18 ||
+      digits.find_first_not_of("0123456789") != std::string::npos)
+    throw Trouble(what + " is a number, not " + printable(digits));
+  return std::stoul(digits);
+}
+
+Named<std::string> fields_of(const std::string& text, char separator) {
+  Named<std::string> fields;
+  fields.text = text;
   for (const auto& line : lines_of(text)) {
     const auto at = line.find(separator);
     if (at == std::string::npos) continue;
@@ -327,8 +369,9 @@ class Json {
 
 }  // namespace
 
-std::map<std::string, double> numbers_of(const std::string& json) {
-  return Json(json).read();
+Named<double> numbers_of(const std::string& json) {
+  Named<double> numbers{Json(json).read(), json};
+  return numbers;
 }
 
 }  // namespace conformance

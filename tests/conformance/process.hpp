@@ -32,8 +32,15 @@ bool sanitized();
 /// `full`, or `less` where SAMPLED=1.
 std::size_t size_of(std::size_t full, std::size_t less);
 
+/// Is it a program of somebody's own (SERVER=) that is tested?
+bool own_program();
 /// The bound of every wait: a healthy program needs a thousandth of it.
+/// PATIENCE= ms. With an own program it is short: there somebody waits for the
+/// whole suite, and much may be absent. Once a test has waited in vain, the
+/// rest of it waits a tenth.
 Milliseconds patience();
+void lose_patience();
+void regain_patience();  // for the next test
 /// Looks at `condition` every millisecond; false if it never came true.
 bool eventually(const std::function<bool()>& condition,
                 Milliseconds bound = patience());
@@ -72,6 +79,8 @@ class Process {
   std::string output() const;
   std::string errors() const;
 
+  /// SIGTERM only once, whoever sends it again: a program may take a second
+  /// one as an order to end at once.
   void signal(int number) const;
   /// The exit code, or 128 and the signal; nothing if it still runs.
   std::optional<int> ended();
@@ -92,6 +101,7 @@ class Process {
   pid_t pid_ = -1;
   Descriptor output_, errors_;
   std::optional<int> code_;
+  mutable bool told_to_end_ = false;
 };
 
 /// Runs a program to its end and returns it.
@@ -108,12 +118,30 @@ std::string find_tool(const std::string& name);
 /// The lines of a text, without their ends (\n or \r\n).
 std::vector<std::string> lines_of(const std::string& text);
 
-/// "name:value" or "name=value" lines as a map; other lines are passed over.
-std::map<std::string, std::string> fields_of(const std::string& text,
-                                             char separator);
+/// What is said of a name that a text does not have.
+std::string missing(const std::string& name, const std::string& text);
+
+/// Values by name that were read out of a text. Who asks for one that is not
+/// there is shown the text.
+template <class Value>
+struct Named : std::map<std::string, Value> {
+  std::string text;
+
+  const Value& at(const std::string& name) const {
+    const auto found = this->find(name);
+    if (found == this->end()) throw Trouble(missing(name, text));
+    return found->second;
+  }
+};
+/// "name:value" or "name=value" lines by name; other lines are passed over.
+Named<std::string> fields_of(const std::string& text, char separator);
+
+/// The digits of a text as a number; throws Trouble that says what they should
+/// have been.
+std::size_t number_of(const std::string& digits, const std::string& what);
 
 /// The numbers of a JSON object by their paths ("calls.recv"). Throws Trouble
 /// if the text is not one object whose leaves are numbers and strings.
-std::map<std::string, double> numbers_of(const std::string& json);
+Named<double> numbers_of(const std::string& json);
 
 }  // namespace conformance

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "tests/conformance/answer.hpp"
 #include "tests/conformance/process.hpp"
 
 namespace conformance {
@@ -42,7 +43,7 @@ class Walk {
       case '%':
         return items(2 * number_in(rest), reply);
       default:
-        throw Trouble("no RESP type: " + std::string(*line));
+        throw Trouble("no frame begins like this: " + printable(*line));
     }
   }
   std::size_t at() const { return at_; }
@@ -59,7 +60,8 @@ class Walk {
     char* end = nullptr;
     const std::string copy(digits);
     const long number = std::strtol(copy.c_str(), &end, 10);
-    if (copy.empty() || *end || number < -1) throw Trouble("length " + copy);
+    if (copy.empty() || *end || number < -1)
+      throw Trouble("no length: " + printable(copy));
     return number;
   }
   bool text(long length, Reply* reply) {
@@ -88,6 +90,11 @@ class Walk {
   std::size_t at_ = 0;
 };
 
+void remember(Reply& reply, const std::shared_ptr<const std::string>& frame) {
+  reply.items.frame = frame;
+  for (Reply& item : reply.items) remember(item, frame);
+}
+
 }  // namespace
 
 std::string request(const std::vector<std::string>& arguments) {
@@ -103,6 +110,12 @@ std::string bulk(std::string_view text) {
 
 std::string integer(long long number) {
   return ":" + std::to_string(number) + "\r\n";
+}
+
+const Reply& Items::at(std::size_t n) const {
+  if (n < size()) return (*this)[n];
+  throw Trouble("an answer has no item " + std::to_string(n) + ": " +
+                printable(frame ? *frame : ""));
 }
 
 std::optional<std::size_t> frame_size(std::string_view bytes) {
@@ -129,7 +142,8 @@ Reply decode(std::string_view frame) {
   Reply reply;
   Walk walk(frame);
   if (!walk.frame(&reply) || walk.at() != frame.size())
-    throw Trouble("not one whole frame: " + std::string(frame));
+    throw Trouble("not one whole frame: " + printable(frame));
+  remember(reply, std::make_shared<const std::string>(frame.substr(0, 400)));
   return reply;
 }
 

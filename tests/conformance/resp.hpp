@@ -3,6 +3,7 @@
 // the product's own reading and writing of frames cannot hide here too.
 
 #include <cstddef>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -30,11 +31,21 @@ struct Frames {
 };
 Frames frames_of(std::string_view bytes);
 
+struct Reply;
+
+/// What an array holds. Who asks for an item that is not there is shown the
+/// frame.
+struct Items : std::vector<Reply> {
+  std::shared_ptr<const std::string> frame;
+
+  const Reply& at(std::size_t n) const;
+};
+
 /// A frame taken apart. Maps are arrays of names and values in turn.
 struct Reply {
   char type = 0;     // the frame's first byte
   std::string text;  // of all but arrays
-  std::vector<Reply> items;
+  Items items;
 
   bool error() const { return type == '-'; }
 };

@@ -11,6 +11,8 @@ namespace conformance {
 void RingTest::SetUp() {
   ServerTest::SetUp();
   if (IsSkipped() || HasFailure()) return;
+  ASSERT_TRUE(takes_socket())
+      << "a ring is made of sockets that are bound before: --listen-fd";
   // A process that was forked for a peer cannot ask other nodes, and one that
   // serves one peer at a time cannot be asked while it asks.
   if (traits()["full"] == "processes" || traits()["concurrent"] != "all")
@@ -52,7 +54,9 @@ std::vector<Server*> RingTest::start_ring(
                     [](const auto& share) { return share.second >= 4; });
     if (fair && shares.size() == programs.size() + others.size()) return nodes;
   }
-  throw Trouble("ten rings, and in each a node without slots");
+  throw Trouble(
+      "ten rings of " + std::to_string(programs.size() + others.size()) +
+      ", and in each CLUSTER SLOTS gave a node fewer than 4 of 16384 slots");
 }
 
 std::vector<Server*> RingTest::start_ring(
@@ -67,10 +71,14 @@ void PrintTo(const Path& path, std::ostream* out) {
 }
 
 Path path_of(const Reply& reply) {
-  if (reply.type != '*') throw Trouble("no path but: " + reply.text);
+  if (reply.type != '*')
+    throw Trouble("DHT.LOOKUP is answered by an array of hops, not by " +
+                  printable(reply.text));
   Path path;
   for (const Reply& hop : reply.items) {
-    if (hop.items.size() != 4) throw Trouble("a hop has four parts");
+    if (hop.items.size() != 4)
+      throw Trouble(
+          "a hop of DHT.LOOKUP has four parts: id, address, rule, us");
     path.addresses.push_back(hop.items[1].text);
     path.rules.push_back(hop.items[2].text);
   }
@@ -82,18 +90,29 @@ Path look_up(Peer& node, const std::string& key) {
 }
 
 std::string owner_of(Peer& node, const std::string& key) {
-  const Reply owner = decode(node.ask({"DHT.OWNER", key}));
-  if (owner.items.size() != 2) throw Trouble("DHT.OWNER says " + owner.text);
+  const Answer answer = node.ask({"DHT.OWNER", key});
+  const Reply owner = decode(answer);
+  if (owner.items.size() != 2)
+    throw Trouble("DHT.OWNER is answered by an id and an address, not by " +
+                  printable(answer));
   return owner.items[1].text;
 }
 
 std::vector<std::string> owners_of_slots(Peer& node) {
   std::vector<std::string> owners(16384);
-  for (const Reply& range : decode(node.ask({"CLUSTER", "SLOTS"})).items) {
+  const Answer answer = node.ask({"CLUSTER", "SLOTS"});
+  const Reply ranges = decode(answer);
+  if (ranges.items.empty())
+    throw Trouble("CLUSTER SLOTS is answered by an array of ranges, not by " +
+                  printable(answer));
+  for (const Reply& range : ranges.items) {
     const auto& master = range.items.at(2).items;
-    for (auto slot = std::stoul(range.items.at(0).text);
-         slot <= std::stoul(range.items.at(1).text); ++slot) {
-      if (!owners.at(slot).empty())
+    const auto first = number_of(range.items.at(0).text, "a first slot"),
+               last = number_of(range.items.at(1).text, "a last slot");
+    if (last >= owners.size())
+      throw Trouble("there is no slot " + std::to_string(last));
+    for (auto slot = first; slot <= last; ++slot) {
+      if (!owners[slot].empty())
         throw Trouble("slot " + std::to_string(slot) + " has two owners");
       owners[slot] = master.at(0).text + ":" + master.at(1).text;
     }

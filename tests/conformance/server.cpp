@@ -3,10 +3,10 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cctype>
 #include <cstdlib>
 #include <iostream>
-#include <limits>
 #include <sstream>
 #include <thread>
 
@@ -55,20 +55,8 @@ void keep_quarantine_small() {
   ::setenv("ASAN_OPTIONS", options.c_str(), 1);
 }
 
-Availability find_out(const Program& program) {
-  if (::access(program.path.c_str(), X_OK) != 0)
-    return {"", "there is no program " + program.path};
-  Server server(program, {}, bind_socket());
-  try {
-    server.await_ready();
-    return {};
-  } catch (const Trouble& trouble) {
-    if (server.process().wait() != 77) return {"", trouble.what()};
-    const std::string reason = server.process().errors();
-    if (lines_of(reason).size() == 1) return {lines_of(reason)[0], ""};
-    return {"", "exit code 77 needs one line, not: " + reason};
-  }
-}
+/// What the contract gives a program for its end, and the kernel to tell it.
+constexpr Milliseconds stop_bound(2'500);
 
 }  // namespace
 
@@ -103,79 +91,59 @@ std::string name_of(const testing::TestParamInfo<Program>& parameter) {
   return name;
 }
 
-const Availability& availability(const Program& program) {
-  static std::map<std::string, Availability> known;
-  const auto [entry, is_new] = known.try_emplace(program.path);
-  if (is_new) entry->second = find_out(program);
-  return entry->second;
-}
-
-const std::string& Traits::operator[](const std::string& name) const {
-  const auto value = values.find(name);
-  if (value == values.end()) throw Trouble("no trait " + name);
-  return value->second;
-}
-
-std::size_t Traits::concurrent() const {
-  const auto& value = (*this)["concurrent"];
-  if (value == "all") return std::numeric_limits<std::size_t>::max();
-  return std::stoul(value);
-}
-
-const Traits& traits_of(const Program& program) {
-  static std::map<std::string, Traits> known;
-  const auto [entry, is_new] = known.try_emplace(program.path);
-  if (is_new)
-    entry->second.values =
-        fields_of(run({program.path, "--traits"}).output, '=');
-  return entry->second;
-}
-
 Server::Server(const Program& program, const Arguments& options)
     : Server(program, options, bind_socket()) {}
 
 Server::Server(const Program& program, const Arguments& options,
                Descriptor socket)
     // Braces, since they promise the order: first its number, then the socket.
-    : process_{command_of(program, with_socket(options, socket)),
-               std::move(socket)} {}
+    : process_{command_of(program, takes_socket() ? with_socket(options, socket)
+                                                  : with_free_port(options)),
+               takes_socket() ? std::move(socket) : Descriptor()} {}
 
 Server::Server(const Program& program, const Arguments& options, Itself)
     : process_(command_of(program, with_free_port(options))) {}
 
-void Server::await_ready() {
-  const bool said_or_ended = eventually(
-      [this] { return process_.output().ends_with('\n') || process_.ended(); });
-  const std::string said = process_.output();
-  std::istringstream words(said);
+std::optional<std::string> address_in(const std::string& line) {
+  std::istringstream words(line);
   std::string ready, model, variant, url, more;
   words >> ready >> model >> variant >> url;
-  if (!said_or_ended || ready != "ready" || url.empty() || words >> more)
-    throw Trouble("no ready line but \"" + said + "\" and " +
-                  process_.errors());
+  if (ready != "ready" || url.empty() || words >> more) return {};
   const auto colon = url.find(':');
-  address_ = url.substr(url.starts_with("tcp://") ? colon + 3 : colon + 1);
+  return url.substr(url.starts_with("tcp://") ? colon + 3 : colon + 1);
+}
+
+void Server::await_ready() {
+  const auto spoken = [this] {
+    return process_.output().ends_with('\n') || process_.ended();
+  };
+  eventually(spoken, start_bound());
+  const auto address = address_in(process_.output());
+  if (!address)
+    throw Trouble("no ready line but " + printable(process_.output()) +
+                  ", and on standard error " + printable(process_.errors()));
+  address_ = *address;
 }
 
 std::string Server::port() const {
   return address_.substr(address_.rfind(':') + 1);
 }
 
-std::map<std::string, std::string> Server::figures() const {
+Named<std::string> Server::figures() const {
   Peer peer = connect();
   return figures(peer);
 }
 
-std::map<std::string, std::string> Server::figures(Peer& peer,
-                                                   const std::string& section) {
-  return fields_of(decode(peer.ask({"INFO", section})).text, ':');
+Named<std::string> Server::figures(Peer& peer, const std::string& section) {
+  const Answer answer = peer.ask({"INFO", section});
+  const Reply reply = decode(answer);
+  if (reply.type != '$' && reply.type != '=')
+    throw Trouble("INFO is answered by a text, not by " + printable(answer));
+  return fields_of(reply.text, ':');
 }
 
 std::size_t Server::figure(Peer& peer, const std::string& name) {
-  const auto all = figures(peer);
-  const auto found = all.find(name);
-  if (found == all.end()) throw Trouble("INFO has no " + name);
-  return std::stoul(found->second);
+  return number_of(figures(peer).at(name), "INFO's " + name);
 }
 
 Milliseconds Server::cpu_time_in(Milliseconds window) {
@@ -186,14 +154,15 @@ Milliseconds Server::cpu_time_in(Milliseconds window) {
 
 int Server::stop() {
   process_.signal(SIGTERM);
-  return process_.wait();
+  return process_.wait(std::max(patience(), stop_bound));
 }
 
 Account Server::account() {
-  process_.wait();
+  process_.wait(std::max(patience(), stop_bound));
   for (const auto& line : lines_of(process_.errors()))
     if (line.starts_with('{')) return numbers_of(line);
-  throw Trouble("no account at the end but: " + process_.errors());
+  throw Trouble("no account at the end, on standard error, but " +
+                printable(process_.errors()));
 }
 
 std::string Server::complaint() const {
@@ -207,6 +176,11 @@ void ServerTest::SetUp() {
   const Availability& found = availability(GetParam());
   if (!found.failure.empty()) FAIL() << found.failure;
   if (!found.skip.empty()) GTEST_SKIP() << found.skip;
+  const auto* test = testing::UnitTest::GetInstance()->current_test_info();
+  const Demand* demand = demand_on(test->test_suite_name(), test->name());
+  if (demand && !held_to(demand->level))
+    GTEST_SKIP() << "it promises level " << word_of(traits().level())
+                 << " and no more";
 }
 
 void ServerTest::TearDown() {

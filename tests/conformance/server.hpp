@@ -5,11 +5,13 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "tests/conformance/peer.hpp"
 #include "tests/conformance/process.hpp"
+#include "tests/conformance/trial.hpp"
 
 namespace conformance {
 
@@ -29,32 +31,18 @@ std::string in_bin(const std::string& name);
 /// For INSTANTIATE_TEST_SUITE_P: the name with what GoogleTest allows.
 std::string name_of(const testing::TestParamInfo<Program>& parameter);
 
-/// Can it run here? `skip` is why not (the program ended with 77 and that
-/// line), `failure` what is wrong with it. Found out once per program.
-struct Availability {
-  std::string skip, failure;
-  bool usable() const { return skip.empty() && failure.empty(); }
-};
-const Availability& availability(const Program& program);
-
-/// What `--traits` says.
-struct Traits {
-  std::map<std::string, std::string> values;
-
-  const std::string& operator[](const std::string& name) const;
-  /// How many conversations are served at once.
-  std::size_t concurrent() const;
-};
-const Traits& traits_of(const Program& program);
+/// The address in a ready line, "127.0.0.1:7000"; nothing if it is none.
+std::optional<std::string> address_in(const std::string& line);
 
 /// The line that a server leaves behind, as numbers by path.
-using Account = std::map<std::string, double>;
+using Account = Named<double>;
 
 /// A running server.
 class Server {
  public:
   /// With a socket of its own making, on a free port of 127.0.0.1. Does not
-  /// wait: await_ready() follows.
+  /// wait: await_ready() follows. A program that takes no socket is told
+  /// --port 0 instead.
   Server(const Program& program, const Arguments& options);
   /// With a bound socket that is handed over.
   Server(const Program& program, const Arguments& options, Descriptor socket);
@@ -72,14 +60,14 @@ class Server {
   std::string port() const;
 
   Peer connect(Buffers buffers = {}) const { return Peer(address_, buffers); }
-  std::string ask(const std::vector<std::string>& arguments) const {
+  Answer ask(const std::vector<std::string>& arguments) const {
     return connect().ask(arguments);
   }
   /// The fields of INFO, asked by a peer of their own or by a given one, who
   /// may name a section.
-  std::map<std::string, std::string> figures() const;
-  static std::map<std::string, std::string> figures(
-      Peer& peer, const std::string& section = "everything");
+  Named<std::string> figures() const;
+  static Named<std::string> figures(Peer& peer,
+                                    const std::string& section = "everything");
   static std::size_t figure(Peer& peer, const std::string& name);
 
   /// How much CPU time it takes in so long. Where there is nothing to do it is
@@ -99,8 +87,9 @@ class Server {
 };
 
 /// The fixture. A program that is missing fails every test, one that cannot
-/// run here skips it with its reason. Servers that a test has started are
-/// stopped after it and have to end with 0 and in peace.
+/// run here, or that promises less than the test's level, skips it with its
+/// reason. Servers that a test has started are stopped after it and have to end
+/// with 0 and in peace.
 class ServerTest : public testing::TestWithParam<Program> {
  protected:
   void SetUp() override;
@@ -113,6 +102,10 @@ class ServerTest : public testing::TestWithParam<Program> {
   Server& launch(const Program& program, const Arguments& options,
                  Descriptor socket);
   const Traits& traits() const { return traits_of(GetParam()); }
+  /// Is the program held to a level, so that a test may look for its signs?
+  bool held_to(Level level) const {
+    return level_asked_of(GetParam()) >= level;
+  }
 
  private:
   std::vector<std::unique_ptr<Server>> servers_;
@@ -122,5 +115,9 @@ class ServerTest : public testing::TestWithParam<Program> {
 #define REQUIRE_CONCURRENT(n)      \
   if (traits().concurrent() < (n)) \
   GTEST_SKIP() << "it serves " << traits()["concurrent"] << " at once"
+
+/// Likewise where the test has to choose the socket.
+#define REQUIRE_SOCKET() \
+  if (!takes_socket()) GTEST_SKIP() << "it knows no --listen-fd"
 
 }  // namespace conformance

@@ -53,6 +53,7 @@ TEST_P(Stop, AnIdleServerEndsAtOnceAndLeavesItsAccount) {
 
 TEST_P(Stop, InterruptDoesTheSame) {
   Server& server = start();
+  EXPECT_EQ(server.ask({"PING"}), pong);
   server.process().signal(SIGINT);
   EXPECT_EQ(server.process().wait(bound()), 0);
   EXPECT_THROW(server.connect(), Trouble);
@@ -71,7 +72,9 @@ TEST_P(Stop, IdlePeersSeeTheEnd) {
   for (Peer& peer : peers) EXPECT_EQ(peer.rest(), "");
   peers.clear();
   EXPECT_EQ(server.process().wait(bound()), 0);
-  EXPECT_EQ(server.account().at("reset"), 0);
+  if (held_to(Level::limits)) {
+    EXPECT_EQ(server.account().at("reset"), 0);
+  }
 }
 
 // Whole requests lie in the sockets of peers who are known, or who still wait
@@ -129,6 +132,7 @@ TEST_P(Stop, IdlePeersWhoWaitedInTheQueueAreWaitedForAsleep) {
 // Whoever started the server may have kept the listener open too. Peers who
 // come then are nobody's, and no reason to wake up.
 TEST_P(Stop, AListenerThatSomebodyElseHoldsIsLeftAlone) {
+  REQUIRE_SOCKET();
   Descriptor listener = bind_socket();
   const Descriptor kept(::dup(listener.get()));
   Server& server =
@@ -221,7 +225,7 @@ TEST_P(Stop, APeerWhoDoesNotReadIsResetInTime) {
   EXPECT_EQ(server.ask({"SET", "key", std::string(1 << 20, 'x')}), ok);
   Peer peer = server.connect({.receive = 4096});
   for (int i = 0; i < 4; ++i) peer.send(request({"GET", "key"}));
-  EXPECT_EQ(peer.receive(10), "$1048576\r\n");
+  EXPECT_EQ(peer.receive_like("$1048576\r\n"), "$1048576\r\n");
   server.process().signal(SIGTERM);
   EXPECT_EQ(server.process().wait(bound()), 0);
   EXPECT_EQ(server.account().at("reset"), 1);
@@ -231,6 +235,7 @@ TEST_P(Stop, APeerWhoDoesNotReadIsResetInTime) {
 // the listener has to be closed all the same.
 TEST_P(Stop, AStreamOfNewPeersDoesNotHoldIt) {
   Server& server = start();
+  EXPECT_EQ(server.ask({"PING"}), pong);
   std::atomic<bool> over = false;
   std::atomic<std::size_t> connected = 0;
   std::vector<std::future<void>> streams;
@@ -279,7 +284,7 @@ TEST_P(Stop, LettingInLeavesTimeToAnswer) {
   }
   known.send(asked);
   end_and_go_on(server.process());
-  EXPECT_TRUE(known.rest() == answered);
+  EXPECT_EQ(known.rest(), answered);
   EXPECT_EQ(server.process().wait(bound()), 0);
   const Account account = server.account();
   if (calls_of(account, "accept4") == 0) return;  // the kernel lets them in
@@ -305,7 +310,7 @@ TEST_P(Stop, ASecondInterruptEndsAtOnce) {
   EXPECT_EQ(server.ask({"SET", "key", std::string(1 << 20, 'x')}), ok);
   Peer peer = server.connect({.receive = 4096});
   for (int i = 0; i < 4; ++i) peer.send(request({"GET", "key"}));
-  EXPECT_EQ(peer.receive(10), "$1048576\r\n");
+  EXPECT_EQ(peer.receive_like("$1048576\r\n"), "$1048576\r\n");
   server.process().signal(SIGINT);
   EXPECT_TRUE(eventually([&] {
     std::this_thread::sleep_for(Milliseconds(20));

@@ -8,6 +8,8 @@
 # one after the other.
 # The last line is "N passed, N failed, N skipped"; the exit code says whether
 # nothing failed. A suite that dies, or reports nothing, is one failure more.
+# With SERVER=, a program of somebody's own, each test is shown when it has ended,
+# and in the end how many were passed of each topic and of each level.
 at_once=${SUITES_AT_ONCE:-$((2 * $(nproc)))}
 parts=4  # of a suite that is split; 1 if GTEST_FILTER= chooses tests
 
@@ -43,6 +45,63 @@ follow() {
   tail -n +1 -f -s 0.1 --pid=$$ "$1" 2>/dev/null | gist
 }
 
+# Passes on one test after the other, since several parts write at once. What is
+# left is the summary of a part, or the last words of one that has died.
+by_test() {
+  block=
+  while IFS= read -r line; do
+    block="$block$line
+"
+    case $line in
+    '[ '*' ms)')
+      printf '%s' "$block"
+      block=
+      ;;
+    esac
+  done
+  case $block in
+  *'[  PASSED  ]'*) ;;
+  *) printf '%s' "$block" ;;
+  esac
+}
+
+# What of each topic and of each level was passed, by the parts' XML.
+scores='
+function finish(  topic) {
+  if (!class) return
+  topic = class
+  sub(/^Servers./, "", topic)
+  count("topic " topic)
+  if (level) count("level " level)
+  class = level = ""
+  bad = skip = 0
+}
+function count(what) {
+  if (!(what in all)) order[++n] = what
+  all[what]++
+  if (skip) skipped[what]++
+  else if (!bad) passed[what]++
+}
+function value(name) {
+  if (!match($0, " " name "=\"[^\"]*\"")) return ""
+  return substr($0, RSTART + length(name) + 3, RLENGTH - length(name) - 4)
+}
+function tell(what) {
+  if (!(what in all)) return
+  printf "%s: %d of %d", what, passed[what], all[what] - skipped[what]
+  print skipped[what] ? " (" skipped[what] " skipped)" : ""
+}
+/<testcase / { finish(); class = value("classname") }
+/<failure / { bad = 1 }
+/<skipped / { skip = 1 }
+/<property name="level"/ { level = value("value") }
+/<\/testsuites>/ { finish() }
+END {
+  for (i = 1; i <= n; ++i) if (order[i] ~ /^topic/) tell(order[i])
+  split("echo store limits ring", levels)
+  for (i = 1; i <= 4; ++i) tell("level " levels[i])
+}'
+
 name_of() {
   case $2-$3 in
   0-*) echo "$1-alone" ;;
@@ -65,7 +124,11 @@ run() {
   began=$(date +%s)
   log=$results/$name.log
   : >"$log"
-  [ "$at_once" -eq 1 ] && follow "$log" &
+  if [ -n "$SERVER" ]; then
+    follow "$log" | by_test &
+  elif [ "$at_once" -eq 1 ]; then
+    follow "$log" &
+  fi
   timeout --foreground -k 10 "${SUITE_TIME:-1200}" "$build/tests/$suite" \
     --gtest_output="xml:$results/$name.xml" >>"$log" 2>&1
   code=$?
@@ -79,13 +142,14 @@ run() {
   read -r passed failed skipped <"$results/$name.sum"
   # A leak is found after the last test has passed.
   [ "$code" -ne 0 ] && [ "$failed" -eq 0 ] && failed=1
-  [ "$((passed + failed + skipped))" -eq 0 ] && failed=1
+  # Of the levels that are asked of an own program a part may have no test.
+  [ "$((passed + failed + skipped))" -eq 0 ] && [ -z "$SERVER" ] && failed=1
   {
-    [ "$at_once" -eq 1 ] || gist <"$log"
+    [ "$at_once" -eq 1 ] || [ -n "$SERVER" ] || gist <"$log"
     echo "== $name: $passed passed, $failed failed, $skipped skipped" \
       "($(($(date +%s) - began)) s, exit code $code)"
   } >"$results/$name.shown"
-  flock "$results" cat "$results/$name.shown"
+  [ -n "$SERVER" ] || flock "$results" cat "$results/$name.shown"
   echo "$passed $failed $skipped" >"$results/$name.numbers"
 }
 
@@ -117,6 +181,16 @@ results=$build/results
 rm -rf "$results"
 mkdir -p "$results"
 if [ "$at_once" -eq 1 ] || [ -n "$GTEST_FILTER" ]; then parts=1; fi
+
+# Who does not even start is told so once, and not by every test.
+if [ -n "$SERVER" ]; then
+  "$build/tests/$1" --try
+  case $? in
+  0) ;;
+  77) echo "0 passed, 0 failed, 1 skipped" && exit 0 ;;
+  *) echo "0 passed, 1 failed, 0 skipped" && exit 1 ;;
+  esac
+fi
 
 together=$(without "$*" "$LONE_SUITES")
 {
@@ -153,9 +227,14 @@ for reason in $LEFT_OUT_REASONS; do
 done
 set -- "$results"/*.log
 [ -e "$1" ] && grep -h '^\[  FAILED  \] .*ms)$' "$@"
+[ -n "$SERVER" ] && cat "$results"/*.xml 2>/dev/null | awk "$scores"
 cat "$results"/*.numbers 2>/dev/null | awk '
   { passed += $1; failed += $2; skipped += $3 }
   END {
+    if (own && passed + failed + skipped == 0) {
+      print "no test is left of GTEST_FILTER and LEVEL"
+      failed = 1
+    }
     printf "%d passed, %d failed, %d skipped\n", passed, failed, skipped
     exit failed > 0
-  }'
+  }' own="$SERVER"

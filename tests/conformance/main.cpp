@@ -1,0 +1,136 @@
+// The suite's own main: of an own program (SERVER=) only that is run which is
+// asked for, and who fails is told by what rule.
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <functional>
+#include <iostream>
+#include <map>
+
+#include "tests/conformance/server.hpp"
+
+namespace conformance {
+namespace {
+
+void for_every_test(
+    const std::function<void(const testing::TestInfo&)>& visit) {
+  const auto& all = *testing::UnitTest::GetInstance();
+  for (int s = 0; s < all.total_test_suite_count(); ++s) {
+    const auto& suite = *all.GetTestSuite(s);
+    for (int t = 0; t < suite.total_test_count(); ++t)
+      visit(*suite.GetTestInfo(t));
+  }
+}
+
+/// The tests that concern one server; the others are about the suite itself.
+bool is_of_a_server(const testing::TestInfo& test) {
+  return std::string_view(test.test_suite_name()).starts_with("Servers/");
+}
+
+Level level_of(const testing::TestInfo& test) {
+  const Demand* demand = demand_on(test.test_suite_name(), test.name());
+  return demand ? demand->level : Level::ring;
+}
+
+/// Takes away from GoogleTest's filter whatever is not asked for.
+void choose(Level most) {
+  std::string filter = GTEST_FLAG_GET(filter);
+  char separator = filter.find('-') == std::string::npos ? '-' : ':';
+  for_every_test([&](const testing::TestInfo& test) {
+    if (is_of_a_server(test) && level_of(test) <= most) return;
+    filter += separator + std::string(test.test_suite_name()) + '.';
+    filter += test.name();
+    separator = ':';
+  });
+  GTEST_FLAG_SET(filter, filter);
+}
+
+/// Tells the rule and the way to run it alone below a test that has failed,
+/// and writes down the level of each.
+class Explainer : public testing::EmptyTestEventListener {
+  void OnTestStart(const testing::TestInfo& test) override {
+    regain_patience();
+    testing::Test::RecordProperty("level", word_of(level_of(test)));
+  }
+  void OnTestEnd(const testing::TestInfo& test) override {
+    const Demand* demand = demand_on(test.test_suite_name(), test.name());
+    if (!test.result()->Failed() || !demand) return;
+    const std::string_view name = test.name();
+    std::cout << "  rule      " << demand->rule << " (docs/contract.md, \""
+              << demand->heading << "\")\n  alone     GTEST_FILTER='"
+              << test.test_suite_name() << '.' << name.substr(0, name.find('/'))
+              << "/*' make test SERVER=" << servers().front().path
+              << " LEVEL=" << word_of(demand->level) << std::endl;
+  }
+};
+
+void tell(const Program& program) {
+  const Traits& traits = traits_of(program);
+  const bool is_asked = std::getenv("LEVEL") && *std::getenv("LEVEL");
+  std::printf("%s: serves %s, and promises", program.name.c_str(),
+              takes_socket() ? "on --listen-fd" : "where --port 0 puts it");
+  for (const char* name : {"store", "limits", "ring"})
+    std::printf(" %s=%s", name, traits[name].c_str());
+  std::printf("%s\n%s: is held to level %s%s: docs/contract.md\n",
+              traits.printed() ? "" : " (it prints no traits)",
+              program.name.c_str(), word_of(level_asked_of(program)).c_str(),
+              is_asked ? ", as asked for" : ", as it promises");
+}
+
+int not_tried(Level level, const std::string& why) {
+  std::map<Level, int> tests;
+  for_every_test([&](const testing::TestInfo& test) {
+    tests[level_of(test)] += is_of_a_server(test) && level_of(test) <= level;
+  });
+  std::printf("%s\nSo nothing else has been tried.\n", why.c_str());
+  for (const auto& [of, count] : tests)
+    if (of <= level)
+      std::printf("level %s: 0 of %d\n", word_of(of).c_str(), count);
+  return 1;
+}
+
+int try_out() {
+  const Program& program = servers().front();
+  const Level level = level_asked_of(program);
+  const Availability& found = availability(program);
+  if (!found.skip.empty()) {
+    std::printf("SKIP %s: %s\n", program.name.c_str(), found.skip.c_str());
+    return 77;
+  }
+  if (!found.failure.empty())
+    return not_tried(level, found.failure +
+                                "\n  rule      It takes --listen-fd N or "
+                                "--port 0 and prints one line, ready <model> "
+                                "<variant> <url> (docs/contract.md, "
+                                "\"Start\")");
+  tell(program);
+  try {
+    Server server(program, {});
+    server.await_ready();
+    const auto answered = same("PING", server.ask({"PING"}), pong);
+    return answered ? 0 : not_tried(level, answered.message());
+  } catch (const Trouble& trouble) {
+    return not_tried(level, trouble.what());
+  }
+}
+
+}  // namespace
+}  // namespace conformance
+
+int main(int count, char** words) {
+  using namespace conformance;
+  testing::InitGoogleTest(&count, words);
+  try {
+    if (count == 2 && std::string_view(words[1]) == "--try") return try_out();
+    if (own_program()) {
+      choose(level_asked_of(servers().front()));
+      testing::UnitTest::GetInstance()->listeners().Append(new Explainer);
+    }
+  } catch (const Trouble& trouble) {
+    std::printf("%s\n", trouble.what());
+    return 1;
+  }
+  return RUN_ALL_TESTS();
+}
