@@ -34,10 +34,19 @@ class Report {
     for (const auto& [name, value] : node_.surroundings().fields(section))
       field(name, value);
   }
-  /// The sums of counters. Each takes a look at every thread.
-  Surroundings::Numbers totals(std::string_view counters) {
-    steps_ += node_.surroundings().threads();
-    return node_.surroundings().totals(counters);
+  /// The sums of those counters. Where every peer has a thread there are ten
+  /// thousand to look at, so all is added up in one go, when it is first
+  /// wanted.
+  Surroundings::Numbers totals(std::string_view prefix) {
+    if (all_.empty()) {
+      steps_ += steps_a_thread * node_.surroundings().threads();
+      all_ = node_.surroundings().totals("");
+    }
+    Surroundings::Numbers found;
+    for (const auto& [name, number] : all_)
+      if (name.starts_with(prefix))
+        found.emplace_back(name.substr(prefix.size()), number);
+    return found;
   }
   /// A field for each counter that is not zero.
   void count(std::string_view counters, std::string_view prefix) {
@@ -49,8 +58,12 @@ class Report {
   std::size_t steps() const { return steps_; }
 
  private:
+  // To add up a thread's counters.
+  static constexpr std::size_t steps_a_thread = 5;
+
   const Node& node_;
   std::string text_;
+  Surroundings::Numbers all_;
   std::size_t steps_ = 0;
 };
 

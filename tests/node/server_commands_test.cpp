@@ -137,7 +137,8 @@ TEST_F(ServerCommands, InfoSaysWhatThreadsCostIt) {
   };
   const auto few = steps("all"), few_server = steps("server");
   surroundings.thread_count = 10'001;
-  EXPECT_GE(steps("all"), few + 5 * 10'000);
+  EXPECT_EQ(steps("all"), few + 5 * 10'000);
+  EXPECT_EQ(surroundings.summed, 2u) << "once for each INFO";
   EXPECT_EQ(steps("server"), few_server);
 }
 

@@ -26,6 +26,7 @@ class TestSurroundings final : public Surroundings {
     return counts_.at(counter).second += n;
   }
   Numbers totals(std::string_view prefix) const override {
+    ++summed;
     Numbers result;
     for (const auto& [name, number] : counts_)
       if (name.starts_with(prefix))
@@ -49,6 +50,7 @@ class TestSurroundings final : public Surroundings {
 
   std::map<std::string, Fields, std::less<>> sections;
   std::size_t thread_count = 1;
+  mutable std::size_t summed = 0;  // how often totals() was asked
   /// The clock goes so much further with each look at it.
   std::uint64_t each_ns = 0;
   mutable std::uint64_t now = 0;
