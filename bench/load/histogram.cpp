@@ -190,7 +190,8 @@ std::string foot_text(const Histogram& histogram, const Scale& scale) {
 
 // Everything but the check.
 std::string text_of(const Histogram& histogram, const Scale& scale) {
-  std::string text = std::string(header) + "\n\n";
+  std::string text(header);
+  text += "\n\n";
   std::uint64_t sum = 0;
   for (std::size_t i = 0; i < Histogram::size; ++i) {
     if (histogram.counts()[i] == 0) continue;
