@@ -17,12 +17,6 @@
 
 #include "net/sys.hpp"
 
-namespace sys {
-
-inline constexpr Counted<"setsockopt", ::setsockopt> setsockopt;
-
-}  // namespace sys
-
 namespace blocking {
 
 // Its handler does nothing: the signal is sent for the EINTR that it causes.
@@ -46,14 +40,14 @@ inline void admit_wake_signal() {
 // the descriptor is made non-blocking first: whoever sleeps in it already is
 // interrupted, whoever does not yet will not fall asleep.
 inline void keep_awake(int fd) {
-  ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NONBLOCK);
+  sys::fcntl(fd, F_SETFL, sys::fcntl(fd, F_GETFL) | O_NONBLOCK);
 }
 inline void call_back(int fd, pthread_t thread) {
   keep_awake(fd);
   ::pthread_kill(thread, wake_signal);
 }
 inline void let_sleep(int fd) {
-  ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+  sys::fcntl(fd, F_SETFL, sys::fcntl(fd, F_GETFL) & ~O_NONBLOCK);
 }
 
 // For how long a call on this socket may sleep (SO_RCVTIMEO, SO_SNDTIMEO);

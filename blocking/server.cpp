@@ -5,11 +5,11 @@
 // Given up: memory (a stack and a buffer for every idle peer), and an easy way
 // to be reached while asleep.
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
-#include <optional>
 #include <thread>
 
 #include "blocking/calls.hpp"
@@ -21,12 +21,15 @@ struct Connection {
   Connection(net::Guest peer, protocol::Service& service,
              protocol::ReturnAddress address)
       : guest(std::move(peer)),
-        pool(service.budget(), idle_max),
+        pool(service.budget(), busy_max),
         session(service, pool, address),
-        deadlines(service.limits(), pool),
+        deadlines(service.limits(), pool,
+                  [this](std::uint64_t) { return socket(); }),
         deadline(address.conversation) {}
 
-  static constexpr std::size_t idle_max = 64 << 10;
+  // So much of free blocks is kept while the thread is awake, and so much while
+  // it sleeps in recv(2), beside the room that is lent there.
+  static constexpr std::size_t busy_max = 64 << 10, idle_max = 8 << 10;
 
   net::Guest guest;
   protocol::Pool pool;
@@ -35,8 +38,11 @@ struct Connection {
   net::Deadlines::Entry deadline;
   std::thread thread;
   bool shut = false, limited = false, stopping = false, last = false;
-  std::atomic<bool> stop = false;     // to this thread: drain
-  std::optional<std::string> answer;  // under the server's lock
+  std::atomic<bool> stop = false;  // to this thread: drain
+  // Under the server's lock: the answer from elsewhere (empty: it has not come
+  // yet), and that it has come.
+  std::string answer;
+  std::condition_variable answered;
 
   int socket() const { return guest.socket.get(); }
 };
@@ -52,8 +58,9 @@ class Server {
     listener_.open(0);
     // 2. ARM. Nothing: each call does its own waiting. Only the mailbox has to
     // know how to reach those who sleep.
+    mailbox_.on_letter(
+        [this](protocol::Letter letter) { deliver(std::move(letter)); });
     mailbox_.on_ring([this, acceptor = ::pthread_self()] {
-      ring();
       if (mailbox_.stopping()) blocking::call_back(listener_.fd(), acceptor);
     });
   }
@@ -66,39 +73,30 @@ class Server {
   }
 
  private:
+  // In the thread of whoever has the answer: it wakes the one that waits for
+  // it, and no other.
+  void deliver(protocol::Letter letter) {
+    const std::scoped_lock lock(mutex_);
+    Connection* c = connections_.find(letter.conversation);
+    if (!c) return;
+    c->answer = std::move(letter.answer);
+    c->answered.notify_one();
+  }
+
   // What others have to say to this conversation: that the program stops, or
-  // the answer that it waits for. Who waits takes everybody's letters out of
-  // the mailbox and lays them ready.
+  // the answer that it waits for.
   bool collect(Connection& c) {
     if (c.stop && !c.stopping) {
       c.stopping = c.last = true;
       blocking::let_sleep(c.socket());  // drain() has woken it for good
     }
     // First the answers that are there go out.
-    while (c.session.pending() && !c.session.has_output()) {
-      const std::uint32_t rings = rings_.load();
-      const std::optional<std::string> answer = take_answer(c);
-      if (answer)
-        c.session.deliver(*answer);
-      else if (abandoned_)
-        return false;
-      else
-        rings_.wait(rings);  // not if it has rung since: futex(2)
+    if (c.session.pending() && !c.session.has_output()) {
+      std::unique_lock lock(mutex_);
+      c.answered.wait(lock, [&] { return !c.answer.empty() || abandoned_; });
+      c.session.deliver(std::exchange(c.answer, std::string()));
     }
-    return true;
-  }
-
-  std::optional<std::string> take_answer(Connection& c) {
-    const std::scoped_lock lock(mutex_);
-    for (const protocol::Letter& letter : mailbox_.collect())
-      if (Connection* to = connections_.find(letter.conversation))
-        to->answer = letter.answer;
-    return std::exchange(c.answer, std::nullopt);
-  }
-
-  void ring() {
-    rings_.fetch_add(1);
-    rings_.notify_all();
+    return !abandoned_;
   }
 
   // 4. ACCEPT. Sleeps until there is a peer.
@@ -108,60 +106,76 @@ class Server {
     if (!guest) return fd >= 0;
     const std::scoped_lock lock(mutex_);
     const std::uint64_t id = connections_.next_id();
-    Connection& c = connections_.emplace(
-        std::move(guest), service_, protocol::ReturnAddress{&mailbox_, id});
     try {
+      Connection& c = connections_.emplace(
+          std::move(guest), service_, protocol::ReturnAddress{&mailbox_, id});
       c.thread = std::thread([this, &c] { serve(c); });
+      return true;
+    } catch (const std::bad_alloc&) {
+      net::count_lost(net::Want::memory);
     } catch (const std::system_error&) {
-      connections_.erase(id);  // no more threads: this peer has to go
+      net::count_lost(net::Want::thread);
     }
+    connections_.erase(id);  // there is nobody to serve it: it has to go
     return true;
   }
 
   // A peer's thread, from here to its end.
   void serve(Connection& c) {
     blocking::admit_wake_signal();
-    blocking::limit(c.socket(), SO_SNDTIMEO, send_limit_ns());
-    while (collect(c) && in_time(c) && send(c) && receive(c)) {
-    }
+    // in_time() has to look more often than the deadline comes: a call that has
+    // sent only a part ends with that part, and this is progress.
+    const std::chrono::nanoseconds time = service_.limits().reader_time;
+    blocking::limit(c.socket(), SO_SNDTIMEO, time.count() / 8);
+    while (collect(c) && send(c) && in_time(c) && receive(c, 0))
+      c.session.take_turn();  // if requests are left, the next portion of them
     close(c);
+  }
+
+  // False if the peer has let us wait too long, or if the process has too much
+  // in buffers and this thread holds some of it. Before anybody is late it is
+  // looked, without sleeping, whether his bytes are there: it may be we who
+  // have not come to read, because of an answer, or because we were stopped.
+  bool in_time(Connection& c) {
+    bool late = false;
+    const auto name = [&late](std::uint64_t) { late = true; };
+    do {
+      c.deadlines.watch(c.deadline, c.session);
+      c.deadlines.expire(name);
+      c.deadlines.evict(name);
+    } while (!late && c.deadlines.looking() && receive(c, MSG_DONTWAIT));
+    return !late;
   }
 
   // 2. ARM, for a connection: for how long recv(2) may sleep. For ever while
   // the peer owes us nothing, so that a request costs no third call.
   void watch(Connection& c) {
-    c.deadlines.watch(c.deadline, c.session);
     if (c.deadlines.idle() && !c.limited) return;
     c.limited = !c.deadlines.idle();
     blocking::limit(c.socket(), SO_RCVTIMEO, c.deadlines.left_ns());
-  }
-
-  // False if the peer has let us wait too long, or if the process has too much
-  // in buffers and this thread holds some of it.
-  bool in_time(Connection& c) {
-    bool late = false;
-    c.deadlines.watch(c.deadline, c.session);
-    c.deadlines.expire([&late](std::uint64_t) { late = true; });
-    return !late;
   }
 
   // 5. RECEIVE. Sleeps until the peer has sent something, or has ended. EINTR
   // and EAGAIN: we were called back, or the time is up; collect() and
   // in_time() know which. When we stop, what is there already is taken, without
   // sleeping; what comes after that is thrown away.
-  bool receive(Connection& c) {
-    if (!c.session.wants_input() || c.session.has_output() ||
-        c.session.pending())
+  bool receive(Connection& c, int flags) {
+    const bool busy = c.session.has_output() || c.session.pending();
+    if (!c.session.wants_input() || (busy && !c.deadlines.looking())) {
+      c.deadlines.looked(true);
       return true;
-    watch(c);
+    }
+    if (flags == 0) watch(c);
     const auto room = c.session.input();
+    c.pool.trim(Connection::idle_max);
     const ssize_t n = sys::recv(c.socket(), room.data(), room.size(),
-                                c.last ? MSG_DONTWAIT : 0);
+                                c.last ? MSG_DONTWAIT : flags);
     const int error = errno;
     // 6. ANSWER. In received(): the session takes the bytes apart, has whole
     // requests answered and keeps the rest.
     c.session.received(n > 0 ? static_cast<std::size_t>(n) : 0);
     if (n == 0) c.session.end_of_input();
+    c.deadlines.looked(n == 0 || (n < 0 && error == EAGAIN));
     if (std::exchange(c.last, false)) c.session.drain();
     return n >= 0 || error == EINTR || error == EAGAIN;
   }
@@ -185,13 +199,11 @@ class Server {
   // 8. CLOSE. The socket and the thread end here. Somebody must wait for the
   // thread: the next one that ends.
   void close(Connection& c) {
-    std::thread before;
-    {
-      const std::scoped_lock lock(mutex_);
-      before = std::exchange(last_, std::move(c.thread));
-      connections_.erase(c.deadline.id());
-      ended_.notify_all();
-    }
+    std::unique_lock lock(mutex_);
+    std::thread before = std::exchange(last_, std::move(c.thread));
+    connections_.erase(c.deadline.id());
+    ended_.notify_all();
+    lock.unlock();
     if (before.joinable()) before.join();
   }
 
@@ -199,17 +211,16 @@ class Server {
   // comes meanwhile is not waited for: it may never end), everything that has
   // come is answered; then we end and wait for the peers to end.
   void drain() {
-    using net::Deadlines;
+    constexpr std::chrono::nanoseconds let_in = net::Deadlines::let_in_time;
     const auto now = std::chrono::steady_clock::now;
     const auto began = now();
     blocking::keep_awake(listener_.fd());
     auto left = listener_.queued();
-    while (left > 0 && now() < began + Deadlines::let_in_time && accept())
-      --left;
-    mailbox_.on_ring([this] { ring(); });
+    while (left > 0 && now() < began + let_in && accept()) --left;
+    const auto passed = std::min(now() - began, let_in);
+    mailbox_.on_ring({});
     listener_.close();
     std::unique_lock lock(mutex_);
-    const auto all_gone = [this] { return connections_.size() == 0; };
     // In this order: who has seen `stop` lets its socket sleep again, and that
     // must not be undone here, or its thread would spin.
     connections_.each([](std::uint64_t, Connection& c) {
@@ -217,31 +228,33 @@ class Server {
       c.stop = true;
       ::pthread_kill(c.thread.native_handle(), blocking::wake_signal);
     });
-    if (!ended_.wait_until(lock, began + Deadlines::drain_time, all_gone)) {
-      abandoned_ = true;
-      connections_.each([](std::uint64_t, Connection& c) {
-        net::reset_on_close(c.socket());
-        sys::shutdown(c.socket(), SHUT_RDWR);
-      });
-      ring();
-      ended_.wait(lock, all_gone);
-    }
-    lock.unlock();
-    mailbox_.on_ring({});
+    wait_for_all(lock, net::Deadlines::drain_time - passed);
     if (last_.joinable()) last_.join();
   }
 
-  // in_time() has to look more often than the deadline comes: a call that has
-  // sent only a part ends with that part, and this is progress.
-  std::int64_t send_limit_ns() const {
-    using namespace std::chrono;
-    return nanoseconds(service_.limits().reader_time).count() / 8;
+  // For so long; then who is left is reset. In parts: a time for which we are
+  // stopped (SIGSTOP, a debugger) is no more than one of them, and the peers
+  // have the others afterwards.
+  void wait_for_all(std::unique_lock<std::mutex>& lock,
+                    std::chrono::nanoseconds time) {
+    constexpr std::chrono::milliseconds part(100);
+    const auto all_gone = [this] { return connections_.size() == 0; };
+    for (; time.count() > 0; time -= part)
+      if (ended_.wait_for(lock, part, all_gone)) break;
+    abandoned_ = true;
+    connections_.each([](std::uint64_t, Connection& c) {
+      net::reset_on_close(c.socket());
+      sys::shutdown(c.socket(), SHUT_RDWR);
+      c.answered.notify_one();
+    });
+    ended_.wait(lock, all_gone);
+    lock.unlock();
+    mailbox_.on_letter({});
   }
 
   net::Listener& listener_;
   protocol::Service& service_;
   net::Mailbox& mailbox_;
-  std::atomic<std::uint32_t> rings_{0};
   std::atomic<bool> abandoned_ = false;
   std::mutex mutex_;  // guards what follows
   std::condition_variable ended_;

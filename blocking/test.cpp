@@ -1,5 +1,7 @@
 // What only this model promises: calls per request, and threads that end.
 
+#include <sys/resource.h>
+
 #include <filesystem>
 
 #include "tests/model/instructions.hpp"
@@ -58,6 +60,34 @@ TEST(Blocking, AThreadEndsWithItsPeer) {
     EXPECT_TRUE(soon([&] { return loop.clients() == 0; }));
     EXPECT_TRUE(soon([&] { return threads() <= most - count; }));
   }
+}
+
+/// How often threads of this process have gone to sleep by themselves.
+long sleeps() {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return usage.ru_nvcsw;
+}
+
+// Each of them goes to sleep again after its answer; the others sleep on.
+TEST(Blocking, AnAnswerWakesTheThreadThatWaitsForItAndNoOther) {
+  constexpr int count = 60;
+  LaterService service;
+  Loop loop(service);
+  std::vector<std::unique_ptr<Visitor>> peers;
+  std::vector<LaterService::Asked> asked;
+  for (int i = 0; i < count; ++i) {
+    peers.push_back(std::make_unique<Visitor>(loop.address));
+    peers.back()->write("LATER x\r\n");
+    asked.push_back(service.take());
+  }
+  const long before = sleeps();
+  for (int i = 0; i < count; ++i) {
+    asked[static_cast<std::size_t>(i)].post();
+    EXPECT_EQ(peers[static_cast<std::size_t>(i)]->read(4), "+x\r\n");
+  }
+  // Its own, this one's, and a few for locks.
+  EXPECT_LE(sleeps() - before, 8 * count);
 }
 
 TEST(Blocking, ThreadsInEveryKindOfSleepAreCalledBack) {

@@ -101,7 +101,8 @@ class Client {
   bool connected(Connection& c) {
     int error = 0;
     socklen_t size = sizeof error;
-    if (::getsockopt(c.socket.get(), SOL_SOCKET, SO_ERROR, &error, &size) != 0)
+    if (sys::getsockopt(c.socket.get(), SOL_SOCKET, SO_ERROR, &error, &size) !=
+        0)
       error = errno;
     if (error != 0) {
       close(c.peer, net::describe(error));

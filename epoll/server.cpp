@@ -12,20 +12,9 @@
 
 namespace {
 
-struct Connection {
-  Connection(net::Guest peer, protocol::Service& service, protocol::Pool& pool,
-             protocol::ReturnAddress address)
-      : guest(std::move(peer)),
-        session(service, pool, address),
-        deadline(address.conversation) {}
-
-  net::Guest guest;
-  protocol::Session session;
-  net::Deadlines::Entry deadline;
-  std::uint32_t interest = 0;
-  bool shut = false;
-
-  int socket() const { return guest.socket.get(); }
+struct Connection : net::Conversation {
+  using Conversation::Conversation;
+  std::uint16_t interest = 0;  // of its events: EPOLLIN, EPOLLOUT
 };
 
 class Server {
@@ -38,7 +27,7 @@ class Server {
         service_(service),
         mailbox_(mailbox),
         pool_(service.budget()),
-        deadlines_(service.limits(), pool_),
+        deadlines_(service.limits(), pool_, net::sockets_of(connections_)),
         epoll_(net::check(sys::epoll_create1(EPOLL_CLOEXEC), "epoll_create1")) {
     listener_.open(SOCK_NONBLOCK);
     // 2. ARM. Once, for new peers and for the bell; watch() does it for a
@@ -60,29 +49,46 @@ class Server {
   static constexpr std::uint64_t listener_id = 0, mailbox_id = 1;
   // So many blocks go to one peer before the others have their turn.
   static constexpr int sends_max = 16;
+  // So many peers are let in by one event. Among N busy sockets the listener
+  // has its turn once in N / 256 waits; and as many accepts as these take about
+  // as long as a tenth of what else such a wait brings.
+  static constexpr int accepts_max = 32;
 
   void turn() {
     // 3. WAIT. The one place where this program sleeps. The kernel copies out
     // only the sockets that are ready: the idle ones cost nothing here.
-    const int n =
-        sys::epoll_wait(epoll_.get(), ready_.data(),
-                        static_cast<int>(ready_.size()), deadlines_.left_ms());
-    if (n < 0 && errno != EINTR) net::check(n, "epoll_wait");
+    const int n = sys::epoll_wait(
+        epoll_.get(), ready_.data(), static_cast<int>(ready_.size()),
+        unfinished_.empty() ? deadlines_.left_ms() : 0);
+    if (n < 0 && errno == EINTR) return;
+    net::check(n, "epoll_wait");
     for (int i = 0; i < n; ++i) {
       wake(ready_[i].data.u64, ready_[i].events);
-      // So many peers can fill more than all buffers together may be.
-      if (pool_.exceeded()) expire();
+      relieve();
     }
-    expire();
+    if (!unfinished_.empty()) take_turns();
+    deadlines_.looked(n < static_cast<int>(ready_.size()),
+                      connections_.size() / ready_.size());
+    deadlines_.expire([this](std::uint64_t id) { close(id); });
   }
 
-  void expire() {
-    deadlines_.expire([this](std::uint64_t id) { close(id); });
+  // After each event: so many peers can fill more than all buffers may be.
+  void relieve() {
+    deadlines_.evict([this](std::uint64_t id) { close(id); });
+  }
+
+  // No event will come for what has been received and not yet answered.
+  void take_turns() {
+    unfinished_.each_once([this](Connection& c) {
+      c.session.take_turn();
+      serve(c, 0);
+      relieve();
+    });
   }
 
   void wake(std::uint64_t id, std::uint32_t events) {
     if (id == listener_id)
-      accept();
+      accept_some();
     else if (id == mailbox_id)
       collect();
     else if (Connection* c = connections_.find(id))
@@ -92,28 +98,33 @@ class Server {
 
   void collect() {
     mailbox_.silence();
-    for (const protocol::Letter& letter : mailbox_.collect()) {
-      Connection* c = connections_.find(letter.conversation);
-      if (!c) continue;
-      c->session.deliver(letter.answer);
-      serve(*c, 0);
-    }
+    net::hand_out(
+        mailbox_, connections_, [this](Connection& c) { serve(c, 0); },
+        [this](std::uint64_t id) { close(id); });
   }
 
-  // 4. ACCEPT. One; if there are more, epoll says so again. Linux hands no
-  // O_NONBLOCK down from the listener: it is asked for here.
+  // Whoever is left has the next event.
+  void accept_some() {
+    for (int i = 0; i < accepts_max; ++i)
+      if (!accept()) return;
+  }
+
+  // 4. ACCEPT. Linux hands no O_NONBLOCK down from the listener: it is asked
+  // for here.
   bool accept() {
     const int fd = sys::accept4(listener_.fd(), nullptr, nullptr,
                                 SOCK_NONBLOCK | SOCK_CLOEXEC);
     net::Guest guest = listener_.admit(fd, errno);
     if (!guest) return fd >= 0;
-    const std::uint64_t id = connections_.next_id();
-    Connection& c =
-        connections_.emplace(std::move(guest), service_, pool_,
-                             protocol::ReturnAddress{&mailbox_, id});
-    c.interest = EPOLLIN;
+    Connection* c =
+        net::begin(connections_, std::move(guest), service_, pool_, mailbox_);
+    if (!c) return true;
+    c->interest = EPOLLIN;
     // ENOSPC and ENOMEM concern this peer alone (max_user_watches, epoll(7)).
-    if (arm(EPOLL_CTL_ADD, c.socket(), c.interest, id) < 0) close(id);
+    if (arm(EPOLL_CTL_ADD, c->socket(), c->interest, c->id()) < 0) {
+      net::count_lost(net::Want::memory);
+      close(c->id());
+    }
     return true;
   }
 
@@ -124,7 +135,7 @@ class Server {
     const bool gone = (events & broken) && c.interest == 0;
     const bool readable = events & (EPOLLIN | broken);
     if (gone || (readable && !receive(c)) || !send(c) || !watch(c))
-      close(c.deadline.id());
+      close(c.id());
   }
 
   // 2. ARM, for a connection: what its session wants now. Most requests change
@@ -132,11 +143,12 @@ class Server {
   // send would be a busy loop.
   bool watch(Connection& c) {
     deadlines_.watch(c.deadline, c.session);
+    if (c.session.wants_turn()) unfinished_.push_back(c);
     const std::uint32_t interest = (c.session.wants_input() ? EPOLLIN : 0u) |
                                    (c.session.has_output() ? EPOLLOUT : 0u);
     if (interest == c.interest) return true;
-    c.interest = interest;
-    return arm(EPOLL_CTL_MOD, c.socket(), interest, c.deadline.id()) == 0;
+    c.interest = static_cast<std::uint16_t>(interest);
+    return arm(EPOLL_CTL_MOD, c.socket(), interest, c.id()) == 0;
   }
 
   // 5. RECEIVE. What has arrived, at most once: if there is more, the kernel
@@ -206,6 +218,7 @@ class Server {
   net::Deadlines deadlines_;
   net::Fd epoll_;
   net::Table<Connection> connections_;
+  net::List<Connection> unfinished_;
   std::array<epoll_event, 256> ready_;
 };
 

@@ -6,31 +6,22 @@
 // something is done. Given up: the order of call and result, and the say over
 // bytes that are lent to the kernel until it says that it has done with them.
 
-#include "net/server.hpp"
+#include <algorithm>
+
 #include "iouring/calls.hpp"
 #include "iouring/probe.hpp"
 #include "iouring/ring.hpp"
+#include "net/server.hpp"
 
 namespace {
 
 using iouring::Asked;
 
-struct Connection {
-  Connection(net::Guest peer, protocol::Service& service, protocol::Pool& pool,
-             protocol::ReturnAddress address)
-      : guest(std::move(peer)),
-        session(service, pool, address),
-        deadline(address.conversation) {}
-
-  net::Guest guest;
-  protocol::Session session;
-  net::Deadlines::Entry deadline;
+struct Connection : net::Conversation {
+  using Conversation::Conversation;
   // What the kernel has of us: while any of these is true we stay.
-  bool receiving = false, sending = false, cancelling = false;
-  bool closing = false, shut = false;
-
-  int socket() const { return guest.socket.get(); }
-  std::uint64_t id() const { return deadline.id(); }
+  bool receiving : 1 = false, sending : 1 = false, cancelling : 1 = false;
+  bool closing : 1 = false;
 };
 
 class Server {
@@ -43,7 +34,7 @@ class Server {
         service_(service),
         mailbox_(mailbox),
         pool_(service.budget()),
-        deadlines_(service.limits(), pool_),
+        deadlines_(service.limits(), pool_, net::sockets_of(connections_)),
         buffers_(static_cast<unsigned>(options["buffers"]),
                  static_cast<unsigned>(options["buffer-size"])),
         ring_(static_cast<unsigned>(options["entries"]),
@@ -62,22 +53,36 @@ class Server {
   }
 
  private:
+  // What a turn brings in at least, of what is done and not in the queue yet:
+  // the kernel works off 20 of what waits for us (Linux 6.12).
+  static constexpr std::size_t least = 16;
+
   void turn() {
     if (!ticking_ && !deadlines_.idle()) ask_tick();
+    const bool looks = deadlines_.looking();
+    if (looks || !unfinished_.empty()) stay_awake();
     // 3. WAIT. The one system call of this program: it hands over all entries,
     // the kernel works them off, and we sleep if nothing is done yet.
     ring_.wait();
+    const bool all = ::io_uring_cq_ready(ring_.get()) == 1;  // ours, see above
     ring_.take([this](Asked what, std::uint64_t id, const io_uring_cqe& cqe) {
       done(what, id, cqe);
       // So many peers can fill more than all buffers together may be.
-      if (pool_.exceeded()) expire();
+      deadlines_.evict([this](std::uint64_t late) { close(late); });
     });
-    expire();
+    // No completion will come for what has been received and not yet answered.
+    unfinished_.each_once([this](Connection& c) {
+      c.session.take_turn();
+      next(c);
+    });
+    if (looks) deadlines_.looked(all, connections_.size() / least);
+    // Before it ticks nobody is due.
+    if (looks || !ticking_)
+      deadlines_.expire([this](std::uint64_t id) { close(id); });
   }
 
-  void expire() {
-    deadlines_.expire([this](std::uint64_t id) { close(id); });
-  }
+  // The next wait ends though nothing has happened: this is done at once.
+  void stay_awake() { ::io_uring_prep_nop(ring_.entry(Asked::cancel, 0)); }
 
   void done(Asked what, std::uint64_t id, const io_uring_cqe& cqe) {
     if (what == Asked::accept) return accepted(cqe);
@@ -97,12 +102,9 @@ class Server {
   }
 
   void collect() {
-    for (const protocol::Letter& letter : mailbox_.collect()) {
-      Connection* c = connections_.find(letter.conversation);
-      if (!c) continue;
-      c->session.deliver(letter.answer);
-      next(*c);
-    }
+    net::hand_out(
+        mailbox_, connections_, [this](Connection& c) { next(c); },
+        [this](std::uint64_t id) { close(id); });
     ask_bell();
   }
 
@@ -139,10 +141,9 @@ class Server {
   bool welcome(int fd, int error) {
     net::Guest guest = listener_.admit(fd, error);
     if (!guest) return fd >= 0;
-    Connection& c = connections_.emplace(
-        std::move(guest), service_, pool_,
-        protocol::ReturnAddress{&mailbox_, connections_.next_id()});
-    next(c);
+    Connection* c =
+        net::begin(connections_, std::move(guest), service_, pool_, mailbox_);
+    if (c) next(*c);
     return true;
   }
 
@@ -158,6 +159,7 @@ class Server {
       ask_receive(c);
     // Back-pressure: to stop reading is a request too.
     if (!c.session.wants_input() && c.receiving && !c.cancelling) ask_cancel(c);
+    if (c.session.wants_turn()) unfinished_.push_back(c);
     deadlines_.watch(c.deadline, c.session);
   }
 
@@ -175,13 +177,14 @@ class Server {
   // no more than to ask again, in the order in which it came.
   void received(Connection& c, const io_uring_cqe& cqe) {
     c.receiving = cqe.flags & IORING_CQE_F_MORE;
+    const auto size = static_cast<std::size_t>(std::max(cqe.res, 0));
+    // It goes on until it has been taken back that we read.
+    if (c.cancelling) net::count(overshoot_, size);
     if (cqe.flags & IORING_CQE_F_BUFFER) {
       const unsigned buffer = cqe.flags >> IORING_CQE_BUFFER_SHIFT;
       // 6. ANSWER. In receive(): the session takes all of the bytes, has whole
       // requests answered and keeps the rest.
-      if (cqe.res > 0 && !c.closing)
-        c.session.receive(
-            buffers_.bytes(buffer, static_cast<std::size_t>(cqe.res)));
+      if (!c.closing) c.session.receive(buffers_.bytes(buffer, size));
       buffers_.give_back(buffer);
     }
     if (cqe.res == 0) c.session.end_of_input();
@@ -254,10 +257,8 @@ class Server {
       if (!welcome(fd, errno)) break;
     }
     listener_.close();
-    // A turn brings in what has come to 16 of them at least (the kernel works
-    // off 20 of what waits for us, Linux 6.12), and ends though nothing has.
-    for (std::size_t turns = connections_.size() / 16 + 1; turns > 0; --turns) {
-      ::io_uring_prep_nop(ring_.entry(Asked::cancel, 0));
+    for (auto turns = connections_.size() / least + 1; turns > 0; --turns) {
+      stay_awake();
       turn();
     }
     connections_.each([this](std::uint64_t, Connection& c) {
@@ -281,7 +282,9 @@ class Server {
   protocol::Pool pool_;
   net::Deadlines deadlines_;
   net::Table<Connection> connections_;
+  net::List<Connection> unfinished_;
   const unsigned enobufs_ = net::counter("model.", "enobufs");
+  const unsigned overshoot_ = net::counter("model.", "overshoot");
   std::uint64_t bell_count_ = 0;
   __kernel_timespec tick_{.tv_sec = 0, .tv_nsec = 100'000'000};
   bool accepting_ = false, ticking_ = false, draining_ = false;

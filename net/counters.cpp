@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <stdexcept>
 #include <system_error>
 
@@ -171,12 +172,20 @@ struct Registry {
   std::deque<Timeline*> ended_timelines;  // who ended first is first
   Fd file;                                // of the trace
 
-  Cells* take() {
+  /// Null if there is no memory. Room to give it back is made now.
+  Cells* take() noexcept try {
     const std::scoped_lock lock(mutex);
-    if (unused.empty()) unused.push_back(&arrays.emplace_back());
+    if (used.size() == used.capacity()) used.reserve(2 * used.size() + 1);
+    if (unused.empty()) {
+      if (unused.capacity() <= arrays.size())
+        unused.reserve(2 * arrays.size() + 1);
+      unused.push_back(&arrays.emplace_back());
+    }
     used.push_back(unused.back());
     unused.pop_back();
     return used.back();
+  } catch (const std::bad_alloc&) {
+    return nullptr;
   }
 
   void give_back(Cells* cells) {
@@ -221,16 +230,21 @@ Registry& registry() {
 }
 
 /// Calls made while a thread's locals are being destroyed, after its cells have
-/// been folded, are counted here; two threads at once might lose one.
-Cells& late_cells() {
-  static Cells& only = *new Cells{};
-  return only;
-}
+/// been folded, are counted here, and those of threads for which there was no
+/// memory; two threads at once might lose one.
+constinit Cells shared_cells{};
 
-/// Gives the cells back when the thread ends.
-struct Owner {
-  Owner() { own_cells = registry().take(); }
-  ~Owner() { registry().give_back(std::exchange(own_cells, &late_cells())); }
+/// Gives the cells of a thread that ends back. By a key, not by a thread_local
+/// with a destructor: registering that takes memory, and the C library ends the
+/// process where there is none.
+struct AtThreadEnd {
+  AtThreadEnd() {
+    ::pthread_key_create(&key, [](void* cells) {
+      own_cells = &shared_cells;
+      registry().give_back(static_cast<Cells*>(cells));
+    });
+  }
+  pthread_key_t key{};
 };
 
 constinit thread_local Timeline* own_timeline = nullptr;
@@ -345,7 +359,11 @@ unsigned counter(std::string_view prefix, std::string_view name) {
 }
 
 Cells& attach_cells() {
-  thread_local Owner owner;
+  static const AtThreadEnd at_end;
+  own_cells = registry().take();
+  if (own_cells && ::pthread_setspecific(at_end.key, own_cells) != 0)
+    registry().give_back(std::exchange(own_cells, nullptr));
+  if (!own_cells) own_cells = &shared_cells;
   return *own_cells;
 }
 
@@ -353,7 +371,7 @@ std::uint64_t total(unsigned counter) {
   Registry& all = registry();
   const std::scoped_lock lock(all.mutex);
   return all.total(counter) +
-         late_cells().count[counter].load(std::memory_order_relaxed);
+         shared_cells.count[counter].load(std::memory_order_relaxed);
 }
 
 std::vector<std::pair<std::string, std::uint64_t>> totals(
@@ -373,7 +391,7 @@ std::vector<std::pair<std::string, std::uint64_t>> totals(
       counters.push_back(i);
     }
   add(all.ended);
-  add(late_cells());
+  add(shared_cells);
   // Thread by thread: one's cells lie together, and of 10 000 threads they fill
   // no cache.
   for (const Cells* cells : all.used) add(*cells);

@@ -1,10 +1,11 @@
 #include "net/deadlines.hpp"
 
+#include <linux/sockios.h>
+
 #include <algorithm>
-#include <chrono>
 #include <climits>
 
-#include "net/counters.hpp"
+#include "net/sys.hpp"
 
 namespace net {
 namespace {
@@ -18,14 +19,16 @@ constexpr std::uint32_t spared_max = (16 << 10) - 1;
 const unsigned late_counter = counter("net.", "late");
 const unsigned evicted_counter = counter("net.", "evicted");
 
+constexpr std::int64_t ns_of_ms = 1'000'000;
+
 std::int64_t to_ns(const timespec& time) {
   return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
 }
 
-std::int64_t now_ns() {
+std::int64_t now_ms() {
   timespec time;
   ::clock_gettime(CLOCK_MONOTONIC_COARSE, &time);
-  return to_ns(time);
+  return to_ns(time) / ns_of_ms;
 }
 
 /// The coarse clock moves by this much at a time, 1 to 10 ms.
@@ -38,53 +41,79 @@ std::int64_t step_ns() {
   return step;
 }
 
+/// From a moment to another of which only 32 bits are known, which begin anew
+/// every 50 days: right while they are less than 24 days apart (an option's
+/// time is a day at most).
+std::int64_t until(std::uint32_t due_ms, std::int64_t now_ms) {
+  return static_cast<std::int32_t>(due_ms - static_cast<std::uint32_t>(now_ms));
+}
+
+std::uint32_t to_32_bits(std::size_t number) {
+  return static_cast<std::uint32_t>(
+      std::min<std::size_t>(number, std::numeric_limits<std::uint32_t>::max()));
+}
+
+std::uint32_t to_ms(std::chrono::milliseconds time) {
+  return static_cast<std::uint32_t>(time.count());
+}
+
 }  // namespace
 
-Deadlines::Deadlines(const protocol::Limits& limits, const protocol::Pool& pool)
-    : limits_(limits), pool_(pool) {}
+Deadlines::Deadlines(const protocol::Limits& limits, const protocol::Pool& pool,
+                     std::function<int(std::uint64_t id)> socket)
+    : pool_(pool),
+      socket_(std::move(socket)),
+      time_ms_{0, to_ms(limits.frame_time),
+               to_ms(limits.reader_time / reader_parts),
+               to_ms(limits.drain_time), 0},
+      looked_ms_(now_ms()) {}
 
-void Deadlines::Entry::link_before(Entry& head) {
-  unlink();
-  previous_ = head.previous_;
-  next_ = &head;
-  previous_->next_ = this;
-  head.previous_ = this;
+// Who waits for an answer is in no hurry of his own: it has a deadline with
+// those who owe it.
+void Deadlines::rearm(Entry& entry, Wait wait, std::size_t held) {
+  entry.held_ = to_32_bits(held);
+  if (entry.late_) return;
+  if (wait.what == For::nothing) return entry.unlink();
+  if (entry.linked() &&
+      wait == Wait{.what = entry.what_, .mark = entry.mark_}) {
+    // From a reader something has been heard when it has another mark.
+    if (!looking() || entry.heard_ || wait.what == For::reader ||
+        until(entry.due_ms_, suspected_ms_) > 0)
+      return;
+    entry.heard_ = true;
+  } else {
+    entry.heard_ = false;
+  }
+  entry.looks_ = 0;
+  entry.what_ = wait.what;
+  entry.mark_ = wait.mark;
+  begin(entry, wait.what == For::answer ? 0 : now_ms());
 }
 
 // All waits of one kind last equally long, so the end of a list is the place
-// of whoever begins to wait now. Who waits for an answer is in no hurry of his
-// own: it has a deadline with those who owe it.
-void Deadlines::rearm(Entry& entry, Wait wait, std::size_t held) {
-  entry.held_ = static_cast<std::uint32_t>(
-      std::min<std::size_t>(held, std::numeric_limits<std::uint32_t>::max()));
-  if (entry.late_) return;
-  if (wait.what == Wait::For::nothing) return entry.unlink();
-  if (entry.previous_ && wait == entry.wait_) return;
-  entry.wait_ = wait;
-  if (wait.what == Wait::For::answer) return entry.link_before(awaiting_);
-  const bool frame = wait.what == Wait::For::frame;
-  const bool reader = wait.what == Wait::For::reader;
-  const auto time = frame    ? limits_.frame_time
-                    : reader ? limits_.reader_time
-                             : limits_.drain_time;
-  entry.due_ns_ = now_ns() + std::chrono::nanoseconds(time).count();
-  entry.link_before(frame ? frames_ : reader ? readers_ : ends_);
+// of whoever begins to wait now.
+void Deadlines::begin(Entry& entry, std::int64_t now_ms) {
+  entry.due_ms_ = static_cast<std::uint32_t>(now_ms) +
+                  time_ms_[static_cast<unsigned>(entry.what_)];
+  list(entry.what_).push_back(entry);
 }
 
 // A wait that ends just before the coarse clock moves would find nobody late
 // and be repeated, again and again, until it does: so one step is added.
 std::int64_t Deadlines::left_ns() const {
   if (idle()) return -1;
-  std::int64_t due =
-      drained_ns_ ? drained_ns_ : std::numeric_limits<std::int64_t>::max();
-  for (const Entry* list : {&frames_, &readers_, &ends_})
-    if (!list->alone()) due = std::min(due, list->next_->due_ns_);
-  const std::int64_t left = due - now_ns();
-  return left > 0 ? left + step_ns() : 0;
+  if (looking()) return 0;
+  const std::int64_t now = now_ms();
+  std::int64_t left_ms = std::numeric_limits<std::int32_t>::max();
+  if (drained_ms_) left_ms = std::min(left_ms, drained_ms_ - now);
+  for (const For what : {For::frame, For::reader, For::end})
+    if (!list(what).empty())
+      left_ms = std::min(left_ms, until(list(what).front().due_ms_, now));
+  return left_ms > 0 ? left_ms * ns_of_ms + step_ns() : 0;
 }
 
 int Deadlines::rounded_ms() const {
-  const auto rounded_up = (left_ns() + 999'999) / 1'000'000;
+  const auto rounded_up = (left_ns() + ns_of_ms - 1) / ns_of_ms;
   return static_cast<int>(std::min<std::int64_t>(rounded_up, INT_MAX));
 }
 
@@ -96,43 +125,73 @@ const timespec* Deadlines::left(timespec& room) const {
   return &room;
 }
 
+// Not before the wait that follows: what the last one brought may be older than
+// the deadline.
+void Deadlines::suspect(std::int64_t now_ms) {
+  if (looking()) return;
+  suspected_ms_ = now_ms;
+  waits_ = 0;
+}
+
+void Deadlines::end_look(bool all, std::size_t waits_max) {
+  if (!all && ++waits_ <= waits_max) return;
+  looked_ms_ = std::exchange(suspected_ms_, 0);
+}
+
 std::uint64_t Deadlines::take_late() {
-  const std::int64_t now = now_ns();
-  for (Entry* list : {&frames_, &readers_, &ends_})
-    if (!list->alone() && list->next_->due_ns_ <= now)
-      return take(*list->next_, late_counter);
-  if (!pool_.exceeded()) return 0;
-  Entry* entry = largest();
-  return entry ? take(*entry, evicted_counter) : 0;
+  const std::int64_t now = now_ms();
+  if (drained_ms_ && drained_ms_ <= now && !drained()) suspect(now);
+  for (const For what : {For::frame, For::reader, For::end})
+    while (!list(what).empty() && until(list(what).front().due_ms_, now) <= 0) {
+      Entry& entry = list(what).front();
+      if (until(entry.due_ms_, looked_ms_) > 0) {
+        suspect(now);
+        break;
+      }
+      if (what != For::reader || !is_read(entry))
+        return take(entry, late_counter);
+      begin(entry, now);
+    }
+  return 0;
+}
+
+// Bytes in one direction (TCP) or what the kernel needs for them (a Unix
+// socket): either way it falls when they have been taken. The first look has
+// nothing to compare with.
+bool Deadlines::is_read(Entry& entry) {
+  int unsent = 0;
+  const bool known =
+      socket_ && sys::ioctl(socket_(entry.id_), SIOCOUTQ, &unsent) == 0;
+  const auto now = static_cast<std::uint32_t>(unsent);
+  if (known && now < entry.unsent_) entry.looks_ = 0;
+  entry.unsent_ = now;
+  return entry.looks_++ < reader_parts;
+}
+
+std::uint64_t Deadlines::take_largest() {
+  Entry* found = nullptr;
+  for (List<Entry>& list : lists_)
+    list.each([&found](Entry& entry) {
+      if (entry.held_ > (found ? found->held_ : spared_max)) found = &entry;
+    });
+  return found ? take(*found, evicted_counter) : 0;
 }
 
 std::uint64_t Deadlines::take(Entry& entry, unsigned counter) {
   count(counter);
   entry.late_ = true;
-  entry.link_before(late_);
+  late_.push_back(entry);
   return entry.id_;
 }
 
-Deadlines::Entry* Deadlines::largest() {
-  Entry* found = nullptr;
-  for (Entry* list : {&frames_, &readers_, &ends_, &awaiting_})
-    for (Entry* entry = list->next_; entry != list; entry = entry->next_)
-      if (entry->held_ > (found ? found->held_ : spared_max)) found = entry;
-  return found;
-}
-
-void Deadlines::drain() {
-  drained_ns_ = now_ns() + std::chrono::nanoseconds(drain_time).count();
-}
+void Deadlines::drain() { drained_ms_ = now_ms() + drain_time.count(); }
 
 bool Deadlines::lets_in() const {
-  using std::chrono::nanoseconds;
-  const auto afterwards = nanoseconds(drain_time - let_in_time).count();
-  return now_ns() < drained_ns_ - afterwards;
+  return now_ms() < drained_ms_ - (drain_time - let_in_time).count();
 }
 
 bool Deadlines::drained() const {
-  return drained_ns_ != 0 && now_ns() >= drained_ns_;
+  return drained_ms_ != 0 && drained_ms_ <= looked_ms_;
 }
 
 }  // namespace net

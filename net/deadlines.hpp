@@ -3,11 +3,15 @@
 // of wait: every wait of a kind has the same length, so the lists are in order
 // by themselves and nothing is ever sorted.
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <ctime>
+#include <functional>
+#include <limits>
 
+#include "net/list.hpp"
 #include "protocol/session.hpp"
 
 namespace net {
@@ -16,60 +20,66 @@ namespace net {
 /// short where somebody is due, and while nobody waits there is no timeout and
 /// the clock is not asked. Clock: CLOCK_MONOTONIC_COARSE, so a deadline is met
 /// within 100 ms.
+///
+/// Nobody is late whose bytes the kernel has already. The loop may have been
+/// stopped (SIGSTOP, a debugger, a virtual machine that was paused) and find
+/// the time over before it has seen what came meanwhile. So who is due is only
+/// suspected at first: left_ms() is 0 then, and the loop says by looked() when
+/// it has seen all that was ready. Who is due still is late. The same holds for
+/// the end of the drain.
 class Deadlines {
  public:
   /// Member of a connection; leaves its list when it is destroyed.
-  class Entry {
+  class Entry : public Link {
    public:
     explicit Entry(std::uint64_t id) : id_(id) {}
     std::uint64_t id() const { return id_; }
-    ~Entry() { unlink(); }
-    Entry(const Entry&) = delete;
-    Entry& operator=(const Entry&) = delete;
 
    private:
     friend class Deadlines;
-    Entry() : previous_(this), next_(this) {}  // the head of a list
-    bool alone() const { return next_ == this; }
-    void unlink() {
-      if (!previous_) return;
-      previous_->next_ = next_;
-      next_->previous_ = previous_;
-      previous_ = next_ = nullptr;
-    }
-    void link_before(Entry& head);
-
-    Entry* previous_ = nullptr;  // null: in no list
-    Entry* next_ = nullptr;
-    std::uint64_t id_ = 0;
-    std::int64_t due_ns_ = 0;
-    std::uint32_t held_ = 0;  // bytes, when it was last watched
-    bool late_ = false;       // it has been named, and will be no second time
-    protocol::Wait wait_;
+    // Ids are below 2^56 (table.hpp): all of this fits into 40 bytes, of which
+    // every idle peer has some.
+    std::uint64_t id_ : 56;
+    protocol::Wait::For what_ : 3 = protocol::Wait::For::nothing;
+    bool late_ : 1 = false;   // it has been named, and will be no second time
+    bool heard_ : 1 = false;  // while it was suspected: it was given more time
+    std::uint8_t looks_ : 3 = 0;  // at a reader's queue that did not fall
+    std::uint32_t mark_ = 0;
+    std::uint32_t due_ms_ = 0;
+    std::uint32_t held_ = 0;    // bytes, when it was last watched
+    std::uint32_t unsent_ = 0;  // in the kernel's queue at the last look
   };
 
   /// For how long conversations may go on after drain(), and for how long of
   /// that peers who have come may still be let in.
   static constexpr std::chrono::milliseconds drain_time{1'500},
       let_in_time{750};
+  /// A reader's time has so many parts. When one is over without a byte of ours
+  /// taken, it is looked how much the kernel has left to send: who acknowledges
+  /// makes progress, even where that does not make room for more. Without any
+  /// in `reader_parts` of them it is late.
+  static constexpr unsigned reader_parts = 4;
 
-  /// Both outlive this.
-  Deadlines(const protocol::Limits& limits, const protocol::Pool& pool);
+  /// The pool outlives this. `socket` says whose socket it is; without it
+  /// the kernel's queues are not looked at.
+  Deadlines(const protocol::Limits& limits, const protocol::Pool& pool,
+            std::function<int(std::uint64_t id)> socket = nullptr);
 
   /// To be told after everything that has happened to a session. Same wait and
-  /// same mark: the entry keeps its place and its time.
+  /// same mark: the entry keeps its place and its time. (But who is suspected
+  /// and heard of has its time once more: the rest of a large frame is there,
+  /// and does not come in one turn.)
   void watch(Entry& entry, const protocol::Session& session) {
     const protocol::Wait wait = session.waits_for();
-    if (wait.what == protocol::Wait::For::nothing && !entry.previous_)
-        [[likely]]
+    if (wait.what == protocol::Wait::For::nothing && !entry.linked()) [[likely]]
       return;
     rearm(entry, wait, session.held());
   }
 
   /// Nobody can be late: no timeout is needed.
   bool idle() const {
-    return frames_.alone() && readers_.alone() && ends_.alone() &&
-           drained_ns_ == 0;
+    return list(For::frame).empty() && list(For::reader).empty() &&
+           list(For::end).empty() && drained_ms_ == 0;
   }
   /// Until the next one is due: at least 0; -1 if idle.
   std::int64_t left_ns() const;
@@ -77,16 +87,30 @@ class Deadlines {
   /// For calls that take a timespec: null if idle.
   const timespec* left(timespec& room) const;
 
-  /// Calls close(id) for each conversation that is late (counter "net.late"),
-  /// and for the largest of those that wait, for their peers or for an answer,
-  /// while the process has more in buffers than it should ("net.evicted"). Each
-  /// is named once.
-  /// close destroys the entry, or abandons its session until the kernel has let
-  /// go of it.
+  /// Somebody is suspected: the loop does not sleep until it has looked().
+  bool looking() const { return suspected_ms_ != 0; }
+  /// After each wait that has not failed, when what it brought has been served:
+  /// was that all there was? Under load it never is; but waits bring first what
+  /// was ready first, so it is enough if there have been more than `waits_max`.
+  void looked(bool all, std::size_t waits_max = unlimited) {
+    if (looking()) [[unlikely]]
+      end_look(all, waits_max);
+  }
+
+  /// Calls close(id) for each conversation that is late (counter "net.late").
+  /// Each is named once. close destroys the entry, or abandons its
+  /// session until the kernel has let go of it.
   template <class Close>
   void expire(Close close) {
-    if (idle() && awaiting_.alone()) return;
+    if (idle()) return;
     while (std::uint64_t id = take_late()) close(id);
+  }
+  /// Calls close(id) for the largest of those that wait, for their peers or for
+  /// an answer, while the process has more in buffers than it should
+  /// ("net.evicted"). After everything that may have taken some.
+  template <class Close>
+  void evict(Close close) {
+    while (std::uint64_t id = pool_.exceeded() ? take_largest() : 0) close(id);
   }
 
   /// The loop stops: what is left after drain_time is late as a whole.
@@ -95,18 +119,36 @@ class Deadlines {
   bool drained() const;  // that time has passed
 
  private:
+  using For = protocol::Wait::For;
+  static constexpr auto unlimited = std::numeric_limits<std::size_t>::max();
+
   void rearm(Entry& entry, protocol::Wait wait, std::size_t held);
+  void begin(Entry& entry, std::int64_t now_ms);
+  bool is_read(Entry& entry);
+  void suspect(std::int64_t now_ms);
+  void end_look(bool all, std::size_t waits_max);
   int rounded_ms() const;
   std::uint64_t take_late();
+  std::uint64_t take_largest();
   std::uint64_t take(Entry& entry, unsigned counter);
-  Entry* largest();  // null: nobody holds enough to be worth it
 
-  const protocol::Limits& limits_;
+  List<Entry>& list(For what) { return lists_[static_cast<unsigned>(what)]; }
+  const List<Entry>& list(For what) const {
+    return lists_[static_cast<unsigned>(what)];
+  }
+
   const protocol::Pool& pool_;
-  Entry frames_, readers_, ends_;  // heads of the lists, each in order of time
-  Entry awaiting_;                 // an answer: no deadline, but bytes
-  Entry late_;                     // named, but not yet destroyed
-  std::int64_t drained_ns_ = 0;    // 0: not draining
+  const std::function<int(std::uint64_t id)> socket_;
+  // By what they wait for, each in order of time. (For an answer there is no
+  // deadline, but bytes are held; who waits for nothing is not listed.)
+  std::array<List<Entry>, 5> lists_;
+  std::array<std::uint32_t, 5> time_ms_;  // how long each of them may last
+  List<Entry> late_;                      // named, but not yet destroyed
+  std::int64_t drained_ms_ = 0;           // 0: not draining
+  // Who was due by the first of them is looked for (0: nobody is); who was by
+  // the second has been.
+  std::int64_t suspected_ms_ = 0, looked_ms_;
+  std::size_t waits_ = 0;  // since the first
 };
 
 }  // namespace net

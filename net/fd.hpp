@@ -1,9 +1,9 @@
 #pragma once
 // A descriptor that is closed once, by whoever owns it.
 
-#include <unistd.h>
-
 #include <utility>
+
+#include "net/sys.hpp"
 
 namespace net {
 
@@ -20,7 +20,7 @@ class Fd {
   // Linux frees the number before close(2) can report anything, EINTR
   // included: to close it again would close somebody else's.
   ~Fd() {
-    if (fd_ >= 0) ::close(fd_);
+    if (fd_ >= 0) sys::close(fd_);
   }
 
   int get() const { return fd_; }

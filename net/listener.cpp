@@ -1,6 +1,5 @@
 #include "net/listener.hpp"
 
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/file.h>
@@ -26,13 +25,15 @@ constexpr int blocking_wait_ms = 100;
 constexpr std::int64_t complaint_ns = 1'000'000'000;
 
 const unsigned reset_counter = counter("net.", "reset");
+const unsigned no_memory_counter = counter("net.", "no_memory");
+const unsigned no_thread_counter = counter("net.", "no_thread");
 
 [[noreturn]] void fail(const std::string& call, int error = errno) {
   throw std::system_error(error, std::generic_category(), call);
 }
 
 void set(int fd, int level, int option, int value, const char* name) {
-  if (::setsockopt(fd, level, option, &value, sizeof value) < 0)
+  if (sys::setsockopt(fd, level, option, &value, sizeof value) < 0)
     fail(std::string("setsockopt ") + name);
 }
 
@@ -98,13 +99,13 @@ std::int64_t now_ns() {
 Fd open_reserve() { return Fd(::open("/", O_PATH | O_CLOEXEC)); }
 
 Fd duplicate(int fd) {
-  Fd copy(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
+  Fd copy(sys::fcntl(fd, F_DUPFD_CLOEXEC, 0));
   if (!copy) fail("fcntl F_DUPFD_CLOEXEC");
   return copy;
 }
 
 Fd inherit(int fd) {
-  if (::fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+  if (sys::fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
     fail("listen-fd " + std::to_string(fd));
   return Fd(fd);
 }
@@ -139,8 +140,12 @@ std::string url_of(int fd) {
 
 void reset_on_close(int fd) {
   const linger now{.l_onoff = 1, .l_linger = 0};
-  ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+  sys::setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
   count(reset_counter);
+}
+
+void count_lost(Want want) {
+  count(want == Want::memory ? no_memory_counter : no_thread_counter);
 }
 
 Endpoint::~Endpoint() {
@@ -210,10 +215,10 @@ void Listener::open(int flags, int peer_flags) {
   // O_NONBLOCK is of the open file, which an inherited socket shares with
   // whoever else has it: so it is set or taken away, and not left as it is.
   blocking_ = (flags & SOCK_NONBLOCK) == 0;
-  const int status = ::fcntl(fd, F_GETFL);
+  const int status = sys::fcntl(fd, F_GETFL);
   if (status < 0 ||
-      ::fcntl(fd, F_SETFL,
-              blocking_ ? status & ~O_NONBLOCK : status | O_NONBLOCK) < 0)
+      sys::fcntl(fd, F_SETFL,
+                 blocking_ ? status & ~O_NONBLOCK : status | O_NONBLOCK) < 0)
     fail("fcntl F_SETFL");
   // Accepted sockets inherit both: no call per connection.
   if (name_of(fd).family() != AF_UNIX)
@@ -229,7 +234,7 @@ unsigned Listener::queued() const {
   // in net/ipv4/tcp.c); a Unix socket does not tell.
   tcp_info queue{};
   socklen_t size = sizeof queue;
-  if (::getsockopt(fd(), IPPROTO_TCP, TCP_INFO, &queue, &size) != 0)
+  if (sys::getsockopt(fd(), IPPROTO_TCP, TCP_INFO, &queue, &size) != 0)
     return SOMAXCONN;
   return queue.tcpi_unacked;
 }

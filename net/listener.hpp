@@ -44,6 +44,11 @@ class Seat {
   Clients* clients_ = nullptr;
 };
 
+/// A peer that was admitted, but cannot be served, is counted: for want of
+/// memory ("net.no_memory") or of a thread ("net.no_thread").
+enum class Want { memory, thread };
+void count_lost(Want want);
+
 /// A peer that may stay: its socket and its seat. False if there is none.
 struct Guest {
   Fd socket;

@@ -3,26 +3,48 @@
 #include <sys/eventfd.h>
 
 #include <cerrno>
+#include <new>
 #include <system_error>
 #include <utility>
 
 #include "net/sys.hpp"
 
 namespace net {
+namespace {
+
+// No more will usually lie here at once, and then none can be lost: room that
+// is reserved is no memory before it is used.
+constexpr std::size_t letters_reserved = 1024;
+
+}  // namespace
 
 // Blocking, since a read of a non-blocking one that is queued to the kernel
 // (io_uring, POSIX AIO) would fail with EAGAIN instead of waiting.
 Mailbox::Mailbox() : bell_(::eventfd(0, EFD_CLOEXEC)) {
   if (!bell_)
     throw std::system_error(errno, std::generic_category(), "eventfd");
+  letters_.reserve(letters_reserved);
+  collected_.reserve(letters_reserved);
 }
 
+// Who posts is not the one to suffer where there is no memory: it has other
+// lookups to drive.
 void Mailbox::post(protocol::Letter letter) {
   {
     const std::scoped_lock lock(mutex_);
-    letters_.push_back(std::move(letter));
+    if (deliver_) return deliver_(std::move(letter));
+    try {
+      letters_.push_back(std::move(letter));
+    } catch (const std::bad_alloc&) {
+      lost_ = true;
+    }
   }
   ring();
+}
+
+void Mailbox::on_letter(std::function<void(protocol::Letter)> deliver) {
+  const std::scoped_lock lock(mutex_);
+  deliver_ = std::move(deliver);
 }
 
 // Whoever finds the flag set knows that the bell of an earlier ring has not
@@ -65,12 +87,11 @@ void Mailbox::silence() {
 // The flag is cleared after the bell was read and before the letters are
 // taken. The other way round, a letter could come in between and find the flag
 // set: it would ring nobody and lie here until the next one.
-const std::vector<protocol::Letter>& Mailbox::collect() {
+bool Mailbox::take() {
   rung_.exchange(false, std::memory_order_acq_rel);
-  collected_.clear();
   const std::scoped_lock lock(mutex_);
   collected_.swap(letters_);
-  return collected_;
+  return !std::exchange(lost_, false);
 }
 
 }  // namespace net

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <functional>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 #include "net/fd.hpp"
@@ -32,17 +33,41 @@ class Mailbox final : public protocol::Postbox {
 
   /// The bell has been read: reads it in the model's stead. One system call.
   void silence();
-  /// What has come since the last call; valid until the next. The bell has to
-  /// be read before (by silence(), or by the kernel), or a ring could be lost.
-  const std::vector<protocol::Letter>& collect();
+  /// Hands out what has come since the last call: deliver(letter), which is the
+  /// receiver's own. The bell has to be read before (by silence(), or by the
+  /// kernel), or a ring could be lost. False if there was no memory for a
+  /// letter. Whose it was nobody knows: all who wait for one have to go.
+  template <class Deliver>
+  [[nodiscard]] bool collect(Deliver deliver) {
+    const bool all = take();
+    for (protocol::Letter& letter : collected_) deliver(std::move(letter));
+    collected_.clear();
+    return all;
+  }
+  /// For those who get no letters.
+  void collect() {
+    take();
+    collected_.clear();
+  }
+
+  /// For models with a thread for each conversation, which need nobody to
+  /// collect: the thread that posts calls this with each letter, and nothing is
+  /// kept or rung. As with on_ring(), an empty function takes it back.
+  void on_letter(std::function<void(protocol::Letter)> deliver);
+
   bool stopping() const { return stopping_.load(std::memory_order_acquire); }
 
  private:
+  bool take();
+
   Fd bell_;
-  std::mutex mutex_;  // guards letters_ and wake_
+  std::mutex mutex_;  // guards what follows
   std::vector<protocol::Letter> letters_;
-  std::vector<protocol::Letter> collected_;
+  bool lost_ = false;  // a letter, since the last take()
   std::function<void()> wake_;
+  std::function<void(protocol::Letter)> deliver_;
+  // The other two change places in take(): neither gives its room back.
+  std::vector<protocol::Letter> collected_;
   std::atomic<bool> rung_{false};
   std::atomic<bool> stopping_{false};
 };

@@ -51,7 +51,7 @@ struct Options {
   std::uint16_t port = 7000;       // 0: any
   int listen_fd = -1;              // inherited, bound; the Endpoint closes it
   unsigned threads = 1;
-  std::uint64_t clients_max = 0;  // 0: the descriptor limit less 32
+  std::uint64_t clients_max = 0;  // 0: the limit of descriptors less ours
   int send_buffer = 0;            // SO_SNDBUF in bytes; 0: the kernel's choice
   protocol::Limits limits;
   std::map<std::string, std::uint64_t, std::less<>> own;  // the model's rows

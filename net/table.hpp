@@ -29,13 +29,17 @@ class Table {
     each([this](std::uint64_t id, T&) { erase(id); });
   }
 
-  /// The id that the next emplace() will give.
-  std::uint64_t next_id() {
+  /// The id that the next emplace() will give; 0 if there is no memory for one
+  /// more.
+  std::uint64_t next_id() noexcept try {
     if (free_ == none) add_chunk();
     return id_of(free_);
+  } catch (const std::bad_alloc&) {
+    return 0;
   }
 
-  /// Makes a value under next_id().
+  /// Makes a value under next_id(). Throws what its constructor throws, and
+  /// std::bad_alloc where there was no next_id().
   template <class... Args>
   T& emplace(Args&&... args) {
     if (free_ == none) add_chunk();

@@ -149,7 +149,7 @@ void server_options(CLI::App& app, ServerOptions& options) {
   number(app, "--threads", options.net.threads, {1, 256},
          "loops or workers, where the variant has them");
   number(app, "--max-clients", options.net.clients_max, {1, 1'000'000},
-         "conversations at once [the descriptor limit less 32]");
+         "conversations at once [the descriptor limit less our own]");
   app.get_option("--max-clients")->default_str("");
   number(app, "--max-memory", options.memory_max, {64 * kib, 64 * gib, true},
          "bytes of all keys and values");

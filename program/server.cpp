@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <csignal>
 #include <cstdio>
@@ -44,8 +45,6 @@ constexpr int failed_code = 1;
 constexpr int skipped_code = 77;       // the model cannot run here
 constexpr int interrupted_code = 130;  // as a shell says it of SIGINT
 constexpr protocol::Nanoseconds stop_ns = 2'000'000'000;
-// Descriptors that are no peer's: listeners, bells, a model's own, files.
-constexpr std::uint64_t descriptors_of_our_own = 32;
 
 /// A thread that has ended tells the main thread so, by a signal of its own.
 constexpr int ended_signal = SIGUSR1;
@@ -79,6 +78,22 @@ void print_traits(const net::Model& model, const net::Model& client) {
       word(traits.store), word(traits.limits), word(traits.ring));
 }
 
+/// Workers are the model's own affair, and processes too.
+unsigned loops_of(const ServerOptions& options) {
+  const bool loops = model::server.traits.threads == std::string_view("loops");
+  return loops ? options.net.threads : 1;
+}
+
+/// Descriptors that are no peer's: a loop's listener, reserve, bell and what
+/// its model waits with; the same of the client, and its connections to the
+/// other nodes; the standard streams, the trace, what is inherited or opened
+/// for a moment.
+std::uint64_t descriptors_of_our_own(const ServerOptions& options) {
+  constexpr std::uint64_t process = 28, loop = 4, client = 4;
+  const std::uint64_t nodes = options.ring.size();
+  return process + loop * loops_of(options) + (nodes ? client + nodes : 0);
+}
+
 /// A peer is a descriptor: so as many as we may have. Returns how many.
 std::uint64_t raise_descriptor_limit() {
   rlimit limit{};
@@ -100,12 +115,6 @@ node::HashKey random_key() {
 /// had; addresses cost nothing until they are touched.
 std::size_t addresses_for(std::size_t memory_max) {
   return 4 * memory_max + (std::size_t{64} << 20);
-}
-
-/// Workers are the model's own affair, and processes too.
-unsigned loops_of(const ServerOptions& options) {
-  const bool loops = model::server.traits.threads == std::string_view("loops");
-  return loops ? options.net.threads : 1;
 }
 
 bool forks() {
@@ -288,21 +297,25 @@ void Server::stop() {
 }
 
 // Who sends SIGINT now has lost patience: the process ends as it is, and so it
-// does where a loop has not ended in time.
+// does where a loop has not ended in time. That is waited for in parts, of
+// which one goes by, however long, while we are stopped ourselves (SIGSTOP, a
+// debugger): the loops have the others afterwards.
 void Server::wait_for_threads() {
-  const protocol::Nanoseconds due = net::now() + stop_ns;
+  protocol::Nanoseconds left = stop_ns;
   while (ended_ < threads_.size()) {
-    const protocol::Nanoseconds left = due - net::now();
     if (left <= 0) {
       std::fprintf(stderr, "a thread has not ended within 2 s\n");
       write_trace();
       ::_exit(failed_code);
     }
-    const timespec time = net::to_timespec(left);
+    constexpr protocol::Nanoseconds part = stop_ns / 20;
+    const protocol::Nanoseconds began = net::now();
+    const timespec time = net::to_timespec(std::min(part, left));
     if (::sigtimedwait(&awaited_, nullptr, &time) == SIGINT) {
       write_trace();
       ::_exit(interrupted_code);
     }
+    left -= std::min(part, net::now() - began);
   }
   for (std::thread& thread : threads_) thread.join();
 }
@@ -315,10 +328,10 @@ std::string refusal(const ServerOptions& options) {
 
 int serve(ServerOptions options) {
   const std::uint64_t descriptors = raise_descriptor_limit();
+  const std::uint64_t ours = descriptors_of_our_own(options);
   if (options.net.clients_max == 0)
-    options.net.clients_max = descriptors > 2 * descriptors_of_our_own
-                                  ? descriptors - descriptors_of_our_own
-                                  : descriptors / 2;
+    options.net.clients_max =
+        descriptors > 2 * ours ? descriptors - ours : descriptors / 2;
   block_all_signals();
   if (const std::string why = refusal(options); !why.empty()) {
     std::fprintf(stderr, "%s\n", why.c_str());

@@ -80,6 +80,7 @@ class Pool {
   std::unique_lock<std::mutex> lock() const;
   Block* allocate(std::size_t size_class);
   void release(Block* block) noexcept;
+  void release_idle(std::size_t idle_max) noexcept;
 
   Budget& budget_;
   const std::size_t idle_max_;

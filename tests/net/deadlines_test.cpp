@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <chrono>
@@ -17,6 +18,7 @@
 
 #include "net/clock.hpp"
 #include "net/counters.hpp"
+#include "net/fd.hpp"
 
 namespace {
 
@@ -65,10 +67,11 @@ constexpr milliseconds soon{20}, later{60'000};
 
 class DeadlinesTest : public testing::Test {
  protected:
-  void begin(const protocol::Limits& limits) {
+  void begin(const protocol::Limits& limits, int socket = -1) {
     echo_.emplace(limits);
     pool_.emplace(echo_->budget(), 0);
-    deadlines_.emplace(echo_->limits(), *pool_);
+    deadlines_.emplace(echo_->limits(), *pool_,
+                       [socket](std::uint64_t) { return socket; });
   }
   Conversation& add() {
     const auto id = conversations_.size() + 1;
@@ -77,13 +80,18 @@ class DeadlinesTest : public testing::Test {
     return *conversations_.back();
   }
   void watch(Conversation& c) { deadlines_->watch(c.deadline, c.session); }
-  /// Closes who is late by now, and says who that was.
-  std::vector<std::uint64_t> expire() {
+  /// The end of a pass: closes who is late by now, and says who that was. It
+  /// has brought all that was ready, or not.
+  std::vector<std::uint64_t> expire(bool all = true,
+                                    std::size_t waits_max = 1000) {
+    deadlines_->looked(all, waits_max);
     std::vector<std::uint64_t> closed;
-    deadlines_->expire([&](std::uint64_t id) {
+    const auto close = [&](std::uint64_t id) {
       closed.push_back(id);
       conversations_[id - 1].reset();
-    });
+    };
+    deadlines_->expire(close);
+    deadlines_->evict(close);
     return closed;
   }
   /// Sleeps as a loop does, until somebody is late.
@@ -250,7 +258,7 @@ TEST_F(DeadlinesTest, AreNotAskedAgainAndAgain) {
     int sleeps = 0;
     for (; expire().empty(); ++sleeps)
       ::poll(nullptr, 0, deadlines_->left_ms());
-    EXPECT_LE(sleeps, 2);
+    EXPECT_LE(sleeps, 3);  // the last one does not sleep
   }
 }
 
@@ -261,13 +269,156 @@ TEST_F(DeadlinesTest, NameNobodyTwice) {
   watch(c);
   int named = 0;
   const auto name = [&](std::uint64_t) { ++named; };
-  while (named == 0) deadlines_->expire(name);
+  while (named == 0) {
+    deadlines_->looked(true);
+    deadlines_->expire(name);
+  }
   // The kernel still holds its buffers, so it is watched and not yet destroyed.
   watch(c);
   EXPECT_TRUE(deadlines_->idle());
   deadlines_->expire(name);
   EXPECT_EQ(named, 1);
 }
+
+/// Who is due, but has not been looked for: it may be that we were stopped, and
+/// that his bytes are there.
+class LookTest : public DeadlinesTest {
+ protected:
+  /// One who owes the rest of a frame, and is due.
+  Conversation& add_due() {
+    begin(limits_of(milliseconds(1), later));
+    Conversation& c = add();
+    c.hear("*2\r\n$4\r\nECHO\r\n");
+    watch(c);
+    ::poll(nullptr, 0, 20);
+    return c;
+  }
+};
+
+TEST_F(LookTest, ComesBeforeAnybodyIsLate) {
+  add_due();
+  // The wait that ends now began when nobody was suspected.
+  EXPECT_TRUE(expire().empty());
+  EXPECT_TRUE(deadlines_->looking());
+  EXPECT_EQ(deadlines_->left_ms(), 0);
+  EXPECT_EQ(expire(), std::vector<std::uint64_t>{1});
+  EXPECT_FALSE(deadlines_->looking());
+}
+
+TEST_F(LookTest, SparesWhoseBytesWereThere) {
+  Conversation& c = add_due();
+  EXPECT_TRUE(expire().empty());
+  c.hear("$1\r\na\r\n");
+  c.session.sent(c.session.output().size());
+  watch(c);
+  EXPECT_TRUE(expire().empty());
+  EXPECT_TRUE(deadlines_->idle());
+}
+
+TEST_F(LookTest, TakesAsManyWaitsAsThereMayBeBatches) {
+  add_due();
+  EXPECT_TRUE(expire(false, 2).empty());
+  EXPECT_TRUE(expire(false, 2).empty());
+  EXPECT_TRUE(expire(false, 2).empty());
+  EXPECT_TRUE(deadlines_->looking());
+  EXPECT_EQ(expire(false, 2), std::vector<std::uint64_t>{1});
+}
+
+// A large frame does not come in one turn. But it is not for ever that bytes of
+// it come.
+TEST_F(LookTest, GivesWhoIsHeardOfHisTimeOnceMore) {
+  Conversation& c = add_due();
+  EXPECT_TRUE(expire().empty());
+  c.hear("$100000\r\n");
+  watch(c);
+  EXPECT_TRUE(expire().empty());
+  ::poll(nullptr, 0, 20);
+  EXPECT_TRUE(expire().empty());
+  EXPECT_TRUE(deadlines_->looking());
+  c.hear("x");
+  watch(c);
+  EXPECT_EQ(expire(), std::vector<std::uint64_t>{1});
+}
+
+TEST_F(LookTest, ComesBeforeTheDrainIsOver) {
+  begin(limits_of(later, later));
+  deadlines_->drain();
+  ::poll(nullptr, 0, deadlines_->left_ms());
+  EXPECT_TRUE(expire().empty());
+  EXPECT_FALSE(deadlines_->drained());
+  EXPECT_EQ(deadlines_->left_ms(), 0);
+  EXPECT_TRUE(expire().empty());
+  EXPECT_TRUE(deadlines_->drained());
+}
+
+/// A conversation over a socket whose queue is full.
+class ReaderTest : public DeadlinesTest {
+ protected:
+  ReaderTest() {
+    int pair[2];
+    EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+    ours_ = net::Fd(pair[0]);
+    theirs_ = net::Fd(pair[1]);
+    const std::string text(4096, 'x');
+    while (::send(ours_.get(), text.data(), text.size(), MSG_NOSIGNAL) > 0) {
+    }
+  }
+  Conversation& add_reader(milliseconds time) {
+    begin(limits_of(later, time), ours_.get());
+    Conversation& c = add();
+    c.hear("*1\r\n$4\r\nPING\r\n");
+    watch(c);
+    return c;
+  }
+  void read() {
+    char room[4096];
+    EXPECT_EQ(::recv(theirs_.get(), room, sizeof room, 0), 4096);
+  }
+  /// One part of the reader's time passes.
+  std::vector<std::uint64_t> pass_part() {
+    ::poll(nullptr, 0, deadlines_->left_ms());
+    expire();
+    return expire();
+  }
+
+  net::Fd ours_, theirs_;
+};
+
+// Less than what would let us send more: only the kernel knows of it.
+TEST_F(ReaderTest, IsNotLateWhileTheKernelsQueueFalls) {
+  add_reader(milliseconds(40));
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_TRUE(pass_part().empty()) << i;
+    read();
+  }
+}
+
+TEST_F(ReaderTest, IsLateWhenItHasNotFallenForTheWholeTime) {
+  const unsigned asked = net::counter("sys.", "ioctl");
+  add_reader(milliseconds(40));
+  const auto before = net::total(asked);
+  const auto began = net::now();
+  EXPECT_EQ(wait(), std::vector<std::uint64_t>{1});
+  EXPECT_GE(net::now() - began, 30'000'000);
+  EXPECT_EQ(net::total(asked) - before, net::Deadlines::reader_parts + 1);
+}
+
+TEST_F(ReaderTest, WhoMakesProgressIsNotAskedFor) {
+  const unsigned asked = net::counter("sys.", "ioctl");
+  Conversation& c = add_reader(milliseconds(400));
+  const auto before = net::total(asked);
+  for (int i = 0; i < 10; ++i) {
+    c.session.output();
+    c.session.sent(1);
+    watch(c);
+    c.hear("*1\r\n$4\r\nPING\r\n");
+    ::poll(nullptr, 0, 5);
+    EXPECT_TRUE(expire().empty());
+  }
+  EXPECT_EQ(net::total(asked), before);
+}
+
+TEST(DeadlinesEntry, IsSmall) { EXPECT_LE(sizeof(net::Deadlines::Entry), 40u); }
 
 /// Eight peers who do not read; the third one holds most.
 class EvictionTest : public DeadlinesTest {
@@ -313,7 +464,7 @@ TEST_F(EvictionTest, TakesNobodyWhileThereIsRoom) {
 TEST_F(EvictionTest, CountsWhatIsAbandonedAsGone) {
   begin_with(9 * 64 << 10);
   std::set<std::uint64_t> named;
-  deadlines_->expire([&](std::uint64_t id) {
+  deadlines_->evict([&](std::uint64_t id) {
     named.insert(id);
     conversations_[id - 1]->session.abandon();
   });
@@ -375,7 +526,10 @@ TEST_F(DeadlinesTest, EndTheDrainAfterItsTime) {
   while (deadlines_->lets_in()) ::poll(nullptr, 0, 10);
   EXPECT_GE(net::now() - began, 650'000'000);
   EXPECT_FALSE(deadlines_->drained()) << "time is left to answer in";
-  while (!deadlines_->drained()) ::poll(nullptr, 0, deadlines_->left_ms());
+  while (!deadlines_->drained()) {
+    ::poll(nullptr, 0, deadlines_->left_ms());
+    expire();
+  }
   EXPECT_GE(net::now() - began, 1'400'000'000);
   EXPECT_EQ(deadlines_->left_ns(), 0);
 }

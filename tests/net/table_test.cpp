@@ -1,8 +1,10 @@
 #include "net/table.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <cstdint>
+#include <cstdlib>
 #include <memory>
 #include <set>
 #include <vector>
@@ -32,6 +34,31 @@ TEST(Table, ForgetsAnIdForEver) {
     table.erase(id);
     EXPECT_EQ(table.size(), 0u);
   }
+}
+
+/// Ends with 0 if a table that cannot grow says so, and goes on with what it
+/// has. In a process of its own, with no addresses.
+[[noreturn]] void fill_up() {
+  struct Large {
+    char bytes[1 << 20];
+  };
+  net::Table<Large> table;
+  const auto first = table.next_id();
+  table.emplace();
+  const rlimit none{};
+  ::setrlimit(RLIMIT_AS, &none);
+  std::size_t made = 1;
+  for (; made < 1000 && table.next_id() != 0; ++made) table.emplace();
+  const bool refused = table.next_id() == 0 && table.size() == made;
+  table.erase(first);
+  std::_Exit(refused && table.next_id() != 0 ? 0 : 1);
+}
+
+TEST(TableDeathTest, HasNoIdWhereThereIsNoMemory) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "a sanitizer needs addresses";
+#endif
+  EXPECT_EXIT(fill_up(), testing::ExitedWithCode(0), "");
 }
 
 TEST(Table, KnowsNoIdThatItNeverGave) {

@@ -107,12 +107,15 @@ TEST_F(SurroundingsTest, AreSummedUpInALine) {
   net::count(net::counter("net.", "late"), 7);
   net::count(net::counter("net.", "evicted"), 8);
   net::count(net::counter("net.", "reset"), 9);
+  net::count(net::counter("net.", "no_memory"), 12);
+  net::count(net::counter("net.", "no_thread"), 13);
   clients_.accepted = 10;
   clients_.refused = 11;
   EXPECT_EQ(program::summary(model(), clients_),
             "{\"model\":\"some\",\"variant\":\"kind\",\"requests\":7,"
             "\"accepted\":10,\"refused\":11,\"reset\":9,\"evicted\":8,"
-            "\"late\":7,\"calls\":{\"some_call\":5},"
+            "\"late\":7,\"no_memory\":12,\"no_thread\":13,"
+            "\"calls\":{\"some_call\":5},"
             "\"model_counters\":{\"some_event\":6}}");
 }
 

@@ -154,4 +154,23 @@ TEST(Pool, shared_by_threads_loses_nothing) {
   EXPECT_LE(budget.used(), 4 * (1 + 4) * kibibyte);
 }
 
+// Whoever sleeps with a pool of its own gives back what it does not need: the
+// largest first.
+TEST(Pool, GivesBackWhatIsIdle) {
+  Budget budget(1 << 20);
+  Pool pool(budget);
+  Block* small = pool.borrow(1 << 10);
+  Block* large = pool.borrow(64 << 10);
+  Block* lent = pool.borrow(16 << 10);
+  pool.give_back(small);
+  pool.give_back(large);
+  pool.trim(65 << 10);
+  EXPECT_EQ(budget.used(), 81u << 10);
+  pool.trim(8 << 10);
+  EXPECT_EQ(budget.used(), 17u << 10);
+  pool.trim(0);
+  EXPECT_EQ(budget.used(), 16u << 10);
+  pool.give_back(lent);
+}
+
 }  // namespace

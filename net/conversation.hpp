@@ -1,0 +1,75 @@
+#pragma once
+// What a loop keeps of a conversation, whatever its model.
+
+#include <utility>
+
+#include "net/deadlines.hpp"
+#include "net/list.hpp"
+#include "net/listener.hpp"
+#include "net/mailbox.hpp"
+#include "net/table.hpp"
+
+namespace net {
+
+/// Models add what is theirs (and it finds room in the padding at the end). As
+/// a Link it is listed among the unfinished: those who want a turn.
+struct Conversation : Link {
+  Conversation(Guest peer, protocol::Service& service, protocol::Pool& pool,
+               protocol::ReturnAddress address)
+      : seat(std::move(peer.seat)),
+        session(service, pool, address),
+        deadline(address.conversation),
+        descriptor(std::move(peer.socket)) {}
+
+  Seat seat;
+  protocol::Session session;
+  Deadlines::Entry deadline;
+  Fd descriptor;
+  bool shut = false;  // we have ended our side
+
+  int socket() const { return descriptor.get(); }
+  std::uint64_t id() const { return deadline.id(); }
+};
+
+/// Whose socket it is, for Deadlines. The table outlives what is returned.
+template <class T>
+auto sockets_of(Table<T>& conversations) {
+  return [&conversations](std::uint64_t id) {
+    return conversations.find(id)->socket();
+  };
+}
+
+/// A peer becomes a conversation of a loop; null if there is no memory for it:
+/// then it has to go, and is counted.
+template <class T>
+T* begin(Table<T>& conversations, Guest peer, protocol::Service& service,
+         protocol::Pool& pool, Mailbox& mailbox) {
+  const std::uint64_t id = conversations.next_id();
+  if (id != 0)
+    return &conversations.emplace(std::move(peer), service, pool,
+                                  protocol::ReturnAddress{&mailbox, id});
+  count_lost(Want::memory);
+  return nullptr;
+}
+
+/// Gives the letters of a loop to the conversations that wait for them, and
+/// calls serve(conversation) for each. Where letters were lost for want of
+/// memory, close(id) for all who wait for one: their answers would never come.
+template <class T, class Serve, class Close>
+void hand_out(Mailbox& mailbox, Table<T>& conversations, Serve serve,
+              Close close) {
+  const bool all = mailbox.collect([&](const protocol::Letter& letter) {
+    T* to = conversations.find(letter.conversation);
+    if (!to) return;  // it has gone
+    to->session.deliver(letter.answer);
+    serve(*to);
+  });
+  if (all) return;
+  conversations.each([&](std::uint64_t id, T& conversation) {
+    if (!conversation.session.pending()) return;
+    count_lost(Want::memory);
+    close(id);
+  });
+}
+
+}  // namespace net

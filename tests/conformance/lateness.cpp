@@ -1,0 +1,150 @@
+// Nobody is late whose bytes the kernel has already: whatever it was that has
+// stopped the program meanwhile.
+
+#include <signal.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "tests/conformance/crowd.hpp"
+#include "tests/conformance/server.hpp"
+
+namespace conformance {
+namespace {
+
+class Stopped : public ServerTest {
+ protected:
+  /// The program stands still while `meanwhile` is done, and until every
+  /// deadline of so long has passed.
+  template <class Meanwhile>
+  static void stop_for(Server& server, Milliseconds deadline,
+                       Meanwhile meanwhile) {
+    const Process& process = server.process();
+    EXPECT_TRUE(eventually([&] { return process.asleep(); }));
+    process.signal(SIGSTOP);
+    siginfo_t state{};
+    EXPECT_EQ(
+        ::waitid(P_PID, static_cast<id_t>(process.pid()), &state, WSTOPPED), 0);
+    meanwhile();
+    std::this_thread::sleep_for(2 * deadline);
+    process.signal(SIGCONT);
+  }
+  static Account account(Server& server) {
+    EXPECT_EQ(server.stop(), 0);
+    return server.account();
+  }
+};
+
+constexpr Milliseconds deadline(300);
+
+// The rest of each frame comes in time. There are more of them than one wait
+// brings events (256) or works off completions (20).
+void send_the_rest_meanwhile(Server& server, std::size_t count,
+                             void (*stop)(Server&, Crowd&)) {
+  Crowd crowd;
+  for (std::size_t i = 0; i < count; ++i)
+    crowd.join(server.address()).outgoing = "*1\r\n$4\r\nPI";
+  const auto sent = [&] {
+    return crowd.count([](const Member& m) { return m.outgoing.empty(); }) ==
+           crowd.members().size();
+  };
+  ASSERT_TRUE(crowd.run(sent));
+  stop(server, crowd);
+  EXPECT_TRUE(crowd.run([&] { return crowd.all_closed(); })) << crowd.state();
+  EXPECT_EQ(crowd.count([](const Member& m) { return m.incoming == pong; }),
+            count);
+}
+
+TEST_P(Stopped, ItFindsTheRestOfAFrame) {
+  for (const std::size_t count : {std::size_t{1}, size_of(1000, 300)}) {
+    REQUIRE_CONCURRENT(count);
+    Server& server = start({"--frame-time", std::to_string(deadline.count())});
+    send_the_rest_meanwhile(server, count, [](Server& one, Crowd& crowd) {
+      stop_for(one, deadline, [&] {
+        for (auto& member : crowd.members()) {
+          member->outgoing = "NG\r\n";
+          member->expects = pong.size();
+        }
+        crowd.run([&] {
+          return crowd.count([](const Member& m) {
+            return m.outgoing.empty();
+          }) == crowd.members().size();
+        });
+      });
+    });
+    EXPECT_EQ(account(server).at("late"), 0) << count;
+  }
+}
+
+// It does not come in one turn.
+TEST_P(Stopped, ItFindsTheRestOfALargeFrame) {
+  Server& server = start({"--frame-time", std::to_string(deadline.count())});
+  Peer peer = server.connect();
+  const std::size_t size = 150'000;
+  const std::string request = echo_request(0, size);
+  peer.send(request.substr(0, 1'000));
+  stop_for(server, deadline, [&] { peer.send(request.substr(1'000)); });
+  EXPECT_TRUE(peer.frame() == echo_answer(0, size));
+  peer.close();
+  EXPECT_EQ(account(server).at("late"), 0);
+}
+
+// Too little for the server to send more: only the kernel knows of it.
+TEST_P(Stopped, ItFindsThatAReaderHasRead) {
+  Server& server = start({"--reader-time", std::to_string(deadline.count()),
+                          "--send-buffer", "16384"});
+  const std::string value = numbered(1, 1 << 20);
+  EXPECT_EQ(server.ask({"SET", "key", value}), ok);
+  Peer peer = server.connect({.receive = 4096});
+  EXPECT_EQ(peer.ask({"PING"}), pong);
+  peer.send(request({"GET", "key"}));
+  std::string answer;
+  stop_for(server, deadline, [&] { answer = peer.receive(8192); });
+  // It would be reset now.
+  std::this_thread::sleep_for(deadline / 4);
+  answer += peer.receive(bulk(value).size() - answer.size());
+  EXPECT_TRUE(answer == bulk(value));
+  peer.close();
+  EXPECT_EQ(account(server).at("late"), 0);
+}
+
+TEST_P(Stopped, ItFindsThatAPeerHasEnded) {
+  Server& server = start({"--drain-time", std::to_string(deadline.count())});
+  std::vector<Peer> peers;
+  for (std::size_t i = 0; i < std::min<std::size_t>(traits().concurrent(), 40);
+       ++i) {
+    peers.push_back(server.connect());
+    EXPECT_EQ(peers.back().ask({"PING"}), pong);
+  }
+  server.process().signal(SIGTERM);
+  for (Peer& peer : peers) EXPECT_EQ(peer.rest(), "");
+  stop_for(server, 3 * deadline, [&] { peers.clear(); });
+  EXPECT_EQ(server.process().wait(), 0) << server.process().errors();
+  EXPECT_EQ(server.account().at("late"), 0);
+  EXPECT_EQ(server.account().at("reset"), 0);
+}
+
+// A reader who takes so little at a time that it never makes room for what the
+// server has to send next, but goes on taking: he acknowledges.
+TEST_P(Stopped, AReaderOfFewBytesIsNotLate) {
+  const Milliseconds time(size_of(800, 1600));
+  Server& server = start({"--reader-time", std::to_string(time.count()),
+                          "--send-buffer", "65536"});
+  EXPECT_EQ(server.ask({"SET", "key", std::string(1 << 20, 'x')}), ok);
+  Peer peer = server.connect({.receive = 4096});
+  peer.send(request({"GET", "key"}));
+  const auto end = std::chrono::steady_clock::now() + 3 * time;
+  while (std::chrono::steady_clock::now() < end) {
+    peer.receive(2048);
+    std::this_thread::sleep_for(time / 3);
+  }
+  peer.close();
+  EXPECT_EQ(account(server).at("late"), 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(Servers, Stopped, testing::ValuesIn(servers()),
+                         name_of);
+
+}  // namespace
+}  // namespace conformance

@@ -1,0 +1,156 @@
+// Want of memory and of places: what cannot be served is lost and counted, and
+// the others are served on.
+
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <fstream>
+
+#include "tests/conformance/crowd.hpp"
+#include "tests/conformance/ring.hpp"
+#include "tests/conformance/server.hpp"
+
+namespace conformance {
+namespace {
+
+/// The process gets no more addresses than it has and so many bytes.
+void limit_addresses(const Process& process, std::size_t more) {
+  std::ifstream status("/proc/" + std::to_string(process.pid()) + "/status");
+  std::string name;
+  rlim_t kib = 0;
+  while (name != "VmSize:" && status >> name) {
+  }
+  status >> kib;
+  const rlimit limit{kib * 1024 + more, RLIM_INFINITY};
+  if (::prlimit(process.pid(), RLIMIT_AS, &limit, nullptr) != 0)
+    throw Trouble("prlimit failed");
+}
+
+class Starved : public ServerTest {
+ protected:
+  static std::size_t lost(Peer& observer) {
+    return Server::figure(observer, "no_memory_clients") +
+           Server::figure(observer, "no_thread_clients");
+  }
+  /// What was lost is counted, and whoever comes then is served.
+  static void expect_alive(Server& server) {
+    EXPECT_TRUE(eventually([&] {
+      try {
+        return server.ask({"PING"}) == pong;
+      } catch (const Trouble&) {
+        return false;  // there was no memory for this one either
+      }
+    }));
+    EXPECT_TRUE(eventually(
+        [&] { return server.figures().at("connected_clients") == "1"; }));
+    Peer observer = server.connect();
+    EXPECT_GT(lost(observer), 0u);
+  }
+};
+
+TEST_P(Starved, LargeFramesForWhichThereIsNoMemoryAreLost) {
+  if (sanitized()) GTEST_SKIP() << "a sanitizer needs addresses";
+  const std::size_t count = 60;
+  REQUIRE_CONCURRENT(count);
+  Server& server = start();
+  {
+    Crowd crowd;
+    for (std::size_t i = 0; i < count; ++i)
+      crowd.join(server.address()).outgoing = request({"PING"});
+    ASSERT_TRUE(crowd.run([&] {
+      return crowd.count([](const Member& m) { return m.incoming == pong; }) ==
+             count;
+    }));
+    limit_addresses(server.process(), 4 << 20);
+    for (auto& member : crowd.members())
+      member->outgoing =
+          "*2\r\n$4\r\nECHO\r\n$1000000\r\n" + std::string(600'000, 'x');
+    // All have been taken, or their conversations are over.
+    EXPECT_TRUE(crowd.run([&] {
+      return crowd.count([](const Member& m) {
+        return m.outgoing.empty() || !m.open();
+      }) == count &&
+             crowd.count([](const Member& m) { return !m.open(); }) > 0;
+    })) << crowd.state();
+  }
+  expect_alive(server);
+}
+
+TEST_P(Starved, PeersForWhomThereIsNoMemoryAreLost) {
+  if (sanitized()) GTEST_SKIP() << "a sanitizer needs addresses";
+  REQUIRE_CONCURRENT(4000u);
+  Server& server = start();
+  EXPECT_EQ(server.ask({"PING"}), pong);
+  limit_addresses(server.process(), 64 << 10);
+  {
+    Crowd crowd;
+    for (std::size_t i = 0; i < 4000; ++i) crowd.join(server.address());
+    EXPECT_TRUE(crowd.run([&] {
+      return crowd.count([](const Member& m) { return !m.open(); }) > 0;
+    }));
+  }
+  expect_alive(server);
+}
+
+// An idle peer holds what its model's README says, whatever it has asked.
+TEST_P(Starved, IdlePeersKeepNothingOfWhatTheyAsked) {
+  const std::size_t count = 150;
+  REQUIRE_CONCURRENT(count);
+  Server& server = start({"--buffers-max", "4m"});
+  std::vector<Peer> peers;
+  for (std::size_t i = 0; i < count; ++i) {
+    peers.push_back(server.connect());
+    ASSERT_EQ(peers.back().ask({"ECHO", std::string(31'000, 'x')}),
+              bulk(std::string(31'000, 'x')));
+  }
+  for (Peer& peer : peers) ASSERT_EQ(peer.ask({"PING"}), pong);
+  peers.clear();
+  EXPECT_EQ(server.stop(), 0);
+  EXPECT_EQ(server.account().at("evicted"), 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(Servers, Starved, testing::ValuesIn(servers()),
+                         name_of);
+
+class Places : public RingTest {};
+
+// What the node itself needs, for each loop and each other node, is not given
+// to peers.
+TEST_P(Places, AreLeftForTheOtherNodes) {
+  constexpr std::size_t limit = 256, nodes = 40;
+  std::vector<Descriptor> silent;
+  std::vector<std::string> others;
+  for (std::size_t i = 1; i < nodes; ++i) {
+    silent.push_back(bind_socket());
+    ASSERT_EQ(::listen(silent.back().get(), 16), 0);
+    others.push_back(address_of(silent.back()));
+  }
+  const std::string threads = traits()["threads"] == "loops" ? "8" : "1";
+  Server& node = *start_ring(
+      {{GetParam().name, "/bin/sh"}},
+      {"-c", "ulimit -n " + std::to_string(limit) + "; exec \"$0\" \"$@\"",
+       GetParam().path, "--threads", threads, "--lookup-time", "200"},
+      others)[0];
+  const std::size_t most = std::stoul(node.figures().at("maxclients"));
+  REQUIRE_CONCURRENT(most);
+  Crowd crowd;
+  for (std::size_t i = 1; i < most; ++i)
+    crowd.join(node.address()).outgoing = request({"PING"});
+  ASSERT_TRUE(crowd.run([&] {
+    return crowd.count([](const Member& m) { return m.incoming == pong; }) ==
+           most - 1;
+  })) << crowd.state();
+  // Whoever is asked does not answer; but every one of them can be asked.
+  Peer peer = node.connect();
+  for (std::size_t i = 0; i < 4 * nodes; ++i) {
+    peer.send(request({"DHT.LOOKUP", std::to_string(i)}));
+    const std::string answer = peer.frame();
+    EXPECT_EQ(answer.find("open files"), std::string::npos) << answer;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Servers, Places, testing::ValuesIn(servers()),
+                         name_of);
+
+}  // namespace
+}  // namespace conformance

@@ -1,0 +1,133 @@
+// What every model promises of turns: whoever has sent much is answered in
+// portions, with the others between them; whoever comes has a turn among those
+// who are busy.
+
+#include <atomic>
+#include <chrono>
+#include <latch>
+
+#include "net/clock.hpp"
+#include "tests/model/loop.hpp"
+
+namespace {
+
+using tests::Loop;
+using tests::soon;
+using tests::Visitor;
+
+/// Keeps in mind who has been answered, in order. HOLD waits until it is let
+/// go, DEAR spends more than a portion, and `dear_time`.
+class Bookkeeper final : public protocol::Service {
+ public:
+  void answer(std::span<const std::string_view> arguments,
+              protocol::Reply& reply) override {
+    const std::string_view command = arguments[0];
+    if (command == "HOLD") {
+      held.count_down();
+      let_go.wait();
+    }
+    if (command == "DEAR") {
+      reply.spend(1 << 20);
+      const auto end = net::now() + dear_time.count();
+      while (net::now() < end) {
+      }
+    }
+    {
+      const std::scoped_lock lock(mutex_);
+      order_.emplace_back(command);
+    }
+    reply.simple("OK");
+  }
+  const protocol::Limits& limits() const override { return limits_; }
+  protocol::Budget& budget() override { return budget_; }
+
+  std::vector<std::string> order() {
+    const std::scoped_lock lock(mutex_);
+    return order_;
+  }
+
+  std::latch held{1}, let_go{1};
+  std::chrono::nanoseconds dear_time{0};
+
+ private:
+  protocol::Limits limits_;
+  protocol::Budget budget_{256 << 20};
+  std::mutex mutex_;
+  std::vector<std::string> order_;
+};
+
+std::string repeated(const std::string& text, int times) {
+  std::string all;
+  for (int i = 0; i < times; ++i) all += text;
+  return all;
+}
+
+/// All conversations wait for one thread; else each has one of its own.
+bool one_for_all() {
+  return std::string_view(model::server.traits.threads) == "loops";
+}
+
+// They have come in one packet, and nothing more will come that would wake the
+// loop.
+TEST(Turns, AreTakenBetweenThePortionsOfOnePeer) {
+  constexpr int dear = 50;
+  Bookkeeper service;
+  Loop loop(service);
+  Visitor busy(loop.address), other(loop.address);
+  busy.write("HOLD\r\n" + repeated("DEAR\r\n", dear));
+  service.held.wait();
+  other.write("OTHER\r\n");
+  service.let_go.count_down();
+  EXPECT_EQ(other.read(5), "+OK\r\n");
+  const std::string answers = repeated("+OK\r\n", dear + 1);
+  EXPECT_EQ(busy.read(answers.size()), answers);
+  if (!one_for_all()) return;
+  const auto order = service.order();
+  const auto at = std::ranges::find(order, "OTHER") - order.begin();
+  EXPECT_LE(at, 5) << "portions came before it";
+}
+
+// The requests take longer than a stop may: what has not been answered by then
+// is not, and the loop ends in time.
+TEST(Turns, DoNotPutOffTheStop) {
+  Bookkeeper service;
+  service.dear_time = std::chrono::milliseconds(5);
+  Loop loop(service);
+  Visitor busy(loop.address);
+  busy.write(repeated("DEAR\r\n", 1'000));
+  ASSERT_TRUE(soon([&] { return !service.order().empty(); }));
+  const auto began = net::now();
+  loop.stop();
+  EXPECT_LT(net::now() - began, 2'500'000'000);
+  EXPECT_LT(service.order().size(), 1'000u);
+}
+
+// A listener that let in one peer at an event would need a wait for each, in
+// which all who are busy have a turn.
+TEST(Turns, AreForWhoComesAmongTheBusyToo) {
+  if (!one_for_all()) GTEST_SKIP() << "a thread of its own lets peers in";
+  constexpr int busy = 300, newcomers = 300;
+  const unsigned waits = net::counter("sys.", model::server.ideal[0].call);
+  Bookkeeper service;
+  Loop loop(service);
+  Visitor holder(loop.address);
+  std::vector<std::unique_ptr<Visitor>> peers;
+  for (int i = 0; i < busy; ++i) {
+    peers.push_back(std::make_unique<Visitor>(loop.address));
+    peers.back()->write("PING\r\n");
+    ASSERT_EQ(peers.back()->read(5), "+OK\r\n");
+  }
+  holder.write("HOLD\r\n");
+  service.held.wait();
+  // More than one receive takes.
+  const std::string much = repeated("PING\r\n", 10'000);
+  for (auto& peer : peers) peer->write(much);
+  for (int i = 0; i < newcomers; ++i)
+    peers.push_back(std::make_unique<Visitor>(loop.address));
+  const auto before = net::total(waits);
+  service.let_go.count_down();
+  ASSERT_TRUE(soon([&] { return loop.clients() == 1u + busy + newcomers; }));
+  EXPECT_LE(net::total(waits) - before, 150u);
+}
+
+}  // namespace
