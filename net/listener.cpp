@@ -25,7 +25,7 @@ constexpr int blocking_wait_ms = 100;
 constexpr std::int64_t complaint_ns = 1'000'000'000;
 
 const unsigned reset_counter = counter("net.", "reset");
-const unsigned no_memory_counter = counter("net.", "no_memory");
+const unsigned no_memory_counter = counter("lost.", "memory");
 const unsigned no_thread_counter = counter("net.", "no_thread");
 
 [[noreturn]] void fail(const std::string& call, int error = errno) {

@@ -45,7 +45,8 @@ class Seat {
 };
 
 /// A peer that was admitted, but cannot be served, is counted: for want of
-/// memory ("net.no_memory") or of a thread ("net.no_thread").
+/// memory ("lost.memory", as a session that is lost later) or of a thread
+/// ("net.no_thread").
 enum class Want { memory, thread };
 void count_lost(Want want);
 

@@ -122,7 +122,6 @@ Surroundings::Fields Surroundings::stats() const {
           {"rejected_connections", decimal(clients_.refused)},
           {"evicted_clients", decimal(one_total("net.", "evicted"))},
           {"late_clients", decimal(one_total("net.", "late"))},
-          {"no_memory_clients", decimal(one_total("net.", "no_memory"))},
           {"no_thread_clients", decimal(one_total("net.", "no_thread"))}};
 }
 
@@ -162,7 +161,7 @@ std::string summary(const net::Model& model, const net::Clients& clients) {
          field("reset", one_total("net.", "reset")) +
          field("evicted", one_total("net.", "evicted")) +
          field("late", one_total("net.", "late")) +
-         field("no_memory", one_total("net.", "no_memory")) +
+         field("no_memory", one_total("lost.", "memory")) +
          field("no_thread", one_total("net.", "no_thread")) +
          ",\"calls\":" + object(net::totals("sys.")) +
          ",\"model_counters\":" + object(net::totals("model.")) + '}';

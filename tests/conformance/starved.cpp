@@ -2,6 +2,7 @@
 // the others are served on.
 
 #include <sys/resource.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <fstream>
@@ -29,7 +30,7 @@ void limit_addresses(const Process& process, std::size_t more) {
 class Starved : public ServerTest {
  protected:
   static std::size_t lost(Peer& observer) {
-    return Server::figure(observer, "no_memory_clients") +
+    return Server::figure(observer, "lost_for_memory") +
            Server::figure(observer, "no_thread_clients");
   }
   /// What was lost is counted, and whoever comes then is served.

@@ -107,7 +107,7 @@ TEST_F(SurroundingsTest, AreSummedUpInALine) {
   net::count(net::counter("net.", "late"), 7);
   net::count(net::counter("net.", "evicted"), 8);
   net::count(net::counter("net.", "reset"), 9);
-  net::count(net::counter("net.", "no_memory"), 12);
+  net::count(net::counter("lost.", "memory"), 12);
   net::count(net::counter("net.", "no_thread"), 13);
   clients_.accepted = 10;
   clients_.refused = 11;
