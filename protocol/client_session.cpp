@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cassert>
 #include <cstring>
-#include <new>
 #include <utility>
 
 #include "protocol/decimal.hpp"
@@ -39,13 +38,13 @@ std::string_view as_text(std::span<const std::byte> bytes) {
 
 }  // namespace
 
-// Whatever asks for memory is done in here. The words have room in the string
-// itself.
+// Whatever asks for memory is done in here; nothing but std::bad_alloc is
+// thrown by it. The words have room in the string itself.
 template <class Work>
 void ClientSession::attempt(Work work) {
   try {
     work();
-  } catch (const std::bad_alloc&) {
+  } catch (...) {
     finished_ = true;
     error_ = "out of memory";
   }

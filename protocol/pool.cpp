@@ -21,9 +21,15 @@ std::unique_lock<std::mutex> Pool::lock() const {
 }
 
 Block* Pool::borrow(std::size_t bytes) {
+  Block* const block = try_borrow(bytes);
+  if (block == nullptr) throw std::bad_alloc();
+  return block;
+}
+
+Block* Pool::try_borrow(std::size_t bytes) noexcept {
   const std::size_t size_class =
       bytes <= block_min ? 0 : std::bit_width((bytes - 1) / block_min);
-  if (size_class >= classes) throw std::bad_alloc();
+  if (size_class >= classes) return nullptr;
   const auto guard = lock();
   Block* const block = free_[size_class];
   if (block == nullptr) return allocate(size_class);
@@ -57,9 +63,11 @@ void Pool::trim(std::size_t keep) noexcept {
   }
 }
 
-Block* Pool::allocate(std::size_t size_class) {
+Block* Pool::allocate(std::size_t size_class) noexcept {
   const std::size_t capacity = block_min << size_class;
-  Block* const block = new (::operator new(sizeof(Block) + capacity)) Block;
+  void* const memory = ::operator new(sizeof(Block) + capacity, std::nothrow);
+  if (memory == nullptr) return nullptr;
+  Block* const block = new (memory) Block;
   block->capacity = static_cast<std::uint32_t>(capacity);
   block->size_class = static_cast<std::uint32_t>(size_class);
   budget_.take(capacity);

@@ -63,6 +63,8 @@ class Pool {
   /// An empty block of at least `bytes` (at most 1 GiB), the caller's until
   /// given back to this pool. Throws std::bad_alloc.
   Block* borrow(std::size_t bytes);
+  /// Null instead of throwing.
+  Block* try_borrow(std::size_t bytes) noexcept;
   void give_back(Block* block) noexcept;
 
   /// Gives free blocks back to the system, the largest first, until at most
@@ -78,7 +80,7 @@ class Pool {
 
  private:
   std::unique_lock<std::mutex> lock() const;
-  Block* allocate(std::size_t size_class);
+  Block* allocate(std::size_t size_class) noexcept;
   void release(Block* block) noexcept;
   void release_idle(std::size_t idle_max) noexcept;
 

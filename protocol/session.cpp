@@ -4,7 +4,6 @@
 #include <bit>
 #include <cassert>
 #include <cstring>
-#include <new>
 #include <utility>
 
 namespace protocol {
@@ -27,12 +26,13 @@ Session::~Session() {
   if (input_ != nullptr) pool_.give_back(input_);
 }
 
-// Whatever asks for memory is done in here.
+// Whatever asks for memory is done in here. Nothing but std::bad_alloc is
+// thrown by it, not by a service either.
 template <class Work>
 void Session::attempt(Work work) {
   try {
     work();
-  } catch (const std::bad_alloc&) {
+  } catch (...) {
     abandon();
     service_.no_memory();
   }
@@ -217,11 +217,9 @@ void Session::settle() {
   if (input_ == nullptr || lent_) return;
   if (closing_ || left() == 0) return release_input();
   if (input_->capacity <= std::max(4 * left(), Pool::block_min)) return;
-  try {
-    move_input(left());
-  } catch (const std::bad_alloc&) {
-    // It stays where it is: nothing is lost but the room behind it.
-  }
+  // Without memory for less it stays where it is, and nobody is lost.
+  Block* const smaller = pool_.try_borrow(left());
+  if (smaller != nullptr) move_input(smaller);
 }
 
 // Room grows with what has come, never with what was announced. Doubled, each
@@ -232,20 +230,20 @@ void Session::make_room() {
       std::bit_ceil(std::min(
           2 * left(), std::max<std::size_t>(needed_, left() + room_size / 2))));
   if (input_ == nullptr || input_->capacity - input_->begin < wanted)
-    move_input(wanted);
+    move_input(pool_.borrow(wanted));
 }
 
 void Session::keep(std::span<const std::byte> bytes) {
   const std::size_t size = left() + bytes.size();
-  if (input_ == nullptr || input_->room() < bytes.size()) move_input(size);
+  if (input_ == nullptr || input_->room() < bytes.size())
+    move_input(pool_.borrow(size));
   std::memcpy(input_->bytes() + input_->end, bytes.data(), bytes.size());
   input_->end += static_cast<std::uint32_t>(bytes.size());
 }
 
 // Moves what is left into a block of its own; never while room is lent.
-void Session::move_input(std::size_t capacity) {
+void Session::move_input(Block* block) {
   assert(!lent_);
-  Block* const block = pool_.borrow(capacity);
   const auto bytes = kept();
   if (!bytes.empty()) std::memcpy(block->bytes(), bytes.data(), bytes.size());
   block->end = static_cast<std::uint32_t>(bytes.size());

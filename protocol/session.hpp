@@ -178,7 +178,7 @@ class Session {
   void settle();
   void make_room();
   void keep(std::span<const std::byte> bytes);
-  void move_input(std::size_t capacity);
+  void move_input(Block* block);
   void release_input();
 
   Service& service_;

@@ -258,6 +258,17 @@ void lose_a_client(void (*end)(ClientSession&, const Replies&)) {
   EXPECT_GT(lost, 6u);
 }
 
+TEST(Memory, no_room_is_lent_to_a_client_where_there_is_none) {
+  ClientSession client;
+  refuse_allocations(0, 1);
+  EXPECT_TRUE(client.input().empty());
+  EXPECT_EQ(serve_allocations(), 1u);
+  client.received(0);
+  client.end_of_input();
+  EXPECT_TRUE(client.finished());
+  EXPECT_EQ(client.error(), "out of memory");
+}
+
 TEST(Memory, one_refusal_loses_a_client_that_is_told_nonsense) {
   lose_a_client([](ClientSession& client, const Replies& replies) {
     client.receive(as_bytes(replies.wrong));

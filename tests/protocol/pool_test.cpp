@@ -40,6 +40,7 @@ TEST(Pool, has_no_blocks_above_a_gibibyte) {
   Budget budget(1);
   Pool pool(budget);
   EXPECT_THROW(pool.borrow((std::size_t{1} << 30) + 1), std::bad_alloc);
+  EXPECT_EQ(pool.try_borrow((std::size_t{1} << 30) + 1), nullptr);
   EXPECT_EQ(budget.used(), 0u);
 }
 
