@@ -29,6 +29,14 @@ void limit_addresses(const Process& process, std::size_t more) {
 
 class Starved : public ServerTest {
  protected:
+  /// With one heap for all threads, which has no addresses that it does not
+  /// use: each of the others begins with 64 MiB of them.
+  Server& start_with_one_heap() {
+    return start({GetParam().name, "/bin/sh"},
+                 {"-c", "MALLOC_ARENA_MAX=1 exec \"$0\" \"$@\"",
+                  GetParam().path, "--buffers-max", "1g"},
+                 bind_socket());
+  }
   static std::size_t lost(Peer& observer) {
     return Server::figure(observer, "lost_for_memory") +
            Server::figure(observer, "no_thread_clients");
@@ -53,7 +61,7 @@ TEST_P(Starved, LargeFramesForWhichThereIsNoMemoryAreLost) {
   if (sanitized()) GTEST_SKIP() << "a sanitizer needs addresses";
   const std::size_t count = 60;
   REQUIRE_CONCURRENT(count);
-  Server& server = start();
+  Server& server = start_with_one_heap();
   {
     Crowd crowd;
     for (std::size_t i = 0; i < count; ++i)
@@ -80,7 +88,7 @@ TEST_P(Starved, LargeFramesForWhichThereIsNoMemoryAreLost) {
 TEST_P(Starved, PeersForWhomThereIsNoMemoryAreLost) {
   if (sanitized()) GTEST_SKIP() << "a sanitizer needs addresses";
   REQUIRE_CONCURRENT(4000u);
-  Server& server = start();
+  Server& server = start_with_one_heap();
   EXPECT_EQ(server.ask({"PING"}), pong);
   limit_addresses(server.process(), 64 << 10);
   {
