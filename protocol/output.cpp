@@ -13,11 +13,16 @@ Output::~Output() {
 
 void Output::append(std::string_view bytes) {
   while (!bytes.empty()) {
-    if (last_ == nullptr || last_->room() < bytes.size()) grow(bytes.size());
-    const std::string_view piece = bytes.substr(0, last_->room());
-    std::memcpy(take(piece.size()), piece.data(), piece.size());
-    bytes.remove_prefix(piece.size());
+    const std::span<char> room = extend_some(bytes.size());
+    std::memcpy(room.data(), bytes.data(), room.size());
+    bytes.remove_prefix(room.size());
   }
+}
+
+std::span<char> Output::extend_some(std::size_t size) {
+  if (last_ == nullptr || last_->room() < size) grow(size);
+  size = std::min(size, last_->room());
+  return {take(size), size};
 }
 
 char* Output::extend(std::size_t size) {

@@ -41,6 +41,7 @@ class Output final : public Sink {
 
   void append(std::string_view bytes) override;
   char* extend(std::size_t size) override;
+  std::span<char> extend_some(std::size_t size) override;
   std::size_t size() const { return size_; }  // unsent bytes
   std::size_t held() const { return held_; }  // bytes of blocks
   std::span<const std::byte> lend();

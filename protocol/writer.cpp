@@ -156,4 +156,18 @@ void Writer::block(char type, std::string_view prefix, std::string_view bytes) {
   }
 }
 
+// A bulk with room for its bytes.
+char* Writer::whole_bulk(std::size_t size) {
+  const std::size_t count = digits(size);
+  char* at = sink_.extend(3 + count + size + 2);
+  *at++ = '$';
+  at = write_break(write_decimal(at, size, count));
+  write_break(at + size);
+  return at;
+}
+
+void Writer::begin_bulk(std::size_t size) {
+  line('$', static_cast<std::int64_t>(size));
+}
+
 }  // namespace protocol

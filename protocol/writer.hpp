@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -19,6 +20,10 @@ class Sink {
   /// `size` bytes more (at most extend_max), to be filled by the caller before
   /// the next call: a small answer is written in its place by one call.
   virtual char* extend(std::size_t size) = 0;
+  /// The beginning of `size` bytes more, to be filled likewise; it is asked
+  /// again for the rest. So what comes in many pieces takes the room that it
+  /// would take in one.
+  virtual std::span<char> extend_some(std::size_t size) = 0;
 
  protected:
   ~Sink() = default;
@@ -32,6 +37,9 @@ class StringSink final : public Sink {
     text.resize(text.size() + size);
     return text.data() + text.size() - size;
   }
+  std::span<char> extend_some(std::size_t size) override {
+    return {extend(size), size};
+  }
   std::string text;
 };
 
@@ -43,10 +51,32 @@ class Writer {
 
   int version() const { return version_; }  // 2 or 3
 
-  void simple(std::string_view text);    // +text; no line breaks in it
-  void error(std::string_view text);     // -text; line breaks become spaces
-  void integer(std::int64_t number);     // :number
-  void bulk(std::string_view bytes);     // $n bytes
+  void simple(std::string_view text);  // +text; no line breaks in it
+  void error(std::string_view text);   // -text; line breaks become spaces
+  void integer(std::int64_t number);   // :number
+  void bulk(std::string_view bytes);   // $n bytes
+  /// A bulk of `size` bytes that come in pieces: each_piece(visit) calls
+  /// visit(std::string_view) for every one of them.
+  template <class EachPiece>
+  void bulk(std::size_t size, EachPiece each_piece) {
+    if (size <= small_max) {
+      char* at = whole_bulk(size);
+      return each_piece(
+          [&](std::string_view piece) { at += piece.copy(at, piece.size()); });
+    }
+    begin_bulk(size);
+    std::span<char> room;
+    each_piece([&](std::string_view piece) {
+      while (!piece.empty()) {
+        if (room.empty()) room = sink_.extend_some(size);
+        const std::size_t n = piece.copy(room.data(), room.size());
+        piece.remove_prefix(n);
+        room = room.subspan(n);
+        size -= n;
+      }
+    });
+    sink_.append("\r\n");
+  }
   void verbatim(std::string_view text);  // RESP3 =txt:, else bulk
   void null();                           // RESP3 _, else $-1
   void array(std::size_t pieces);        // *n
@@ -64,6 +94,11 @@ class Writer {
   void line(char type, std::int64_t number);
   void line(char type, std::string_view text);
   void block(char type, std::string_view prefix, std::string_view bytes);
+  char* whole_bulk(std::size_t size);
+  void begin_bulk(std::size_t size);
+
+  // What is small is written in its place at once, with what stands around it.
+  static constexpr std::size_t small_max = Sink::extend_max - 32;
 
   Sink& sink_;
   int version_;

@@ -72,6 +72,18 @@ TEST_F(OutputTest, large_pieces_take_blocks_of_their_size) {
   EXPECT_EQ(drain(), "$100000\r\n" + std::string(100'000, 'a') + "\r\n");
 }
 
+// What comes in small pieces is in no more blocks, and is not moved again.
+TEST_F(OutputTest, a_bulk_in_pieces_takes_the_blocks_of_one_in_one) {
+  const std::string piece(64, 'a');
+  protocol::Writer(output, 2).bulk(100'000, [&](auto visit) {
+    for (std::size_t at = 0; at < 100'000; at += 64)
+      visit(std::string_view(piece).substr(0, 100'000 - at));
+    EXPECT_EQ(pool.allocations(), 3u);  // the line's, grown once, and a second
+  });
+  EXPECT_EQ(output.held(), (64 + 64) * kibibyte);
+  EXPECT_EQ(drain(), "$100000\r\n" + std::string(100'000, 'a') + "\r\n");
+}
+
 TEST_F(OutputTest, what_is_lent_does_not_move) {
   output.append("abc");
   const auto lent = output.lend();

@@ -64,6 +64,22 @@ TEST(Writer, writes_bulks_of_every_size) {
   }
 }
 
+TEST(Writer, writes_bulks_in_pieces_as_in_one) {
+  for (const std::size_t size : {0, 1, 64, 4000, 4064, 4065, 100'000})
+    for (const std::size_t piece : {1, 64, 1000, 1'000'000}) {
+      std::string bytes;
+      while (bytes.size() < size) bytes += std::to_string(bytes.size());
+      bytes.resize(size);
+      const auto each_piece = [&](auto visit) {
+        for (std::size_t at = 0; at < size; at += piece)
+          visit(std::string_view(bytes).substr(at, piece));
+      };
+      EXPECT_EQ(written(2, [&](Writer& to) { to.bulk(size, each_piece); }),
+                written(2, [&](Writer& to) { to.bulk(bytes); }))
+          << size << " by " << piece;
+    }
+}
+
 TEST(Writer, speaks_both_versions) {
   const auto write = [](Writer& to) {
     to.null();
