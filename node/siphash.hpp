@@ -6,6 +6,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <string_view>
 
 namespace node {
@@ -26,18 +27,22 @@ class SipHash {
   /// Of the bytes, in the order of a little-endian machine. Once per object.
   std::uint64_t operator()(std::string_view bytes) {
     const auto length = static_cast<std::uint64_t>(bytes.size());
-    for (; bytes.size() >= 8; bytes.remove_prefix(8)) mix(word(bytes, 8));
-    mix(word(bytes, bytes.size()) | length << 56);
+    for (; bytes.size() >= 8; bytes.remove_prefix(8)) mix(word(bytes.data()));
+    std::uint64_t rest = length << 56;
+    for (std::size_t i = 0; i < bytes.size(); ++i)
+      rest |= std::uint64_t{static_cast<unsigned char>(bytes[i])} << 8 * i;
+    mix(rest);
     v2_ ^= 0xff;
     for (int round = 0; round < 3; ++round) turn();
     return v0_ ^ v1_ ^ v2_ ^ v3_;
   }
 
  private:
-  static std::uint64_t word(std::string_view bytes, std::size_t count) {
-    std::uint64_t result = 0;
-    for (std::size_t i = 0; i < count; ++i)
-      result |= std::uint64_t{static_cast<unsigned char>(bytes[i])} << 8 * i;
+  static std::uint64_t word(const char* bytes) {
+    std::uint64_t result;
+    std::memcpy(&result, bytes, sizeof result);
+    if constexpr (std::endian::native == std::endian::big)
+      result = std::byteswap(result);
     return result;
   }
   void mix(std::uint64_t word) {
