@@ -47,11 +47,9 @@ void cluster_countkeysinslot(const Call& call) {
   if (!slot) return call.reply.error(not_an_integer);
   if (*slot < 0 || *slot >= dht::slots)
     return call.reply.error("ERR Invalid slot");
-  std::int64_t keys = 0;
-  call.node.store().each_key([&](std::string_view key) {
-    if (call.node.slot(key) == *slot) ++keys;
-  });
-  call.reply.integer(keys);
+  const auto keys =
+      call.node.store().size_of_slot(static_cast<std::uint16_t>(*slot));
+  call.reply.integer(static_cast<std::int64_t>(keys));
 }
 
 void cluster_info(const Call& call) {

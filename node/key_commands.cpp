@@ -10,9 +10,11 @@ namespace node {
 void get(const Call& call) {
   // Written under the store's lock, from where it lies: a copy of a large
   // value would cost more than the lock does.
-  const bool found = call.node.store().get(
-      call.arguments[1],
-      [&](std::string_view value) { call.reply.bulk(value); });
+  const bool found =
+      call.node.store().get(call.arguments[1], [&](const Store::Value& value) {
+        call.reply.bulk(value.size(),
+                        [&](auto visit) { value.each_piece(visit); });
+      });
   if (!found) call.reply.null();
 }
 

@@ -1,168 +1,203 @@
 #include "node/store.hpp"
 
-#include <algorithm>
+#include <atomic>
 #include <bit>
+#include <cassert>
+#include <limits>
 #include <new>
+#include <utility>
+
+#include "dht/identifier.hpp"
 
 namespace node {
 
 namespace {
 
-// Entries come in a few sizes only, four between one power of two and the next,
-// so that the room of a replaced entry fits the next one of about its size. At
-// most a quarter of an entry is lost by it.
-constexpr std::size_t room_min = 40;  // the smallest size: 5 steps of 8
-constexpr std::size_t room_max = std::size_t{1} << 32;
-constexpr std::size_t sizes = 4 * std::size_t{32 - 5};  // 2^5 to 2^32
+constexpr std::size_t mark_bits = 64;
 
-struct Size {
-  std::size_t room;
-  std::size_t index;
-};
+// Buckets are emptied by the page when they are next used, so that clear()
+// need not empty all of them.
+constexpr std::size_t page_size = 1024;
 
-Size size_for(std::size_t bytes) {
-  bytes = std::max(bytes, room_min);
-  const auto power = static_cast<unsigned>(std::bit_width(bytes - 1));
-  const std::size_t step = std::size_t{1} << (power - 3);
-  const std::size_t steps = (bytes + step - 1) / step;  // 5 to 8
-  return {steps * step, (power - 6) * 4 + steps - 5};
+// While an entry is replaced both have to have room, at the limit too. As much
+// as the largest frame; entries above it can be refused a replacement there.
+constexpr std::size_t replaced_max = std::size_t{4} << 20;
+
+constexpr std::size_t entry_max = std::numeric_limits<std::uint32_t>::max();
+
+// Visible to whoever comes after a kill. It falls between two instructions of
+// the killed thread, as a signal handler would: what counts is the order in
+// which the compiler leaves them, and that is what a signal fence fixes.
+// Everything before is done when the value can be seen; nothing behind has
+// begun.
+template <class T>
+void publish(T& place, T value) {
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  std::atomic_ref(place).store(value, std::memory_order_relaxed);
+  std::atomic_signal_fence(std::memory_order_seq_cst);
 }
 
-// One bucket for half a KiB of entries: short chains, and a table that is small
-// beside what it holds.
-std::size_t buckets_for(std::size_t bytes_max) {
-  constexpr std::size_t least = 1 << 10, most = 1 << 18;
-  return std::bit_ceil(std::clamp(bytes_max / 512, least, most));
+// The next part of a region: an array that begins where the last one ended.
+template <class T>
+T* part(std::byte*& at, std::size_t count) {
+  return reinterpret_cast<T*>(std::exchange(at, at + count * sizeof(T)));
 }
 
 }  // namespace
 
-// The key's bytes and then the value's lie behind it.
-struct Store::Entry {
-  Link next;
-  std::size_t key_size;
-  std::size_t value_size;
-
-  char* bytes() { return reinterpret_cast<char*>(this + 1); }
-  std::string_view key() { return {bytes(), key_size}; }
-  std::string_view value() { return {bytes() + key_size, value_size}; }
-  std::size_t room() {
-    return size_for(sizeof(Entry) + key_size + value_size).room;
-  }
-};
-
-// What changes, apart from the buckets: in the shared memory, not in the Store.
-// bytes and spare_bytes together never exceed bytes_max_.
+// What changes, apart from the arrays: in the shared memory, not in the Store.
 struct Store::Root {
-  std::size_t keys = 0;
-  std::size_t bytes = 0;        // of the entries in the table
-  std::size_t spare_bytes = 0;  // of the spares
-  Link spares[sizes] = {};      // at most one replaced entry of each size
+  std::uint64_t generation = 1;  // of the pages of buckets that count
+  std::uint64_t keys = 0;
+  std::uint64_t cells = 0;  // in use
+  Index free = none;        // the first of the free cells below top
+  Index top = 1;            // behind it nothing was taken since clear()
 };
+
+Store::Plan::Plan(std::size_t bytes_max)
+    : limit(bytes_max / cell_cost),
+      // The first cell is not used: its index says that there is none.
+      cells(1 + limit + std::min(limit, cells_for(replaced_max))),
+      marks((cells + mark_bits - 1) / mark_bits),
+      // One for half a KiB of entries: short chains, however large the store,
+      // in a table that is small beside what it holds.
+      buckets(std::bit_ceil(std::max(bytes_max / 512, page_size))),
+      pages(buckets / page_size) {}
+
+std::size_t Store::Plan::bytes() const {
+  return cells * cell_cost + sizeof(Root) + buckets * sizeof(Index) +
+         (marks + pages) * sizeof(std::uint64_t) +
+         dht::slots * sizeof(std::uint32_t);
+}
+
+std::size_t Store::region_size(std::size_t bytes_max) {
+  return Plan(bytes_max).bytes();
+}
 
 Store::Store(std::pmr::memory_resource& memory, protocol::Lock& lock,
-             std::size_t bytes_max, HashKey hash_key)
+             std::size_t bytes_max, HashKey hash_key, SlotOf slot_of)
     : memory_(memory),
       lock_(lock),
       bytes_max_(bytes_max),
       hash_key_(hash_key),
-      buckets_(buckets_for(bytes_max)) {
-  static_assert(Link::is_always_lock_free);
-  std::pmr::polymorphic_allocator<> allocator(&memory_);
-  table_ = allocator.allocate_object<Link>(buckets_);
-  for (std::size_t i = 0; i < buckets_; ++i) new (table_ + i) Link(nullptr);
-  try {
-    root_ = allocator.new_object<Root>();
-  } catch (...) {
-    allocator.deallocate_object(table_, buckets_);
-    throw;
+      slot_of_(std::move(slot_of)),
+      slot_count_(slot_of_ ? dht::slots : 1),
+      plan_(bytes_max) {
+  assert(bytes_max <= bytes_most);
+  auto* at =
+      static_cast<std::byte*>(memory_.allocate(plan_.bytes(), alignof(Cell)));
+  cells_ = part<Cell>(at, plan_.cells);
+  root_ = new (part<Root>(at, 1)) Root;
+  generations_ = part<std::uint64_t>(at, plan_.pages);
+  marks_ = part<std::uint64_t>(at, plan_.marks);
+  links_ = part<Index>(at, plan_.cells);
+  buckets_ = part<Index>(at, plan_.buckets);
+  slots_ = part<std::uint32_t>(at, dht::slots);
+  // Every page of buckets is of an earlier generation: empty.
+  std::fill_n(generations_, plan_.pages, 0);
+  std::fill_n(slots_, slot_count_, 0);
+}
+
+Store::~Store() { memory_.deallocate(cells_, plan_.bytes(), alignof(Cell)); }
+
+// The bucket's link to its first entry, from a page that is of this generation.
+Store::Index& Store::bucket(std::uint64_t hash) const {
+  const std::size_t number = hash & (plan_.buckets - 1);
+  const std::size_t page = number / page_size;
+  if (generations_[page] != root_->generation) {
+    std::fill_n(buckets_ + page * page_size, page_size, none);
+    publish(generations_[page], root_->generation);
   }
+  return buckets_[number];
 }
 
-Store::~Store() {
-  clear();
-  std::pmr::polymorphic_allocator<> allocator(&memory_);
-  allocator.deallocate_object(root_);
-  allocator.deallocate_object(table_, buckets_);
-}
-
-// A kill falls between two instructions of the killed thread, as a signal
-// handler would: what counts is the order in which the compiler leaves them,
-// and that is what a signal fence fixes. Everything before is done when the
-// entry can be seen; nothing behind has begun.
-void Store::publish(Link& link, Entry* entry) {
-  std::atomic_signal_fence(std::memory_order_seq_cst);
-  link.store(entry, std::memory_order_relaxed);
-  std::atomic_signal_fence(std::memory_order_seq_cst);
-}
-
-// The link that holds the key's entry, or else the null at the chain's end.
-Store::Link& Store::link_to(std::string_view key) const {
-  Link* link = &table_[SipHash(hash_key_)(key) & (buckets_ - 1)];
-  for (Entry* entry; (entry = link->load(std::memory_order_relaxed));
-       link = &entry->next)
-    if (entry->key() == key) break;
+// The link that holds the key's entry, or else the none at the chain's end.
+Store::Index& Store::link_to(std::string_view key, std::uint64_t hash) const {
+  Index* link = &bucket(hash);
+  while (*link != none && !has_key(*link, key)) link = &header(*link).next;
   return *link;
 }
 
-std::optional<std::string_view> Store::find(std::string_view key) const {
-  Entry* const entry = link_to(key).load(std::memory_order_relaxed);
-  if (!entry) return std::nullopt;
-  return entry->value();
+bool Store::has_key(Index entry, std::string_view key) const {
+  if (header(entry).key_size != key.size()) return false;
+  bool same = true;
+  each_run(entry, sizeof(Header), key.size(), [&](char* bytes, std::size_t n) {
+    same = same && std::string_view(bytes, n) == key.substr(0, n);
+    key.remove_prefix(n);
+  });
+  return same;
 }
 
+std::size_t Store::cells_of(Index entry) const {
+  const Header& made = header(entry);
+  return cells_for(std::size_t{made.key_size} + made.value_size);
+}
+
+Store::Value::Value(const Store& store, Index entry)
+    : store_(store),
+      entry_(entry),
+      begin_(sizeof(Header) + store.header(entry).key_size),
+      size_(store.header(entry).value_size) {}
+
 Store::Set Store::set(std::string_view key, std::string_view value) {
-  const auto most = std::min(bytes_max_, room_max - sizeof(Entry));
-  if (key.size() > most || value.size() > most - key.size())
+  if (key.size() > entry_max || value.size() > entry_max - key.size())
     return Set::no_room;
-  const auto room = size_for(sizeof(Entry) + key.size() + value.size()).room;
+  const std::size_t cells = cells_for(key.size() + value.size());
+  const std::uint64_t hash = SipHash(hash_key_)(key);
   const Held held(*this);
-  Link& link = link_to(key);
-  Entry* const old = link.load(std::memory_order_relaxed);
-  const auto freed = old ? old->room() : 0;
-  // The old entry makes room only when the new one has taken its place, so
-  // for a moment the store is larger than it may be, by that entry.
-  if (room > bytes_max_ - (root_->bytes - freed)) return Set::no_room;
-  Entry* const entry = obtain(room);
-  if (!entry) return Set::no_room;
-  Entry* const next = old ? old->next.load(std::memory_order_relaxed) : nullptr;
-  new (entry) Entry{next, key.size(), value.size()};
-  std::ranges::copy(key, entry->bytes());
-  std::ranges::copy(value, entry->bytes() + key.size());
-  publish(link, entry);
-  root_->keys += old ? 0 : 1;
-  root_->bytes += room - freed;
-  if (old) retire(old);
+  Index& link = link_to(key, hash);
+  const Index old = link;
+  const std::size_t freed = old == none ? 0 : cells_of(old);
+  // The old entry makes room only when the new one has taken its place, so for
+  // a moment the store is larger than it may be.
+  if (cells > plan_.limit - (root_->cells - freed) ||
+      cells > plan_.cells - 1 - root_->cells)
+    return Set::no_room;
+  Header made{none, static_cast<std::uint32_t>(key.size()),
+              static_cast<std::uint32_t>(value.size()), 0};
+  if (old != none) {
+    made.next = header(old).next;
+    made.slot = header(old).slot;
+  } else if (slot_of_) {
+    made.slot = slot_of_(key);
+  }
+  publish(link, build(made, key, value));
+  root_->cells += cells - freed;
+  if (old == none) {
+    root_->keys += 1;
+    slots_[made.slot] += 1;
+  } else {
+    give(old);
+  }
   return Set::done;
 }
 
 bool Store::erase(std::string_view key) {
+  const std::uint64_t hash = SipHash(hash_key_)(key);
   const Held held(*this);
-  Link& link = link_to(key);
-  Entry* const entry = link.load(std::memory_order_relaxed);
-  if (!entry) return false;
-  publish(link, entry->next.load(std::memory_order_relaxed));
+  Index& link = link_to(key, hash);
+  const Index entry = link;
+  if (entry == none) return false;
+  publish(link, header(entry).next);
   root_->keys -= 1;
-  root_->bytes -= entry->room();
-  release(entry);
+  root_->cells -= cells_of(entry);
+  slots_[header(entry).slot] -= 1;
+  give(entry);
   return true;
 }
 
 bool Store::contains(std::string_view key) const {
-  const Held held(*this);
-  return find(key).has_value();
+  return get(key, [](const Value&) {});
 }
 
+// Every page of buckets is then of an earlier generation, so all keys are gone
+// at once; so are the free cells, since none was taken.
 void Store::clear() {
   const Held held(*this);
-  for (std::size_t i = 0; i < buckets_; ++i)
-    while (Entry* const entry = table_[i].load(std::memory_order_relaxed)) {
-      publish(table_[i], entry->next.load(std::memory_order_relaxed));
-      root_->keys -= 1;
-      root_->bytes -= entry->room();
-      release(entry);
-    }
-  drop_spares();
+  publish(root_->generation, root_->generation + 1);
+  forget();
+  root_->free = none;
+  root_->top = 1;
 }
 
 std::size_t Store::size() const {
@@ -170,79 +205,84 @@ std::size_t Store::size() const {
   return root_->keys;
 }
 
+std::size_t Store::size_of_slot(std::uint16_t slot) const {
+  assert(slot < slot_count_);
+  const Held held(*this);
+  return slots_[slot];
+}
+
 std::size_t Store::bytes_used() const {
   const Held held(*this);
-  return root_->bytes;
+  return root_->cells * cell_cost;
 }
 
-void Store::walk(void (*visit)(void*, std::string_view), void* context) const {
-  for (std::size_t i = 0; i < buckets_; ++i)
-    for (Entry* entry = table_[i].load(std::memory_order_relaxed); entry;
-         entry = entry->next.load(std::memory_order_relaxed))
-      visit(context, entry->key());
+// An entry that nothing points to yet.
+Store::Index Store::build(const Header& made, std::string_view key,
+                          std::string_view value) {
+  const Index entry = take();
+  Index last = entry;
+  for (auto n = cells_for(key.size() + value.size()); n > 1; --n)
+    last = links_[last] = take();
+  links_[last] = entry;
+  header(entry) = made;
+  write(entry, sizeof(Header), key);
+  write(entry, sizeof(Header) + key.size(), value);
+  return entry;
 }
 
-// Who dies in here leaves the lock to somebody who counts again.
-void Store::recount() const {
-  root_->keys = root_->bytes = root_->spare_bytes = 0;
-  for (std::size_t i = 0; i < buckets_; ++i)
-    for (Entry* entry = table_[i].load(std::memory_order_relaxed); entry;
-         entry = entry->next.load(std::memory_order_relaxed)) {
+void Store::write(Index entry, std::size_t begin,
+                  std::string_view bytes) const {
+  each_run(entry, begin, bytes.size(), [&](char* to, std::size_t n) {
+    bytes.copy(to, n);
+    bytes.remove_prefix(n);
+  });
+}
+
+// A cell that is in use from now on: one that was given back, or the next that
+// was never touched. There is one, since set() has counted.
+Store::Index Store::take() {
+  if (root_->free == none) return root_->top++;
+  return std::exchange(root_->free, links_[root_->free]);
+}
+
+// Lays the circle of an entry to which nothing points any more, cut behind its
+// first cell, before the free cells.
+void Store::give(Index entry) {
+  root_->free = std::exchange(links_[entry], root_->free);
+}
+
+void Store::forget() const {
+  root_->keys = root_->cells = 0;
+  std::fill_n(slots_, slot_count_, 0);
+}
+
+// Its last owner has died: what the table reaches is in use, all other cells
+// that were ever taken are free. Changes nothing that the table reaches, so who
+// dies in here leaves the lock to somebody who begins again.
+void Store::rebuild() const {
+  forget();
+  std::fill_n(marks_, (root_->top + mark_bits - 1) / mark_bits, 0);
+  for (std::size_t i = 0; i < plan_.buckets; ++i) {
+    if (generations_[i / page_size] != root_->generation) continue;
+    for (Index entry = buckets_[i]; entry != none; entry = header(entry).next) {
       root_->keys += 1;
-      root_->bytes += entry->room();
+      root_->cells += cells_of(entry);
+      slots_[header(entry).slot] += 1;
+      mark(entry);
     }
-  for (auto& spare : root_->spares)
-    if (Entry* const entry = spare.load(std::memory_order_relaxed))
-      root_->spare_bytes += entry->room();
-}
-
-// Room for an entry: the spare of this size, or new. Null: there is none.
-Store::Entry* Store::obtain(std::size_t room) {
-  Link& spare = root_->spares[size_for(room).index];
-  if (Entry* const entry = spare.load(std::memory_order_relaxed)) {
-    publish(spare, nullptr);
-    root_->spare_bytes -= room;
-    return entry;
   }
-  // Spares are there for speed; they never keep out an entry.
-  if (room > bytes_max_ - root_->bytes - root_->spare_bytes) drop_spares();
-  if (Entry* const entry = allocate(room)) return entry;
-  drop_spares();
-  return allocate(room);
+  root_->free = none;
+  for (Index cell = root_->top; --cell != none;)
+    if ((marks_[cell / mark_bits] >> cell % mark_bits & 1) == 0)
+      links_[cell] = std::exchange(root_->free, cell);
 }
 
-// Null where the memory throws: it is exhausted.
-Store::Entry* Store::allocate(std::size_t room) {
-  try {
-    return static_cast<Entry*>(memory_.allocate(room, alignof(Entry)));
-  } catch (...) {
-    return nullptr;
-  }
-}
-
-// An entry that was replaced becomes the spare of its size, if there is none.
-void Store::retire(Entry* entry) {
-  const auto size = size_for(entry->room());
-  Link& spare = root_->spares[size.index];
-  if (spare.load(std::memory_order_relaxed) ||
-      size.room > bytes_max_ - root_->bytes - root_->spare_bytes)
-    return release(entry);
-  publish(spare, entry);
-  root_->spare_bytes += size.room;
-}
-
-// Gives an entry that nothing points to back to the memory.
-void Store::release(Entry* entry) {
-  memory_.deallocate(entry, entry->room(), alignof(Entry));
-}
-
-void Store::drop_spares() {
-  for (auto& spare : root_->spares)
-    if (Entry* const entry = spare.load(std::memory_order_relaxed)) {
-      publish(spare, nullptr);
-      root_->spare_bytes -= entry->room();
-      release(entry);
-    }
+void Store::mark(Index entry) const {
+  Index cell = entry;
+  do {
+    marks_[cell / mark_bits] |= std::uint64_t{1} << cell % mark_bits;
+    cell = links_[cell];
+  } while (cell != entry);
 }
 
 }  // namespace node

@@ -10,6 +10,7 @@
 
 #include "net/address.hpp"
 #include "net/listener.hpp"
+#include "node/store.hpp"
 #include "program/command_line.hpp"
 
 namespace program {
@@ -151,7 +152,8 @@ void server_options(CLI::App& app, ServerOptions& options) {
   number(app, "--max-clients", options.net.clients_max, {1, 1'000'000},
          "conversations at once [the descriptor limit less our own]");
   app.get_option("--max-clients")->default_str("");
-  number(app, "--max-memory", options.memory_max, {64 * kib, 64 * gib, true},
+  number(app, "--max-memory", options.memory_max,
+         {64 * kib, node::Store::bytes_most, true},
          "bytes of all keys and values");
   number(app, "--send-buffer", options.net.send_buffer, {0, gib, true},
          "the kernel's buffer per peer (SO_SNDBUF); 0: its own choice");

@@ -18,6 +18,7 @@
 #include <exception>
 #include <functional>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -111,10 +112,20 @@ node::HashKey random_key() {
   return key;
 }
 
-/// Blocks of the store are powers of two, and each size keeps what it once
-/// had; addresses cost nothing until they are touched.
-std::size_t addresses_for(std::size_t memory_max) {
-  return 4 * memory_max + (std::size_t{64} << 20);
+/// What the store and its lock lie in. Addresses are asked for, no memory yet;
+/// ulimit -v can refuse them, and so can a kernel that promises no more memory
+/// than it has.
+net::SharedMemory memory_for(std::size_t memory_max) {
+  constexpr std::size_t lock = 4096;
+  try {
+    return net::SharedMemory(node::Store::region_size(memory_max) + lock);
+  } catch (const std::system_error& error) {
+    const bool large = memory_max > std::size_t{16} << 20;
+    throw std::runtime_error(
+        std::string(error.what()) + ": the store's memory cannot be had; try " +
+        (large ? "--max-memory 16m"
+               : "--max-memory 64k, or a larger ulimit -v"));
+  }
 }
 
 bool forks() {
@@ -190,9 +201,10 @@ Server::Server(const ServerOptions& options)
       endpoint_(options.net, loops_),
       bound_(endpoint_.address()),
       self_(member(options.announce.empty() ? bound_ : options.announce)),
-      memory_(addresses_for(options.memory_max)),
-      lock_(memory_),
-      store_(memory_, lock_, options.memory_max, random_key()),
+      memory_(memory_for(options.memory_max)),
+      lock_(memory_.resource()),
+      store_(memory_.resource(), lock_, options.memory_max, random_key(),
+             [this](std::string_view key) { return node_.slot(key); }),
       surroundings_(model::server, options.net, clients_, port_of(bound_)),
       node_(setup(), store_, surroundings_) {
   clients_.max = options.net.clients_max;

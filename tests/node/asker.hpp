@@ -121,7 +121,8 @@ struct Host {
   }
 
   explicit Host(Setup with = setup(), std::size_t bytes_max = 1 << 20)
-      : store(*std::pmr::new_delete_resource(), lock, bytes_max),
+      : store(*std::pmr::new_delete_resource(), lock, bytes_max, {},
+              [this](std::string_view key) { return node.slot(key); }),
         node(std::move(with), store, surroundings) {}
 
   protocol::ThreadLock lock;

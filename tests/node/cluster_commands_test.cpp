@@ -336,6 +336,29 @@ TEST_F(KeySlots, AreRedissOwn) {
               ":" + std::to_string(slot) + "\r\n");
 }
 
+// However keys came and went, as many are in each slot as a scan would find.
+TEST(CountKeysInSlot, IsWhatAScanWouldFind) {
+  for (const auto placement : {dht::Placement::slots, dht::Placement::sha1}) {
+    Ring ring(1, placement);
+    Seat& seat = *ring.seats[0];
+    std::set<std::string> keys;
+    for (unsigned i = 0; i < 3000; ++i) {
+      const auto key =
+          "{" + std::to_string(i * i % 50) + "}" + std::to_string(i * i % 7);
+      if (i == 1500) seat.asker.ask({"flushall"}), keys.clear();
+      if (i % 5 == 0) seat.asker.ask({"del", key}), keys.erase(key);
+      if (i % 5 != 0) seat.asker.ask({"set", key, "v"}), keys.insert(key);
+      if (i % 300 != 299) continue;
+      std::map<std::uint16_t, int> counts = {{1, 0}};
+      for (const auto& known : keys) ++counts[seat.host.node.slot(known)];
+      for (const auto& [slot, count] : counts)
+        EXPECT_EQ(seat.asker.ask(
+                      {"cluster", "countkeysinslot", std::to_string(slot)}),
+                  ":" + std::to_string(count) + "\r\n");
+    }
+  }
+}
+
 TEST_F(KeySlots, OfKeysCanBeCounted) {
   for (const auto* key : {"foo", "{foo}1", "{foo}2", "bar"})
     ask({"set", key, "v"});

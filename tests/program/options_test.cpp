@@ -136,6 +136,14 @@ TEST(ServerOptions, SayWhatIsAllowed) {
                  "(k, m, g: 1024 bytes, ...)");
 }
 
+// Cells of the store are known by 32 bits.
+TEST(ServerOptions, KnowHowLargeAStoreCanBe) {
+  EXPECT_TRUE(parse_server({"--max-memory", "256g"}));
+  expect_refusal(parse_server({"--max-memory", "257g"}),
+                 "--max-memory: '257g' is not allowed, but a size from 64k to "
+                 "262144m (k, m, g: 1024 bytes, ...)");
+}
+
 TEST(ServerOptions, TakeNoNumberThatIsNone) {
   for (const char* text :
        {"", "-1", "+1", " 1", "1 ", "1x", "0x10", "1.5", "18446744073709551616",
