@@ -98,6 +98,8 @@ TEST_P(Starved, PeersForWhomThereIsNoMemoryAreLost) {
       return crowd.count([](const Member& m) { return !m.open(); }) > 0;
     }));
   }
+  // A little is needed to be asked at all.
+  limit_addresses(server.process(), 16 << 20);
   expect_alive(server);
 }
 
@@ -128,18 +130,20 @@ class Places : public RingTest {};
 TEST_P(Places, AreLeftForTheOtherNodes) {
   constexpr std::size_t limit = 256, nodes = 40;
   std::vector<Descriptor> silent;
-  std::vector<std::string> others;
+  Descriptor own = bind_socket();
+  std::string ring = address_of(own);
   for (std::size_t i = 1; i < nodes; ++i) {
     silent.push_back(bind_socket());
     ASSERT_EQ(::listen(silent.back().get(), 16), 0);
-    others.push_back(address_of(silent.back()));
+    ring += "," + address_of(silent.back());
   }
   const std::string threads = traits()["threads"] == "loops" ? "8" : "1";
-  Server& node = *start_ring(
-      {{GetParam().name, "/bin/sh"}},
+  Server& node = start(
+      {GetParam().name, "/bin/sh"},
       {"-c", "ulimit -n " + std::to_string(limit) + "; exec \"$0\" \"$@\"",
-       GetParam().path, "--threads", threads, "--lookup-time", "200"},
-      others)[0];
+       GetParam().path, "--threads", threads, "--lookup-time", "200", "--ring",
+       ring},
+      std::move(own));
   const std::size_t most = std::stoul(node.figures().at("maxclients"));
   REQUIRE_CONCURRENT(most);
   Crowd crowd;
