@@ -1,5 +1,5 @@
-// The measuring's own tests are written in Python, beside it: each file is one
-// test here.
+// What is written in Python, the measuring and some tools of make, has its
+// tests beside it, in Python too: each file is one test here.
 
 #include <gtest/gtest.h>
 
@@ -15,9 +15,10 @@ namespace {
 
 std::vector<std::string> files() {
   std::vector<std::string> found;
-  for (const auto& entry : std::filesystem::directory_iterator("bench"))
-    if (entry.path().filename().string().starts_with("test_"))
-      found.push_back(entry.path().stem());
+  for (const char* folder : {"bench", "tests/tools"})
+    for (const auto& entry : std::filesystem::directory_iterator(folder))
+      if (entry.path().filename().string().starts_with("test_"))
+        found.push_back(entry.path().stem());
   return found;
 }
 
@@ -43,8 +44,8 @@ class Python : public testing::TestWithParam<std::string> {};
 TEST_P(Python, Passes) {
   if (tests::run("command -v python3").status != 0)
     GTEST_SKIP() << "python3 is missing";
-  const tests::Finished finished =
-      tests::run("PYTHONPATH=bench python3 -B -m unittest -v " + GetParam());
+  const tests::Finished finished = tests::run(
+      "PYTHONPATH=bench:tests/tools python3 -B -m unittest -v " + GetParam());
   EXPECT_EQ(finished.status, 0) << finished.text;
   say_skipped(finished.text);
   if (const std::string reason = skipped(finished.text); !reason.empty())
