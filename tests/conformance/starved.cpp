@@ -125,18 +125,23 @@ INSTANTIATE_TEST_SUITE_P(Servers, Starved, testing::ValuesIn(servers()),
 
 class Places : public RingTest {};
 
+std::vector<Descriptor> listening(std::size_t count) {
+  std::vector<Descriptor> sockets;
+  while (sockets.size() < count) {
+    sockets.push_back(bind_socket());
+    EXPECT_EQ(::listen(sockets.back().get(), 16), 0);
+  }
+  return sockets;
+}
+
 // What the node itself needs, for each loop and each other node, is not given
 // to peers.
 TEST_P(Places, AreLeftForTheOtherNodes) {
   constexpr std::size_t limit = 256, nodes = 40;
-  std::vector<Descriptor> silent;
+  const std::vector<Descriptor> silent = listening(nodes - 1);
   Descriptor own = bind_socket();
   std::string ring = address_of(own);
-  for (std::size_t i = 1; i < nodes; ++i) {
-    silent.push_back(bind_socket());
-    ASSERT_EQ(::listen(silent.back().get(), 16), 0);
-    ring += "," + address_of(silent.back());
-  }
+  for (const Descriptor& other : silent) ring += "," + address_of(other);
   const std::string threads = traits()["threads"] == "loops" ? "8" : "1";
   Server& node = start(
       {GetParam().name, "/bin/sh"},

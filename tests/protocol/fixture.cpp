@@ -16,6 +16,11 @@ std::string request(std::initializer_list<std::string_view> arguments) {
   return text;
 }
 
+// 0 if it is none.
+static std::size_t number(std::string_view text) {
+  return static_cast<std::size_t>(protocol::read_decimal(text).value_or(0));
+}
+
 void Service::answer(std::span<const std::string_view> arguments,
                      protocol::Reply& reply) {
   ++answered;
@@ -26,11 +31,9 @@ void Service::answer(std::span<const std::string_view> arguments,
   } else if (name == "ECHO" && arguments.size() == 2) {
     reply.bulk(arguments[1]);
   } else if (name == "BIG" && arguments.size() == 2) {
-    const auto size = protocol::read_decimal(arguments[1]);
-    reply.bulk(std::string(size ? static_cast<std::size_t>(*size) : 0, 'x'));
+    reply.bulk(std::string(number(arguments[1]), 'x'));
   } else if (name == "DEAR" && arguments.size() == 2) {
-    const auto steps = protocol::read_decimal(arguments[1]);
-    reply.spend(steps ? static_cast<std::size_t>(*steps) : 0);
+    reply.spend(number(arguments[1]));
     reply.simple("PONG");
   } else if (name == "LATER" || name == "PARTING") {
     awaited.push_back(reply.later());

@@ -17,46 +17,61 @@ bool belongs_to_list(std::string_view line, bool before) {
   return before && line.starts_with(" ");
 }
 
-}  // namespace
-
-std::vector<Block> blocks_of(std::string_view page) {
-  std::vector<Block> blocks;
-  std::istringstream text{std::string(page)};
-  std::optional<Block> open;
-  bool fenced = false, list = false, blank = true;
-  const auto close = [&] {
-    if (open) blocks.push_back(*std::move(open));
-    open.reset();
-    fenced = false;
-  };
-  int number = 0;
-  for (std::string line; std::getline(text, line);) {
-    ++number;
+/// Line by line.
+class Reader {
+ public:
+  void read(const std::string& line, int number) {
     const bool fences = line.starts_with(fence);
-    if (fenced || fences) {
-      if (!fences) {
-        open->lines.push_back(line);
-      } else if (fenced) {
-        close();
-      } else {
-        close();
-        fenced = true;
-        open = Block{number + 1, line.substr(fence.size()), {}};
-      }
-      continue;
-    }
-    list = belongs_to_list(line, list);
-    const bool indented = line.starts_with(indentation) && !list;
-    if (indented && (open || blank)) {
-      if (!open) open = Block{number, "", {}};
-      open->lines.push_back(line.substr(indentation.size()));
+    if (fenced_ || fences)
+      fences ? toggle(line, number) : open_->lines.push_back(line);
+    else
+      read_text(line, number);
+  }
+
+  std::vector<Block> finish() {
+    close();
+    return std::move(blocks_);
+  }
+
+ private:
+  void toggle(const std::string& line, int number) {
+    const bool begins = !fenced_;
+    close();
+    fenced_ = begins;
+    if (begins) open_ = Block{number + 1, line.substr(fence.size()), {}};
+  }
+
+  void read_text(const std::string& line, int number) {
+    list_ = belongs_to_list(line, list_);
+    const bool indented = line.starts_with(indentation) && !list_;
+    if (indented && (open_ || blank_)) {
+      if (!open_) open_ = Block{number, "", {}};
+      open_->lines.push_back(line.substr(indentation.size()));
     } else if (!line.empty()) {
       close();
     }
-    blank = line.empty();
+    blank_ = line.empty();
   }
-  close();
-  return blocks;
+
+  void close() {
+    if (open_) blocks_.push_back(*std::move(open_));
+    open_.reset();
+    fenced_ = false;
+  }
+
+  std::vector<Block> blocks_;
+  std::optional<Block> open_;
+  bool fenced_ = false, list_ = false, blank_ = true;
+};
+
+}  // namespace
+
+std::vector<Block> blocks_of(std::string_view page) {
+  std::istringstream text{std::string(page)};
+  Reader reader;
+  int number = 0;
+  for (std::string line; std::getline(text, line);) reader.read(line, ++number);
+  return reader.finish();
 }
 
 }  // namespace readme

@@ -97,7 +97,7 @@ Complaints check_lists(const Names& folders,
 /// clients`) names the variants of the Makefile, all of them and no other.
 Complaints check_table(const File& readme, const std::vector<Variant>& servers,
                        const std::vector<Variant>& clients);
-/// At most 90 lines; all eight steps.
+/// At most 140 lines; all eight steps.
 Complaints check_model_readme(const File& readme);
 
 }  // namespace style
