@@ -60,7 +60,25 @@ struct Left {
   std::string_view beginning, why;
 };
 constexpr std::array left = std::to_array<Left>({
-    {"make test", "the test that runs these commands is a part of it"},
+    {"make test", "this test is a part of it"},
+    {"GTEST_FILTER", "this test is a part of it"},
+    {"make check", "as make test"},
+    {"make deps", "installs packages"},
+    {"sudo", "changes the machine"},
+    {"make format", "changes the sources, or takes minutes"},
+    {"make -j2 CXX", "compiles everything twice"},
+    {"make bench", "measures for minutes"},
+    {"make race", "measures for as long as one watches"},
+    {"bench/compare",
+     "measures for minutes; bench/test_compare.py runs it short"},
+    {"bench/run", "measures for minutes"},
+    {"bench/report", "of a file that only its reader has"},
+    {"bench/timeline ./mine", "of a program that only its reader has"},
+    {"build/release/bin/load",
+     "what it says depends on the machine; "
+     "bench/test_load.py holds its options"},
+    {"ip ", "makes hosts, as root; bench/test_hosts.py does it"},
+    {"ssh", "of hosts that only their reader has"},
 });
 
 bool is_command(const std::string& line) {
