@@ -58,13 +58,16 @@ inline void limit(int fd, int option, std::int64_t ns) {
   sys::setsockopt(fd, SOL_SOCKET, option, &time,
                   static_cast<socklen_t>(sizeof time));
 }
+inline void limit_send(int fd, std::chrono::nanoseconds time) {
+  limit(fd, SO_SNDTIMEO, time.count());
+}
 
 // For a client: so long may recv(2) wait for an answer. The others sleep for
 // short, and are made again: connect(2), on a socket that was not connecting
 // yet when it was shut down, would notice nothing of it.
 inline void limit_sleeps(int fd, std::chrono::nanoseconds receive) {
   limit(fd, SO_RCVTIMEO, receive.count());
-  limit(fd, SO_SNDTIMEO, 100'000'000);
+  limit_send(fd, std::chrono::milliseconds(100));
 }
 
 // Has more come for this socket than what was handed over, be it unread or in

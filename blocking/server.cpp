@@ -5,7 +5,6 @@
 // Given up: memory (a stack and a buffer for every idle peer), and an easy way
 // to be reached while asleep.
 
-#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -125,9 +124,8 @@ class Server {
     blocking::admit_wake_signal();
     // in_time() has to look more often than the deadline comes: a call that has
     // sent only a part ends with that part, and this is progress.
-    const std::chrono::nanoseconds time = service_.limits().reader_time;
-    blocking::limit(c.socket(), SO_SNDTIMEO, time.count() / 8);
-    while (collect(c) && send(c) && in_time(c) && receive(c, 0))
+    blocking::limit_send(c.socket(), service_.limits().reader_time / 8);
+    while (collect(c) && in_time(c) && send(c) && receive(c, 0))
       c.session.take_turn();  // if requests are left, the next portion of them
     close(c);
   }
@@ -217,7 +215,7 @@ class Server {
     blocking::keep_awake(listener_.fd());
     auto left = listener_.queued();
     while (left > 0 && now() < began + let_in && accept()) --left;
-    const auto passed = std::min(now() - began, let_in);
+    const auto passed = now() < began + let_in ? now() - began : let_in;
     mailbox_.on_ring({});
     listener_.close();
     std::unique_lock lock(mutex_);

@@ -54,14 +54,23 @@ class BudgetTest : public ServerTest {
 
   /// What each of those costs who have sent these bytes, beyond the budget. All
   /// that the process takes once and keeps (a heap that has grown, the memory
-  /// of an allocator for many threads) is taken before, by others like them.
+  /// of an allocator for many threads) is taken before, by others like them; or
+  /// by the first of two such crowds, of which the cheaper one counts: what a
+  /// peer really keeps, the second would take as the first did.
   static std::size_t cost(Server& server, const Requests& requests) {
     Peer observer = server.connect();
     {
       auto others = join(server);
       say(others, requests);
     }
-    auto all = join(server);
+    std::vector<Peer> first, second;
+    return std::min(cost_of(first, server, observer, requests),
+                    cost_of(second, server, observer, requests));
+  }
+
+  static std::size_t cost_of(std::vector<Peer>& all, Server& server,
+                             Peer& observer, const Requests& requests) {
+    all = join(server);
     const std::size_t before = beyond_budget(server, observer);
     say(all, requests);
     const std::size_t after = beyond_budget(server, observer);
@@ -77,8 +86,8 @@ class BudgetTest : public ServerTest {
 
 TEST_P(BudgetTest, AllCommandsWithAllArgumentsLongLeaveNothingWithIdlePeers) {
   NO_SANITIZER();
-  REQUIRE_CONCURRENT(2 * peers + 1);
-  const Arguments options{"--buffers-max", "4m", "--bulk-max", "32k"};
+  REQUIRE_CONCURRENT(3 * peers + 1);
+  const Arguments options{"--buffers-max", "8m", "--bulk-max", "32k"};
   Server& server = start(options);
   Peer peer = server.connect();
   std::vector<std::string> all;
@@ -90,8 +99,8 @@ TEST_P(BudgetTest, AllCommandsWithAllArgumentsLongLeaveNothingWithIdlePeers) {
 
 TEST_P(BudgetTest, ManyArgumentsLeaveNothingWithIdlePeers) {
   NO_SANITIZER();
-  REQUIRE_CONCURRENT(2 * peers + 1);
-  Server& server = start({"--buffers-max", "4m"});
+  REQUIRE_CONCURRENT(3 * peers + 1);
+  Server& server = start({"--buffers-max", "8m"});
   const std::vector<std::string> words(20'000, "k");
   std::string quoted = "EXISTS";
   for (int i = 0; i < 1000; ++i) quoted += " \"k\"";
@@ -101,9 +110,9 @@ TEST_P(BudgetTest, ManyArgumentsLeaveNothingWithIdlePeers) {
 // Each request for itself and as long as it may be by default; minutes.
 TEST_P(BudgetTest, EachCommandWithEachArgumentLongLeavesNothing) {
   NO_SANITIZER();
-  REQUIRE_CONCURRENT(2 * peers + 1);
+  REQUIRE_CONCURRENT(3 * peers + 1);
   if (!everything()) GTEST_SKIP() << "only with EVERYTHING=1";
-  Server& server = start({"--buffers-max", "4m"});
+  Server& server = start({"--buffers-max", "8m"});
   Peer peer = server.connect();
   for (const Words& words :
        requests_of(table_of(peer), std::string(1 << 20, 'x')))

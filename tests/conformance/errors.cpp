@@ -42,7 +42,7 @@ std::string told(const Mistake& mistake) {
 }
 
 TEST_P(Errors, EachIsNamedAndEndsTheConversation) {
-  Server& server = start();
+  Server& server = start({"--arguments-max", "1024"});
   for (const auto& mistake : mistakes()) {
     SCOPED_TRACE(mistake.name);
     Peer peer = server.connect();
@@ -59,7 +59,7 @@ TEST_P(Errors, EachIsNamedAndEndsTheConversation) {
 // destroys answers on their way. Half a megabyte behind the mistake has to be
 // thrown away before the close.
 TEST_P(Errors, AreHeardByAPeerWhoKeepsSendingAndReadsLate) {
-  Server& server = start({"--drain-time", "10000"});
+  Server& server = start({"--drain-time", "10000", "--arguments-max", "1024"});
   const std::string more(64 << 10, 'x');
   for (const auto& mistake : mistakes()) {
     SCOPED_TRACE(mistake.name);

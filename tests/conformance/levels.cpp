@@ -96,6 +96,37 @@ constexpr Demand demands[] = {
      "At SIGTERM what has come whole is answered, every peer gets a FIN, and "
      "the account is left behind."},
 
+    {"BudgetTest", limits, "Limits",
+     "What a peer has sent is in the budget of --buffers-max, or gone once it "
+     "was answered."},
+    {"Info", limits, "INFO",
+     "INFO has what stock tools read, with true values."},
+    {"Memory", limits, "Limits",
+     "Memory that was freed serves any later use, and --max-memory bounds it."},
+    {"Portions", limits, "Answers",
+     "What one peer has sent at once does not keep the others waiting."},
+    {"Starved", limits, "Limits",
+     "Without memory one conversation is lost and counted, and no other."},
+    {"Stopped", limits, "Deadlines",
+     "Nobody is late whose bytes the kernel already has."},
+
+    {"Addresses", ring, "In a ring",
+     "Addresses that cannot be another's, and two names of one node, are "
+     "refused."},
+    {"Among", ring, "In a ring",
+     "Lookups go on while other peers keep the node busy."},
+    {"Kernels", ring, "Start",
+     "Where the kernel refuses a call there is a fallback that is said once, "
+     "or one line and the end with 77."},
+    {"Places", ring, "Descriptors",
+     "Descriptors for the other nodes are not given to peers."},
+    {"Redirects", ring, "In a ring",
+     "MOVED names the next hop, or with --redirect owner the owner."},
+    {"RefusedRing", ring, "Start",
+     "A program that cannot run here says so in one line and ends with 77."},
+    {"Vanished", ring, "In a ring",
+     "A node that vanished and comes back is asked again."},
+
     {"Calls", ring, "INFO",
      "INFO counts the system calls, and a request takes the ideal number."},
     {"Commands.ANodeAloneIsARingOfOne", ring, "In a ring",

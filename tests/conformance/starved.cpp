@@ -134,6 +134,16 @@ std::vector<Descriptor> listening(std::size_t count) {
   return sockets;
 }
 
+// So many are there, and have been answered.
+void seat(Crowd& crowd, const Server& node, std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i)
+    crowd.join(node.address()).outgoing = request({"PING"});
+  ASSERT_TRUE(crowd.run([&] {
+    return crowd.count([](const Member& m) { return m.incoming == pong; }) ==
+           count;
+  })) << crowd.state();
+}
+
 // What the node itself needs, for each loop and each other node, is not given
 // to peers.
 TEST_P(Places, AreLeftForTheOtherNodes) {
@@ -152,12 +162,7 @@ TEST_P(Places, AreLeftForTheOtherNodes) {
   const std::size_t most = std::stoul(node.figures().at("maxclients"));
   REQUIRE_CONCURRENT(most);
   Crowd crowd;
-  for (std::size_t i = 1; i < most; ++i)
-    crowd.join(node.address()).outgoing = request({"PING"});
-  ASSERT_TRUE(crowd.run([&] {
-    return crowd.count([](const Member& m) { return m.incoming == pong; }) ==
-           most - 1;
-  })) << crowd.state();
+  seat(crowd, node, most - 1);
   // Whoever is asked does not answer; but every one of them can be asked.
   for (std::size_t i = 0; i < crowd.members().size(); ++i)
     crowd.members()[i]->outgoing = request({"DHT.LOOKUP", std::to_string(i)});

@@ -21,10 +21,20 @@ static std::size_t number(std::string_view text) {
   return static_cast<std::size_t>(protocol::read_decimal(text).value_or(0));
 }
 
-void Service::answer(std::span<const std::string_view> arguments,
-                     protocol::Reply& reply) {
+static void say_again(std::span<const std::string_view> arguments,
+                      protocol::Reply& reply) {
+  reply.array(arguments.size());
+  for (const std::string_view argument : arguments) reply.bulk(argument);
+}
+
+void Service::note() {
   ++answered;
   most_used = std::max(most_used, budget_.used());
+}
+
+void Service::answer(std::span<const std::string_view> arguments,
+                     protocol::Reply& reply) {
+  note();
   const std::string_view name = arguments[0];
   if (name == "PING") {
     reply.simple("PONG");
@@ -50,8 +60,7 @@ void Service::answer(std::span<const std::string_view> arguments,
     reply.client().name = std::make_unique<std::string>(arguments[1]);
     reply.null();
   } else {
-    reply.array(arguments.size());
-    for (const std::string_view argument : arguments) reply.bulk(argument);
+    say_again(arguments, reply);
   }
 }
 

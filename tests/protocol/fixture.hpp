@@ -47,6 +47,8 @@ class Service final : public protocol::Service {
   std::size_t most_used = 0;  // of the budget, while a request was answered
 
  private:
+  void note();
+
   protocol::Limits limits_;
   protocol::Budget budget_{limits_.buffers_max};
 };
