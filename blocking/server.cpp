@@ -8,6 +8,7 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <functional>
 #include <mutex>
 #include <thread>
 
@@ -57,8 +58,7 @@ class Server {
     listener_.open(0);
     // 2. ARM. Nothing: each call does its own waiting. Only the mailbox has to
     // know how to reach those who sleep.
-    mailbox_.on_letter(
-        [this](protocol::Letter letter) { deliver(std::move(letter)); });
+    mailbox_.on_letter(std::bind_front(&Server::deliver, this));
     mailbox_.on_ring([this, acceptor = ::pthread_self()] {
       if (mailbox_.stopping()) blocking::call_back(listener_.fd(), acceptor);
     });
@@ -136,11 +136,9 @@ class Server {
   // have not come to read, because of an answer, or because we were stopped.
   bool in_time(Connection& c) {
     bool late = false;
-    const auto name = [&late](std::uint64_t) { late = true; };
     do {
       c.deadlines.watch(c.deadline, c.session);
-      c.deadlines.expire(name);
-      c.deadlines.evict(name);
+      c.deadlines.expire([&late](std::uint64_t) { late = true; });
     } while (!late && c.deadlines.looking() && receive(c, MSG_DONTWAIT));
     return !late;
   }

@@ -97,13 +97,14 @@ class Deadlines {
       end_look(all, waits_max);
   }
 
-  /// Calls close(id) for each conversation that is late (counter "net.late").
-  /// Each is named once. close destroys the entry, or abandons its
+  /// Calls close(id) for each conversation that is late (counter "net.late"),
+  /// and evicts. Each is named once. close destroys the entry, or abandons its
   /// session until the kernel has let go of it.
   template <class Close>
   void expire(Close close) {
     if (idle()) return;
     while (std::uint64_t id = take_late()) close(id);
+    evict(close);
   }
   /// Calls close(id) for the largest of those that wait, for their peers or for
   /// an answer, while the process has more in buffers than it should
