@@ -27,7 +27,7 @@ class SipHash {
   /// Of the bytes, in the order of a little-endian machine. Once per object.
   std::uint64_t operator()(std::string_view bytes) {
     const auto length = static_cast<std::uint64_t>(bytes.size());
-    for (; bytes.size() >= 8; bytes.remove_prefix(8)) mix(word(bytes.data()));
+    for (; bytes.size() >= 8; bytes.remove_prefix(8)) mix(word(bytes));
     std::uint64_t rest = length << 56;
     for (std::size_t i = 0; i < bytes.size(); ++i)
       rest |= std::uint64_t{static_cast<unsigned char>(bytes[i])} << 8 * i;
@@ -38,9 +38,10 @@ class SipHash {
   }
 
  private:
-  static std::uint64_t word(const char* bytes) {
+  // The first eight bytes.
+  static std::uint64_t word(std::string_view bytes) {
     std::uint64_t result;
-    std::memcpy(&result, bytes, sizeof result);
+    std::memcpy(&result, bytes.data(), sizeof result);
     if constexpr (std::endian::native == std::endian::big)
       result = std::byteswap(result);
     return result;

@@ -107,22 +107,29 @@ class Memory : public ServerTest {
   Server& start_small() { return start({"--max-memory", "16m"}); }
 };
 
-/// Sizes of values, each of another order: growing, shrinking, mixed.
+/// Sizes of values, and how the store is emptied behind each of them.
 struct Order {
   std::vector<std::size_t> sizes;
   void (Filler::*empty)();
 };
 
+constexpr std::size_t most = mebibyte - 64;
+
+/// Growing, shrinking, mixed. Small values cost most and are few, if not
+/// everything is asked for.
 std::vector<Order> orders() {
-  std::vector<std::size_t> sizes = {300, 1100, 9000, 70'000, mebibyte - 64};
-  if (everything())
-    sizes = {16,   50,     100,    600,     1 * kibibyte,
-             5000, 20'000, 70'000, 300'000, mebibyte - 64};
-  auto shrinking = sizes;
+  if (!everything())
+    return {{{300, 1100, 9000, 70'000, most}, &Filler::flush},
+            {{9000, most, 1100, 70'000}, &Filler::set_to_nothing},
+            {{most, 70'000, 1100, 300}, &Filler::leave},
+            {{1100, 9000, most}, &Filler::leave},
+            {{70'000, 1100, most, 9000}, &Filler::remove_all}};
+  std::vector<std::size_t> sizes = {16,   50,     100,    600,     kibibyte,
+                                    5000, 20'000, 70'000, 300'000, most};
+  auto shrinking = sizes, mixed = sizes;
   std::ranges::reverse(shrinking);
-  auto mixed = sizes;
-  for (std::size_t i = 0; i + 2 < mixed.size(); i += 2)
-    std::swap(mixed[i], mixed[i + 2]);
+  for (std::size_t i = 0; i + 3 < mixed.size(); i += 2)
+    std::swap(mixed[i], mixed[i + 3]);
   return {{sizes, &Filler::flush},
           {mixed, &Filler::set_to_nothing},
           {shrinking, &Filler::leave},
