@@ -15,22 +15,11 @@ Pool::~Pool() {
   }
 }
 
-std::unique_lock<std::mutex> Pool::lock() const {
-  if (use_ == Use::one_thread) return {};
-  return std::unique_lock(mutex_);
-}
-
-Block* Pool::borrow(std::size_t bytes) {
-  Block* const block = try_borrow(bytes);
-  if (block == nullptr) throw std::bad_alloc();
-  return block;
-}
-
 Block* Pool::try_borrow(std::size_t bytes) noexcept {
   const std::size_t size_class =
       bytes <= block_min ? 0 : std::bit_width((bytes - 1) / block_min);
   if (size_class >= classes) return nullptr;
-  const auto guard = lock();
+  const Guard guard(*this);
   Block* const block = free_[size_class];
   if (block == nullptr) return allocate(size_class);
   free_[size_class] = block->next;
@@ -41,7 +30,7 @@ Block* Pool::try_borrow(std::size_t bytes) noexcept {
 }
 
 void Pool::give_back(Block* block) noexcept {
-  const auto guard = lock();
+  const Guard guard(*this);
   // Where the process is short, what lies here unused is the first to go.
   if (idle_ + block->capacity > idle_max_ || budget_.exceeded()) {
     release(block);
@@ -49,18 +38,6 @@ void Pool::give_back(Block* block) noexcept {
   }
   idle_ += block->capacity;
   block->next = std::exchange(free_[block->size_class], block);
-}
-
-void Pool::trim(std::size_t keep) noexcept {
-  const auto guard = lock();
-  for (std::size_t from = classes; from-- > 0 && idle_ > keep;) {
-    while (free_[from] != nullptr && idle_ > keep) {
-      Block* const block = free_[from];
-      free_[from] = block->next;
-      idle_ -= block->capacity;
-      release(block);
-    }
-  }
 }
 
 Block* Pool::allocate(std::size_t size_class) noexcept {
@@ -80,8 +57,19 @@ void Pool::release(Block* block) noexcept {
   ::operator delete(block);
 }
 
+// The largest go first.
+void Pool::release_idle(std::size_t idle_max) noexcept {
+  for (std::size_t i = classes; i-- > 0;) {
+    while (free_[i] != nullptr && idle_ > idle_max) {
+      Block* const block = std::exchange(free_[i], free_[i]->next);
+      idle_ -= block->capacity;
+      release(block);
+    }
+  }
+}
+
 std::uint64_t Pool::allocations() const {
-  const auto guard = lock();
+  const Guard guard(*this);
   return allocations_;
 }
 

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
+#include <new>
 
 namespace protocol {
 
@@ -62,16 +63,20 @@ class Pool {
 
   /// An empty block of at least `bytes` (at most 1 GiB), the caller's until
   /// given back to this pool. Throws std::bad_alloc.
-  Block* borrow(std::size_t bytes);
+  Block* borrow(std::size_t bytes) {
+    if (Block* const block = try_borrow(bytes)) return block;
+    throw std::bad_alloc();
+  }
   /// Null instead of throwing.
   Block* try_borrow(std::size_t bytes) noexcept;
   void give_back(Block* block) noexcept;
 
-  /// Gives free blocks back to the system, the largest first, until at most
-  /// `keep` bytes of them are left. For a pool that serves one peer: while that
-  /// one is idle, nobody else can use what lies here. Cheap if there is nothing
-  /// to do.
-  void trim(std::size_t keep) noexcept;
+  /// Gives free blocks back to the system, the largest first, until no more
+  /// than `idle_max` bytes of them are left: for who is about to sleep and has
+  /// the whole pool for itself (not one that is shared).
+  void trim(std::size_t idle_max) noexcept {
+    if (idle_ > idle_max) release_idle(idle_max);
+  }
 
   /// The process has more in blocks than it should.
   bool exceeded() const { return budget_.exceeded(); }
@@ -79,7 +84,23 @@ class Pool {
   std::uint64_t allocations() const;
 
  private:
-  std::unique_lock<std::mutex> lock() const;
+  // Holds the lock, if threads share the pool.
+  class Guard {
+   public:
+    explicit Guard(const Pool& pool)
+        : mutex_(pool.use_ == Use::shared ? &pool.mutex_ : nullptr) {
+      if (mutex_) mutex_->lock();
+    }
+    ~Guard() {
+      if (mutex_) mutex_->unlock();
+    }
+    Guard(const Guard&) = delete;
+    Guard& operator=(const Guard&) = delete;
+
+   private:
+    std::mutex* const mutex_;
+  };
+
   Block* allocate(std::size_t size_class) noexcept;
   void release(Block* block) noexcept;
   void release_idle(std::size_t idle_max) noexcept;

@@ -156,7 +156,7 @@ std::size_t Session::answer(std::span<const std::byte> bytes) {
   std::size_t done = 0;
   if (bytes.size() < needed_ || blocked()) return done;
   Scratch scratch(pool_);
-  while (bytes.size() - done >= needed_ && !blocked()) {
+  do {
     const Parsed parsed =
         parse_request(bytes.subspan(done), limits_, scratch, progress_);
     if (parsed.kind == Parsed::Kind::incomplete) {
@@ -171,7 +171,7 @@ std::size_t Session::answer(std::span<const std::byte> bytes) {
       steps += answer(scratch.arguments());
     if (parsed.kind == Parsed::Kind::error) refuse(parsed);
     spend(steps);
-  }
+  } while (bytes.size() - done >= needed_ && !blocked());
   return done;
 }
 

@@ -16,34 +16,13 @@ std::string request(std::initializer_list<std::string_view> arguments) {
   return text;
 }
 
-// 0 if it is none.
-static std::size_t number(std::string_view text) {
-  return static_cast<std::size_t>(protocol::read_decimal(text).value_or(0));
-}
-
-static void say_again(std::span<const std::string_view> arguments,
-                      protocol::Reply& reply) {
-  reply.array(arguments.size());
-  for (const std::string_view argument : arguments) reply.bulk(argument);
-}
-
-void Service::note() {
-  ++answered;
-  most_used = std::max(most_used, budget_.used());
-}
-
 void Service::answer(std::span<const std::string_view> arguments,
                      protocol::Reply& reply) {
-  note();
+  ++answered;
+  most_used = std::max(most_used, budget_.used());
   const std::string_view name = arguments[0];
+  if (arguments.size() == 2 && answer(name, arguments[1], reply)) return;
   if (name == "PING") {
-    reply.simple("PONG");
-  } else if (name == "ECHO" && arguments.size() == 2) {
-    reply.bulk(arguments[1]);
-  } else if (name == "BIG" && arguments.size() == 2) {
-    reply.bulk(std::string(number(arguments[1]), 'x'));
-  } else if (name == "DEAR" && arguments.size() == 2) {
-    reply.spend(number(arguments[1]));
     reply.simple("PONG");
   } else if (name == "LATER" || name == "PARTING") {
     awaited.push_back(reply.later());
@@ -53,15 +32,33 @@ void Service::answer(std::span<const std::string_view> arguments,
     reply.close();
   } else if (name == "DROP") {
     reply.drop();
+  } else {
+    reply.array(arguments.size());
+    for (const std::string_view argument : arguments) reply.bulk(argument);
+  }
+}
+
+bool Service::answer(std::string_view name, std::string_view argument,
+                     protocol::Reply& reply) {
+  const auto number =
+      static_cast<std::size_t>(protocol::read_decimal(argument).value_or(0));
+  if (name == "ECHO") {
+    reply.bulk(argument);
+  } else if (name == "BIG") {
+    reply.bulk(std::string(number, 'x'));
+  } else if (name == "DEAR") {
+    reply.spend(number);
+    reply.simple("PONG");
   } else if (name == "HELLO") {
     reply.speak(3);
     reply.map(0);
-  } else if (name == "NAME" && arguments.size() == 2) {
-    reply.client().name = std::make_unique<std::string>(arguments[1]);
+  } else if (name == "NAME") {
+    reply.client().name = std::make_unique<std::string>(argument);
     reply.null();
   } else {
-    say_again(arguments, reply);
+    return false;
   }
+  return true;
 }
 
 std::string_view Conversation::say_in_pieces(std::string_view text,

@@ -47,7 +47,9 @@ class Service final : public protocol::Service {
   std::size_t most_used = 0;  // of the budget, while a request was answered
 
  private:
-  void note();
+  // Those that take one argument; false: it is none of them.
+  static bool answer(std::string_view name, std::string_view argument,
+                     protocol::Reply& reply);
 
   protocol::Limits limits_;
   protocol::Budget budget_{limits_.buffers_max};
