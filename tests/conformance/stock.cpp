@@ -136,7 +136,8 @@ TEST_P(Stock, TwoThousandIdleConnections) {
   {
     Process benchmark({find_tool("redis-benchmark"), "-p", server.port(), "-c",
                        std::to_string(idle), "-I"});
-    EXPECT_TRUE(eventually([&] { return connected() >= idle + 1; }))
+    EXPECT_TRUE(
+        eventually([&] { return connected() >= idle + 1; }, 5 * patience()))
         << connected() << benchmark.errors();
     for (std::size_t i = 0; i < 100; ++i)
       EXPECT_EQ(observer.ask({"ECHO", numbered(i, 50)}), echo_answer(i, 50));
