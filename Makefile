@@ -403,9 +403,11 @@ tests: $(ALL_SUITES:%=$(BUILD)/tests/%) $(TOOLS)
 # What the suites know of the build. They read the lists of programs from
 # here, and a program that is missing is a failure.
 SUITES := tests/tools/suites.sh $(BUILD)
-export SPLIT_SUITES := $(BLACK_BOX_SUITES)
-export LONE_SUITES := $(BENCH_SUITES)
-export LONE_TESTS := *.AllBuffersTogetherKeepTheirLimit/*
+export SPLIT_SUITES := $(BLACK_BOX_SUITES) $(BENCH_SUITES)
+# Those who measure, or take all memory, are alone; others need not wait for it.
+export LONE_TESTS := $(subst $() ,:,*.AllBuffersTogetherKeepTheirLimit/* \
+  $(foreach t,browser compare ends hosts load namespaces peers race timeline \
+  trust,*/test_$t))
 export BIN := $(BIN)
 export MODE
 export STYLE_ROOT := $(CURDIR)
