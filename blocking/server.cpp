@@ -125,10 +125,15 @@ class Server {
     // in_time() has to look more often than the deadline comes: a call that has
     // sent only a part ends with that part, and this is progress.
     blocking::limit_send(c.socket(), service_.limits().reader_time / 8);
-    while (collect(c) && in_time(c) && send(c) && receive(c, 0))
+    while (collect(c) && affordable(c) && send(c) && in_time(c) &&
+           receive(c, 0))
       c.session.take_turn();  // if requests are left, the next portion of them
     close(c);
   }
+
+  // Before a send that may sleep with all that it has to send: where the process
+  // has too much in buffers, is it this conversation that has to go?
+  bool affordable(Connection& c) { return !c.pool.exceeded() || in_time(c); }
 
   // False if the peer has let us wait too long, or if the process has too much
   // in buffers and this thread holds some of it. Before anybody is late it is

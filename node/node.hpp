@@ -122,9 +122,9 @@ class Node final : public protocol::Service {
   Surroundings& surroundings_;
   protocol::Budget budget_;
   std::atomic<std::uint64_t> clients_{0};  // numbers given
-  std::vector<Figures> figures_;  // of each row, and of unknown commands
-  unsigned lost_;                 // conversations, without memory
-  std::vector<std::string> constants_[2];  // in RESP 2 and 3, by row
+  std::vector<Figures> figures_;        // of each row, and of unknown commands
+  std::vector<std::string> constants_;  // of each row, in RESP 2 and 3
+  unsigned lost_;  // conversations, without memory
   std::vector<unsigned> protocol_errors_;  // one for each name, and "other"
 };
 

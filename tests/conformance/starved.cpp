@@ -149,49 +149,10 @@ class Places : public RingTest {
   std::vector<Descriptor> silent_;
 };
 
-std::vector<Descriptor> listening(std::size_t count) {
-  std::vector<Descriptor> sockets;
-  while (sockets.size() < count) {
-    sockets.push_back(bind_socket());
-    EXPECT_EQ(::listen(sockets.back().get(), 16), 0);
-  }
-  return sockets;
-}
-
-// So many are there, and have been answered.
-void seat(Crowd& crowd, const Server& node, std::size_t count) {
-  for (std::size_t i = 0; i < count; ++i)
-    crowd.join(node.address()).outgoing = request({"PING"});
-  ASSERT_TRUE(crowd.run([&] {
-    return crowd.count([](const Member& m) { return m.incoming == pong; }) ==
-           count;
-  })) << crowd.state();
-}
-
 // What the node itself needs, for each loop and each other node, is not given
 // to peers. Whoever is asked does not answer; but every one of them can be
 // asked.
 TEST_P(Places, AreLeftForTheOtherNodes) {
-<<<<<<< ours
-  constexpr std::size_t limit = 256, nodes = 40;
-  const std::vector<Descriptor> silent = listening(nodes - 1);
-  Descriptor own = bind_socket();
-  std::string ring = address_of(own);
-  for (const Descriptor& other : silent) ring += "," + address_of(other);
-  const std::string threads = traits()["threads"] == "loops" ? "8" : "1";
-  Server& node = start(
-      {GetParam().name, "/bin/sh"},
-      {"-c", "ulimit -n " + std::to_string(limit) + "; exec \"$0\" \"$@\"",
-       GetParam().path, "--threads", threads, "--lookup-time", "200", "--ring",
-       ring},
-      std::move(own));
-  const std::size_t most = std::stoul(node.figures().at("maxclients"));
-  REQUIRE_CONCURRENT(most);
-  Crowd crowd;
-  seat(crowd, node, most - 1);
-  // Whoever is asked does not answer; but every one of them can be asked.
-  for (std::size_t i = 0; i < crowd.members().size(); ++i)
-=======
   Server& node = start_among(39, 256);
   // One has just been used, and may not be free yet.
   const std::size_t most = std::stoul(node.figures().at("maxclients")) - 1;
@@ -204,7 +165,6 @@ TEST_P(Places, AreLeftForTheOtherNodes) {
            most;
   })) << crowd.state();
   for (std::size_t i = 0; i < most; ++i)
->>>>>>> theirs
     crowd.members()[i]->outgoing = request({"DHT.LOOKUP", std::to_string(i)});
   ASSERT_TRUE(crowd.run([&] {
     return crowd.count([](const Member& m) {
