@@ -131,7 +131,7 @@ class Server {
     close(c);
   }
 
-  // Before a send that may sleep with all that it has to send: where the process
+  // Before a send that may sleep with all that is to be sent: where the process
   // has too much in buffers, is it this conversation that has to go?
   bool affordable(Connection& c) { return !c.pool.exceeded() || in_time(c); }
 

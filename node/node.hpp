@@ -124,7 +124,7 @@ class Node final : public protocol::Service {
   std::atomic<std::uint64_t> clients_{0};  // numbers given
   std::vector<Figures> figures_;        // of each row, and of unknown commands
   std::vector<std::string> constants_;  // of each row, in RESP 2 and 3
-  unsigned lost_;  // conversations, without memory
+  unsigned lost_;                       // conversations, without memory
   std::vector<unsigned> protocol_errors_;  // one for each name, and "other"
 };
 
