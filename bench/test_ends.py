@@ -251,7 +251,8 @@ class Refusals(Tree):
                         f"bench/{command}: {name}: no program {path}; there "
                         "are here-one\n",
                     )
-        self.assertFalse((self.root / "build").exists())
+        left = [path for path in (self.root / "build").rglob("*") if path.is_file()]
+        self.assertEqual(left, [])
 
     def test_what_is_not_installed_is_skipped(self):
         self.assertEqual(self.finish("instructions", "--servers", "redis"), 0)
@@ -260,7 +261,9 @@ class Refusals(Tree):
 
     def test_raw_results_that_cannot_be_written(self):
         (self.root / "build").touch()
-        for command in COMMANDS:
+        # The others leave nothing but what they print: what they need
+        # meanwhile finds another place.
+        for command in ("run", "memory"):
             with self.subTest(command):
                 code = self.finish(command, "--servers", "here-one")
                 said = self.said("stdout") + self.said("stderr")

@@ -11,8 +11,6 @@
 #include <cstring>
 #include <exception>
 
-#include "net/fd.hpp"
-
 namespace net {
 namespace {
 
@@ -86,13 +84,14 @@ std::string refusal(std::initializer_list<const Model*> models,
   std::array<int, 2> ends;
   // No descriptor or no process left: then it is asked here, unprotected.
   if (::pipe2(ends.data(), O_CLOEXEC) < 0) return ask(models, options, -1);
-  const Fd notes(ends[0]);
-  Fd child_notes(ends[1]);
+  const auto [notes, child_notes] = ends;
   const pid_t child = ::fork();
-  if (child == 0) be_child(models, options, child_notes.get());
-  child_notes = Fd();  // or the end would never come
+  if (child == 0) be_child(models, options, child_notes);
+  // Not by way of Fd, which counts: these calls are none of a model's.
+  ::close(child_notes);  // or the end would never come
+  std::string said = child < 0 ? std::string() : read_all(notes);
+  ::close(notes);
   if (child < 0) return ask(models, options, -1);
-  std::string said = read_all(notes.get());
   const std::string by = signal_of(child);
   if (said.ends_with('\n')) said.pop_back();
   const std::string last = said.substr(said.rfind('\n') + 1);
