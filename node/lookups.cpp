@@ -311,6 +311,7 @@ struct Lookups::State {
   void follow(Place lookup, Contact& contact, const Value& reply, Mail& mail);
   void arrive(Place lookup, Contact& owner, Mail& mail);
   void fail(Place lookup, Words words, Mail& mail);
+  void fail(const Question& question, Words words, Mail& mail);
   Lookup& take(Place lookup, Mail& mail);
 
   // The clock, with the mutex.
@@ -329,8 +330,6 @@ struct Lookups::State {
   void give_up_silent(Nanoseconds then);
   void forget_ended(Contact& contact);
   void lose(Contact& contact, std::string_view why, Mail& mail);
-  void lose(Place lookup, const Contact& contact, std::string_view why,
-            Mail& mail);
 
   // By the contact's holder, without the mutex.
   void speak(Contact& contact, Mail& mail);
@@ -471,6 +470,12 @@ void Lookups::State::arrive(Place lookup, Contact& owner, Mail& mail) {
 
 void Lookups::State::fail(Place lookup, Words words, Mail& mail) {
   write_error(take(lookup, mail), words);
+}
+
+// If it still runs: its time may be over, or it is stopped.
+void Lookups::State::fail(const Question& question, Words words, Mail& mail) {
+  const auto place = places_.find(question.lookup);
+  if (place != places_.end()) fail(place->second, words, mail);
 }
 
 // It has ended, with "out of memory" if nobody writes another answer.
@@ -621,12 +626,11 @@ void Lookups::State::lose(Contact& contact, std::string_view why, Mail& mail) {
   lost.swap(refused ? contact.unsaid : contact.asked);
   while (!lost.empty()) {
     const Question& question = lost.front();
-    const auto place = places_.find(question.lookup);
-    if (place != places_.end() && unheard && !question.command) {
+    if (unheard && !question.command) {
       again.splice(again.end(), lost, lost.begin());
       continue;
     }
-    if (place != places_.end()) lose(place->second, contact, why, mail);
+    fail(question, {"ERR lookup: ", contact.address, ": ", why}, mail);
     lost.pop_front();
   }
   contact.unsaid.splice(contact.unsaid.begin(), again);
@@ -640,15 +644,6 @@ void Lookups::State::lose(Contact& contact, std::string_view why, Mail& mail) {
   if (!contact.unsaid.empty()) call(contact, mail);
 }
 
-void Lookups::State::lose(Place lookup, const Contact& contact,
-                          std::string_view why, Mail& mail) {
-  if (contact.given_up)
-    return fail(lookup,
-                {"ERR lookup: ", contact.address, ": silent for ", hop_time_},
-                mail);
-  fail(lookup, {"ERR lookup: ", contact.address, ": ", why}, mail);
-}
-
 // --- by the contact's holder, without the mutex -----------------------------
 
 void Lookups::State::speak(Contact& contact, Mail& mail) {
@@ -658,8 +653,7 @@ void Lookups::State::speak(Contact& contact, Mail& mail) {
     } catch (const std::bad_alloc&) {
       contact.asked.pop_back();
       const std::lock_guard lock(mutex_);
-      const auto place = places_.find(saying->question.lookup);
-      if (place != places_.end()) take(place->second, mail);
+      fail(saying->question, {"ERR lookup: out of memory"}, mail);
     }
   }
   contact.stood = true;

@@ -779,28 +779,6 @@ TEST_F(PaperRing, WhatStillHasTimeIsAskedAgainButNoCommand) {
   expect_nothing_left();
 }
 
-TEST_F(PaperRing, ACommandThatWasSaidEndsWithItsConnection) {
-  begin(10);
-  protocol::Peer& peer = *connect();
-  world.now += 400 * millisecond;
-  begin_proxy(10, {"SET", "x", "1"});
-  say_what_is_due();
-  world.now += 500 * millisecond;
-  // A peer that answers out of turn has us say the command in between.
-  hear(peer, step_to(14, "here") + step_to(14, "here"));
-  EXPECT_EQ(peer.session.owed(), 2U);
-  world.now += 999 * millisecond;
-  world.lookups.looked(world.now);
-  EXPECT_EQ(world.lookups.given_up(), nullptr);
-  // Its own time, from when it was asked, is over only with the connection's.
-  world.now += 1 * millisecond;
-  world.lookups.looked(world.now);
-  EXPECT_EQ(world.lookups.given_up(), &peer);
-  world.lookups.closed(peer, "given up");
-  EXPECT_EQ(world.letters.count(), 2U);
-  expect_nothing_left();
-}
-
 // The holder says something, or hears it, while the connection is given up: in
 // the blocking model that is another thread.
 TEST_F(PaperRing, NothingIsSaidOverAConnectionThatIsGivenUp) {
@@ -814,12 +792,31 @@ TEST_F(PaperRing, NothingIsSaidOverAConnectionThatIsGivenUp) {
   hear(peer, step_to(14, "here"));
   EXPECT_EQ(peer.session.owed(), 0U);
   EXPECT_EQ(world.lookups.next(), nullptr);
+  EXPECT_LE(world.lookups.next_due(), world.now);
   EXPECT_EQ(world.lookups.given_up(), &peer);
   world.lookups.closed(peer, "given up");
   world.run();
   EXPECT_EQ(hops(world.letters.to(2)).size(), 2U);
   EXPECT_EQ(remote(14).requests.size(), 1U);
   expect_nothing_left();
+}
+
+// Whoever connects has not seen a clock: the next one that comes is its own.
+TEST_F(PaperRing, AConnectionHasItsTimeFromTheNextClock) {
+  begin(10);
+  EXPECT_EQ(world.lookups.due(world.now), nullptr);
+  ASSERT_NE(world.lookups.next(), nullptr);
+  EXPECT_LE(world.lookups.next_due(), world.now);
+  world.now += 500 * millisecond;
+  EXPECT_EQ(world.lookups.due(world.now), nullptr);
+  world.now += 500 * millisecond;
+  world.lookups.looked(world.now);
+  EXPECT_TRUE(world.letters.has(1));
+  EXPECT_EQ(world.lookups.given_up(), nullptr);
+  EXPECT_EQ(world.lookups.next_due(), world.now + 500 * millisecond);
+  world.now += 500 * millisecond;
+  world.lookups.looked(world.now);
+  EXPECT_NE(world.lookups.given_up(), nullptr);
 }
 
 TEST_F(PaperRing, WhoHasClosedAlreadyIsNotGivenUp) {
