@@ -77,9 +77,11 @@ class Server {
     deadlines_.evict([this](std::uint64_t id) { close(id); });
   }
 
-  // No event will come for what has been received and not yet answered.
+  // No event will come for what has been received and not yet answered. Who has
+  // had no turn when the time of a stop is over will be reset.
   void take_turns() {
     unfinished_.each_once([this](Connection& c) {
+      if (deadlines_.drained()) return;
       c.session.take_turn();
       serve(c, 0);
       relieve();

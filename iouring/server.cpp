@@ -71,7 +71,9 @@ class Server {
       deadlines_.evict([this](std::uint64_t late) { close(late); });
     });
     // No completion will come for what has been received and not yet answered.
+    // Who has had no turn when the time of a stop is over will be reset.
     unfinished_.each_once([this](Connection& c) {
+      if (deadlines_.drained()) return;
       c.session.take_turn();
       next(c);
     });

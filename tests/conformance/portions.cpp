@@ -143,7 +143,7 @@ TEST_P(Portions, AStopInTheMiddleIsHeard) {
     Server& server = start();
     fill_store(server, size_of(100'000, 10'000));
     Crowd crowd;
-    for (int i = 0; i < 20; ++i)
+    for (std::size_t i = 0; i < size_of(20, 4); ++i)
       crowd.join(server.address()).outgoing = times(requests, request(words));
     EXPECT_TRUE(crowd.run([&] {
       return crowd.count([](const Member& m) { return !m.incoming.empty(); });
