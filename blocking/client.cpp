@@ -179,6 +179,7 @@ class Client {
   int receive(Connection& c) {
     protocol::ClientSession& session = c.peer.session;
     const auto room = session.input();
+    if (room.empty()) return ENOMEM;  // and recv(2) would sleep
     const ssize_t n = sys::recv(c.socket.get(), room.data(), room.size(), 0);
     const int error = errno;
     session.received(n > 0 ? static_cast<std::size_t>(n) : 0);

@@ -90,12 +90,17 @@ class Server {
       blocking::let_sleep(c.socket());  // drain() has woken it for good
     }
     // First the answers that are there go out.
-    if (c.session.pending() && !c.session.has_output()) {
-      std::unique_lock lock(mutex_);
-      c.answered.wait(lock, [&] { return !c.answer.empty() || abandoned_; });
-      c.session.deliver(std::exchange(c.answer, std::string()));
-    }
+    if (c.session.pending() && !c.session.has_output())
+      c.session.deliver(wait_for_answer(c));
     return !abandoned_;
+  }
+
+  // The lock is given back before the session has the answer: it goes on with
+  // the next request, for which deliver() may be called in this very thread.
+  std::string wait_for_answer(Connection& c) {
+    std::unique_lock lock(mutex_);
+    c.answered.wait(lock, [&] { return !c.answer.empty() || abandoned_; });
+    return std::exchange(c.answer, std::string());
   }
 
   // 4. ACCEPT. Sleeps until there is a peer.
@@ -168,6 +173,7 @@ class Server {
     }
     if (flags == 0) watch(c);
     const auto room = c.session.input();
+    if (room.empty()) return false;  // no memory; and recv(2) would sleep
     c.pool.trim(Connection::idle_max);
     const ssize_t n = sys::recv(c.socket(), room.data(), room.size(),
                                 c.last ? MSG_DONTWAIT : flags);

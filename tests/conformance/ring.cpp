@@ -244,6 +244,29 @@ TEST_P(DeadHop, NobodyElseWaits) {
   EXPECT_FALSE(waiting.at_end(Milliseconds(0)));
 }
 
+// Each answer lets the next lookup begin, which is refused at once: in the
+// thread, and in the call, that has just brought the answer before it.
+TEST_P(DeadHop, LookupsInAPipelineAreAnsweredAtTheStop) {
+  constexpr std::size_t peers = 10, lookups = 5;
+  const SilentNode silent;
+  set_up({"--lookup-time", "600000"}, silent.address());
+  std::vector<Peer> waiting;
+  for (std::size_t i = 0; i < peers; ++i) {
+    waiting.push_back(node_->connect());
+    for (std::size_t j = 0; j < lookups; ++j)
+      waiting[i].send(request({"DHT.LOOKUP", keys_[j]}));
+  }
+  Peer observer = node_->connect();
+  ASSERT_TRUE(eventually(
+      [&] { return Server::figure(observer, "lookups_running") == peers; }));
+  node_->process().signal(SIGTERM);
+  for (Peer& peer : waiting) {
+    const std::string answers = peer.rest();
+    EXPECT_EQ(std::ranges::count(answers, '-'), lookups) << answers;
+  }
+  EXPECT_EQ(node_->process().wait(Milliseconds(5'000)), 0);
+}
+
 // The answer comes to a conversation that is no more, and perhaps to a place
 // in the table where the next one sits: it is dropped.
 TEST_P(DeadHop, PeersLeaveWhileTheirLookupsRun) {
