@@ -406,8 +406,7 @@ SUITES := tests/tools/suites.sh $(BUILD)
 export SPLIT_SUITES := $(BLACK_BOX_SUITES) $(BENCH_SUITES)
 # Those who measure, or take all memory, are alone; others need not wait for it.
 export LONE_TESTS := $(subst $() ,:,*.AllBuffersTogetherKeepTheirLimit/* \
-  $(foreach t,browser compare ends hosts load namespaces peers race timeline \
-  trust,*/test_$t))
+  $(foreach t,compare hosts load namespaces race timeline trust,*/test_$t))
 export BIN := $(BIN)
 export MODE
 export STYLE_ROOT := $(CURDIR)

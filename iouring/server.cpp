@@ -64,7 +64,8 @@ class Server {
     // 3. WAIT. The one system call of this program: it hands over all entries,
     // the kernel works them off, and we sleep if nothing is done yet.
     ring_.wait();
-    const bool all = ::io_uring_cq_ready(ring_.get()) == 1;  // ours, see above
+    // Only stay_awake() is done: then nothing else was ready.
+    const bool all = ::io_uring_cq_ready(ring_.get()) == 1;
     ring_.take([this](Asked what, std::uint64_t id, const io_uring_cqe& cqe) {
       done(what, id, cqe);
       // So many peers can fill more than all buffers together may be.

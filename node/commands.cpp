@@ -15,7 +15,6 @@ namespace {
 constexpr Flags none{};
 constexpr Flags fast{.fast = true};
 constexpr Flags reads{.readonly = true, .fast = true};
-constexpr Flags scans{.readonly = true};
 constexpr Flags admin{.admin = true};
 constexpr Cost constant{.constant = true};
 
@@ -68,7 +67,7 @@ constexpr std::array table = std::to_array<Command>({
     {"dbsize", 1, reads, 0, 0, "server", "",
      "Answers how many keys this node holds.", dbsize},
     {"flushall", -1, {.write = true}, 0, 0, "server", "[ASYNC|SYNC]",
-     "Deletes every key that this node holds.", flushall, {.steps = 4000}},
+     "Deletes every key that this node holds.", flushall, {.steps = 10}},
     {"info", -1, none, 0, 0, "server", "[section [section ...]]",
      "What the server is and has done, as lines of text.", info,
      {.steps = 250}},
@@ -92,7 +91,7 @@ constexpr std::array table = std::to_array<Command>({
 
     {"cluster", -2, none, 0, 0, "cluster", "",
      "The ring, as clients of a Redis cluster ask for it.", nullptr},
-    {"cluster|countkeysinslot", 3, scans, 0, 0, "cluster", "slot",
+    {"cluster|countkeysinslot", 3, reads, 0, 0, "cluster", "slot",
      "Answers how many keys of a slot this node holds.",
      cluster_countkeysinslot},
     {"cluster|help", 2, none, 0, 0, "cluster", "",

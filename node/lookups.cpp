@@ -74,12 +74,10 @@ using Questions = std::list<Question>;  // go from list to list, uncopied
 ///             hand it out or has done so, or say() or hand_over() runs. Nobody
 ///             has to be told of a new question.
 ///  watched    calling, up: something is awaited, a connection or an answer,
-///  and
-///             nothing was heard since `quiet_since`. Every sign of life ends
-///             it, and what is still owed then begins it anew.
+///             and nothing was heard since `quiet_since`. Every sign of life
+///             ends it, and what is still owed then begins it anew.
 ///  stood      up: say() was called before, so what it is told now it may be
-///  too
-///             dead to hear (its host may have gone and come back meanwhile).
+///             too dead to hear (its host may have gone and come back).
 ///  doubtful   up: something was said when it had stood and owed nothing, and
 ///             nothing was heard since. If it ends now the question is asked
 ///             again over a new connection, which is not doubtful.
@@ -671,6 +669,7 @@ std::optional<Saying> Lookups::State::next_saying(Contact& contact) {
       session.unsent() >= unsent_max || session.finished() ||
       contact.given_up) {
     contact.announced = false;
+    to_say_.remove(contact);  // what due() was to tell has been seen to
     if (!asked.empty() && !contact.watched && !contact.given_up)
       watch(contact, now_);
     return std::nullopt;

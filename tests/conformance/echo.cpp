@@ -1,7 +1,7 @@
 // The least that a server of this protocol does: PING and ECHO, for anybody,
 // however the bytes come. The first level that a program of one's own reaches.
 
-#include "tests/conformance/server.hpp"
+#include "tests/conformance/cuts.hpp"
 
 namespace conformance {
 namespace {
@@ -9,9 +9,6 @@ namespace {
 class Echo : public ServerTest {};
 
 /// Several requests in all sizes of argument, and their answers.
-struct Conversation {
-  std::string requests, answers;
-};
 Conversation conversation() {
   return {request({"PING"}) + request({"ECHO", "hello"}) +
               request({"ECHO", ""}) + request({"PING", "a\r\nb"}) +
@@ -21,26 +18,11 @@ Conversation conversation() {
 }
 
 TEST_P(Echo, OneByteAtATime) {
-  Server& server = start();
-  Peer peer = server.connect();
-  const auto [requests, answers] = conversation();
-  for (const char byte : requests) peer.send(std::string_view(&byte, 1));
-  peer.finish();
-  EXPECT_EQ(peer.rest(), answers);
+  expect_the_same_byte_by_byte(start(), conversation());
 }
 
-// The PING in front shares a segment with the first part: when it is answered,
-// the server has read that part and waits.
 TEST_P(Echo, CutAtEveryBoundary) {
-  Server& server = start();
-  Peer peer = server.connect();
-  const auto [requests, answers] = conversation();
-  for (std::size_t cut = 1; cut < requests.size(); ++cut) {
-    peer.send(request({"PING"}) + requests.substr(0, cut));
-    ASSERT_EQ(peer.receive_like(pong), pong);
-    peer.send(requests.substr(cut));
-    ASSERT_EQ(peer.receive_like(answers), answers) << "cut at " << cut;
-  }
+  expect_the_same_in_two(start(), conversation());
 }
 
 // An end of line or a zero inside means nothing.

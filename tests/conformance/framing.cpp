@@ -2,7 +2,7 @@
 // answers are the same, in order, to the byte.
 
 #include "tests/conformance/crowd.hpp"
-#include "tests/conformance/server.hpp"
+#include "tests/conformance/cuts.hpp"
 
 namespace conformance {
 namespace {
@@ -10,9 +10,6 @@ namespace {
 class Framing : public ServerTest {};
 
 /// A conversation of every form of request, and its answers.
-struct Conversation {
-  std::string requests, answers;
-};
 Conversation conversation() {
   return {request({"ECHO", "hello"}) + request({"SET", "key", "a\r\nb"}) +
               "GET key\r\n" + request({"GET", "none"}) + "\r\n*0\r\n" +
@@ -24,26 +21,11 @@ Conversation conversation() {
 }
 
 TEST_P(Framing, OneByteAtATime) {
-  Server& server = start();
-  Peer peer = server.connect();
-  const auto [requests, answers] = conversation();
-  for (const char byte : requests) peer.send(std::string_view(&byte, 1));
-  peer.finish();
-  EXPECT_EQ(peer.rest(), answers);
+  expect_the_same_byte_by_byte(start(), conversation());
 }
 
-// Cut in two at every boundary. The PING in front shares a segment with the
-// first part: when it is answered, the server has read that part and waits.
 TEST_P(Framing, CutAtEveryBoundary) {
-  Server& server = start();
-  Peer peer = server.connect();
-  const auto [requests, answers] = conversation();
-  for (std::size_t cut = 1; cut < requests.size(); ++cut) {
-    peer.send(request({"PING"}) + requests.substr(0, cut));
-    ASSERT_EQ(peer.receive_like(pong), pong);
-    peer.send(requests.substr(cut));
-    ASSERT_EQ(peer.receive_like(answers), answers) << "cut at " << cut;
-  }
+  expect_the_same_in_two(start(), conversation());
 }
 
 TEST_P(Framing, TenThousandRequestsInOneWrite) {

@@ -137,6 +137,8 @@ class Elsewhere {
       addresses_.push_back("127.1." + std::to_string(i / 200) + "." +
                            std::to_string(i % 200 + 1) +
                            any.substr(any.rfind(':')));
+    // Of this machine alone: no other interface is meant.
+    ::setsockopt(listener_.get(), SOL_SOCKET, SO_BINDTODEVICE, "lo", 2);
     ::listen(listener_.get(), 1000);
     ::fcntl(listener_.get(), F_SETFL, O_NONBLOCK);
     thread_ = std::thread([this] { play(); });

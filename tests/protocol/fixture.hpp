@@ -24,10 +24,14 @@ inline std::string_view as_text(std::span<const std::byte> bytes) {
 /// A request as an array of bulk strings.
 std::string request(std::initializer_list<std::string_view> arguments);
 
+inline const std::string ping = "*1\r\n$4\r\nPING\r\n";
+inline const std::string pong = "+PONG\r\n";
+inline const std::string later = "*1\r\n$5\r\nLATER\r\n";
+inline const std::string half = "*1\r\n$4\r\nPI";  // of a PING
+
 /// PING, ECHO bytes, BIG n (a bulk of so many bytes), DEAR n (PONG, for so many
-/// steps), LATER (the answer is
-/// pending), PARTING (pending, and then the end), QUIT, DROP, HELLO 3, MAP.
-/// Everything else is answered with the arguments.
+/// steps), LATER (the answer is pending), PARTING (pending, and then the end),
+/// QUIT, DROP, HELLO 3. Everything else is answered with the arguments.
 class Service final : public protocol::Service {
  public:
   protocol::Limits& limits_of_all() { return limits_; }

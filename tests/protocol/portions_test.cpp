@@ -12,15 +12,14 @@ namespace {
 
 using fixture::as_bytes;
 using fixture::Conversation;
+using fixture::half;
+using fixture::later;
+using fixture::ping;
+using fixture::pong;
 using fixture::request;
 using fixture::Service;
 using protocol::Session;
 using protocol::Wait;
-
-const std::string ping = "*1\r\n$4\r\nPING\r\n";
-const std::string pong = "+PONG\r\n";
-const std::string later = "*1\r\n$5\r\nLATER\r\n";
-const std::string half = "*1\r\n$4\r\nPI";
 
 // So many of these are a portion.
 const std::string dear = "DEAR 1023\n";

@@ -10,14 +10,14 @@
 namespace {
 
 using fixture::Conversation;
+using fixture::half;
+using fixture::later;
+using fixture::ping;
+using fixture::pong;
 using fixture::Service;
 using protocol::Session;
 using protocol::Wait;
 
-const std::string ping = "*1\r\n$4\r\nPING\r\n";
-const std::string pong = "+PONG\r\n";
-const std::string later = "*1\r\n$5\r\nLATER\r\n";
-const std::string half = "*1\r\n$4\r\nPI";
 const std::string error = "-ERR Protocol error: invalid multibulk length\r\n";
 
 class EndTest : public testing::Test {

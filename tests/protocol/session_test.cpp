@@ -14,15 +14,15 @@ using namespace std::string_literals;
 using fixture::as_bytes;
 using fixture::as_text;
 using fixture::Conversation;
+using fixture::later;
+using fixture::ping;
+using fixture::pong;
 using fixture::request;
 using fixture::Service;
 using protocol::Session;
 using protocol::Wait;
 
 constexpr std::size_t kibibyte = 1 << 10;
-const std::string ping = "*1\r\n$4\r\nPING\r\n";
-const std::string pong = "+PONG\r\n";
-const std::string later = "*1\r\n$5\r\nLATER\r\n";
 
 std::string bulk(std::string_view bytes) {
   return ("$" + std::to_string(bytes.size()) + "\r\n").append(bytes) + "\r\n";

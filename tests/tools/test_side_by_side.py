@@ -59,12 +59,21 @@ def picture(left, right, width=80):
     return list(side_by_side.paint(*map(side_by_side.pieces, texts), width))
 
 
+def surroundings():
+    """Not those of the make that runs this, which has a jobserver to offer."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("MAKE", "MFLAGS"))
+    }
+
+
 def make(*words, columns=80):
     return subprocess.run(
         ["make", "--no-print-directory", "-C", ROOT, "diff", *words],
         capture_output=True,
         encoding="utf-8",
-        env=os.environ | {"COLUMNS": str(columns)},
+        env=surroundings() | {"COLUMNS": str(columns)},
     )
 
 
@@ -146,6 +155,7 @@ class Diff(unittest.TestCase):
             ["sh", "-c", f"{command} | head -n 1"],
             capture_output=True,
             encoding="utf-8",
+            env=surroundings(),
         )
         self.assertEqual(done.stderr, "")
 
