@@ -598,7 +598,7 @@ void Lookups::State::unwatch(Contact& contact) {
 // stands at its address by now: that one is reached over a new connection. TCP
 // alone would take a quarter of an hour to find out (tcp(7), tcp_retries2).
 void Lookups::State::give_up_silent(Nanoseconds then) {
-  while (!watched_.empty() && watched_.front()->quiet_since + hop_ns_ <= then) {
+  while (!watched_.empty() && watched_.front()->quiet_since <= then - hop_ns_) {
     Contact& silent = *watched_.front();
     unwatch(silent);
     silent.given_up = true;
@@ -779,9 +779,10 @@ protocol::Peer* Lookups::given_up() {
   return state_->to_give_up_.empty() ? nullptr : state_->to_give_up_.pop();
 }
 
+// Not a clock for those who have seen none: `then` is when a wait began that
+// may have lasted for hours, and who came at its end would be late at once.
 void Lookups::looked(Nanoseconds then) {
   state_->enter([&](Mail& mail) {
-    state_->advance(then);
     state_->expire(then, mail);
     state_->give_up_silent(then);
   });

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <set>
+#include <thread>
 
 #include "tests/conformance/crowd.hpp"
 #include "tests/conformance/flood.hpp"
@@ -53,6 +54,20 @@ TEST_P(Ring, EveryNodeFindsEveryKeysOwner) {
     }
   }
   EXPECT_GE(owners.size(), 2u);
+}
+
+// Its other half has slept for longer than a hop may take.
+TEST_P(Ring, TheFirstLookupOfANodeThatWasIdleHasItsTime) {
+  const auto nodes = start_ring(3, {"--lookup-time", "500"});
+  std::vector<Peer> peers;
+  for (Server* node : nodes) peers.push_back(node->connect());
+  for (int round = 0; round < 2; ++round) {
+    std::this_thread::sleep_for(Milliseconds(700));
+    for (Peer& peer : peers) {
+      const std::size_t first = static_cast<std::size_t>(round) * 8;
+      for (std::size_t i = first; i < first + 8; ++i) look_up(peer, key(i));
+    }
+  }
 }
 
 TEST_P(Ring, WhatOneNodeStoresAllFind) {

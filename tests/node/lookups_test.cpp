@@ -872,6 +872,27 @@ TEST_F(PaperRing, NobodyIsLateBeforeItWasLookedAt) {
   expect_nothing_left();
 }
 
+// A node that had nothing to do slept long. Who came at the end of that sleep
+// has seen no clock when the loop says what it has looked at.
+TEST_F(PaperRing, NobodyIsLateForASleepBeforeHeCame) {
+  const Nanoseconds slept_since = world.now;
+  world.now += 60'000 * millisecond;
+  begin(10);
+  world.lookups.looked(slept_since);
+  protocol::Peer* peer = world.lookups.next();
+  world.lookups.looked(slept_since);
+  EXPECT_EQ(world.lookups.due(world.now), nullptr);
+  world.lookups.looked(world.now);
+  EXPECT_FALSE(world.letters.has(1));
+  EXPECT_EQ(world.lookups.given_up(), nullptr);
+  world.lookups.connected(*peer);
+  world.lookups.say(*peer, world.now);
+  EXPECT_EQ(world.lookups.next_due(), world.now + 1000 * millisecond);
+  hear(*peer, step_to(14, "here"));
+  EXPECT_EQ(hops(world.letters.to(1)).size(), 2U);
+  expect_nothing_left();
+}
+
 // --- nodes that fail --------------------------------------------------------
 
 TEST_F(PaperRing, ARefusalIsAnErrorAtOnceAndTriedAgainNextTime) {
