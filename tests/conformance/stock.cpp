@@ -193,13 +193,15 @@ class Redis {
   std::string socket() const { return directory_ + "/socket"; }
 
  private:
-  // It takes a moment to serve the slots that it has been given.
-  bool answers() {
-    if (::access(socket().c_str(), F_OK) != 0) return false;
+  // It takes a moment to listen on the socket that it has bound, and to serve
+  // the slots that it has been given.
+  bool answers() try {
     Peer peer(socket());
     peer.ask({"CLUSTER", "ADDSLOTSRANGE", "0", "16383"});
     return peer.ask({"CLUSTER", "INFO"}).find("cluster_state:ok") !=
            std::string::npos;
+  } catch (const Trouble&) {
+    return false;
   }
 
   std::string directory_;
