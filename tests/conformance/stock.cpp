@@ -179,7 +179,7 @@ class Redis {
       throw Trouble("symlink");
     process_.emplace(Arguments{program, "--port", "0", "--unixsocket", socket(),
                                "--dir", directory_, "--save", "",
-                               "--cluster-enabled", "yes"});
+                               "--cluster-enabled", "yes", "--bind", host()});
     if (!eventually([&] { return answers(); }))
       throw Trouble("no Redis: " + process_->output());
   }
@@ -193,6 +193,14 @@ class Redis {
   std::string socket() const { return directory_ + "/socket"; }
 
  private:
+  // Its cluster's own port is always 10000. So that more can run at once, each
+  // has an address of its own: 127.0.0.0/8 is all loopback.
+  static std::string host() {
+    const auto number = static_cast<unsigned>(::getpid());
+    return "127." + std::to_string(number >> 16 & 0xff) + "." +
+           std::to_string(number >> 8 & 0xff) + "." +
+           std::to_string(number & 0xff);
+  }
   // It takes a moment to listen on the socket that it has bound, and to serve
   // the slots that it has been given.
   bool answers() try {
