@@ -1,7 +1,7 @@
 #pragma once
-// What most sources include of the standard library, compiled once (Makefile,
-// STANDARD). A source includes what it uses nevertheless: with a sanitizer and
-// for coverage it is compiled without this.
+// What most sources include of the standard library, compiled once
+// (mk/headers.mk). A source includes what it uses nevertheless: with a
+// sanitizer and for coverage it is compiled without this.
 
 #include <algorithm>
 #include <array>

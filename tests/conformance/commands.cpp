@@ -256,7 +256,7 @@ TEST_P(Commands, TwoThousandKeysAreDeletedAtOnce) {
   EXPECT_EQ(ask({"DBSIZE"}), integer(0));
 }
 
-INSTANTIATE_TEST_SUITE_P(Servers, Commands, testing::ValuesIn(servers()),
+INSTANTIATE_TEST_SUITE_P(Servers, Commands, testing::ValuesIn(models()),
                          name_of);
 
 TEST(TheSuite, HasServersToTest) {

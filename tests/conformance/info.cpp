@@ -155,7 +155,7 @@ TEST_P(Info, TheBlockedAreThoseWhoWaitForOtherNodes) {
       [&] { return Server::figure(observer, "blocked_clients") == 2; }));
 }
 
-INSTANTIATE_TEST_SUITE_P(Servers, Info, testing::ValuesIn(servers()), name_of);
+INSTANTIATE_TEST_SUITE_P(Servers, Info, testing::ValuesIn(models()), name_of);
 
 }  // namespace
 }  // namespace conformance

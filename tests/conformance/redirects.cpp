@@ -79,7 +79,7 @@ TEST_P(Redirects, NameTheOwnerWhereKeysLieBySha1) {
   expect_the_owner_at_once({"--redirect", "owner", "--keys", "sha1"});
 }
 
-INSTANTIATE_TEST_SUITE_P(Servers, Redirects, testing::ValuesIn(servers()),
+INSTANTIATE_TEST_SUITE_P(Servers, Redirects, testing::ValuesIn(models()),
                          name_of);
 
 }  // namespace

@@ -76,6 +76,21 @@ const std::vector<Program>& servers() {
   return programs;
 }
 
+const std::vector<Program>& models() {
+  static const auto first = [] {
+    std::vector<Program> programs;
+    const auto model = [](const Program& program) {
+      return program.name.substr(0, program.name.find('-'));
+    };
+    for (const Program& program : servers())
+      if (everything() || programs.empty() ||
+          model(programs.back()) != model(program))
+        programs.push_back(program);
+    return programs;
+  }();
+  return first;
+}
+
 const std::vector<Program>& clients() {
   static const auto programs =
       !environment("SERVER").empty() && environment("CLIENT").empty()

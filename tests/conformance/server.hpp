@@ -26,6 +26,9 @@ void PrintTo(const Program& program, std::ostream* out);
 /// of the only one to be tested; with SERVER alone there are no clients.
 const std::vector<Program>& servers();
 const std::vector<Program>& clients();
+/// For what all variants of a model share, the node's answers: the first server
+/// of each model; all of them with EVERYTHING=1.
+const std::vector<Program>& models();
 /// A path below BIN.
 std::string in_bin(const std::string& name);
 /// For INSTANTIATE_TEST_SUITE_P: the name with what GoogleTest allows.

@@ -416,8 +416,8 @@ TEST_P(StockCluster, RedisBenchmarkLoadsARing) {
     EXPECT_NE(node->ask({"DBSIZE"}), integer(0)) << node->address();
 }
 
-INSTANTIATE_TEST_SUITE_P(Servers, Stock, testing::ValuesIn(servers()), name_of);
-INSTANTIATE_TEST_SUITE_P(Servers, StockCluster, testing::ValuesIn(servers()),
+INSTANTIATE_TEST_SUITE_P(Servers, Stock, testing::ValuesIn(models()), name_of);
+INSTANTIATE_TEST_SUITE_P(Servers, StockCluster, testing::ValuesIn(models()),
                          name_of);
 
 }  // namespace

@@ -389,7 +389,7 @@ Complaints check_budget(const File& file, int code_lines_max) {
 
 int server_budget(std::string_view kind) {
   if (kind == "completion") return 240;
-  if (kind == "thread") return 205;
+  if (kind == "thread") return 210;
   if (kind == "level" || kind == "readiness") return 180;
   return 0;
 }
@@ -446,7 +446,7 @@ Complaints check_folder(const std::string& model, const Names& files,
 Complaints check_lists(const Names& folders,
                        const std::vector<Variant>& servers,
                        const std::vector<Variant>& clients) {
-  static const Names house = {"bench", "build", "docs", "tests"};
+  static const Names house = {"bench", "build", "docs", "mk", "tests"};
   Complaints complaints;
   const Names with_server = models_of(servers),
               with_client = models_of(clients);
@@ -494,12 +494,15 @@ Complaints check_table(const File& readme, const std::vector<Variant>& servers,
   return complaints;
 }
 
+Complaints check_length(const File& file, int lines_max) {
+  const auto lines = std::ranges::count(file.text, '\n');
+  if (lines <= lines_max) return {};
+  return {file.path + ": " + std::to_string(lines) + " lines, at most " +
+          std::to_string(lines_max) + " are allowed"};
+}
+
 Complaints check_model_readme(const File& readme) {
-  Complaints complaints;
-  const auto lines = std::ranges::count(readme.text, '\n');
-  if (lines > 140)
-    complaints.push_back(readme.path + ": " + std::to_string(lines) +
-                         " lines, at most 140 are allowed");
+  Complaints complaints = check_length(readme, 140);
   for (const std::string_view step : server_steps)
     if (readme.text.find(step) == readme.text.npos)
       complaints.push_back(readme.path + ": does not tell step " +

@@ -97,6 +97,8 @@ Complaints check_lists(const Names& folders,
 /// clients`) names the variants of the Makefile, all of them and no other.
 Complaints check_table(const File& readme, const std::vector<Variant>& servers,
                        const std::vector<Variant>& clients);
+/// Of text: lines of any kind.
+Complaints check_length(const File& file, int lines_max);
 /// At most 140 lines; all eight steps.
 Complaints check_model_readme(const File& readme);
 

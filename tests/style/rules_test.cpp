@@ -263,7 +263,7 @@ TEST(Budget, counts_code_alone) {
 }
 
 TEST(Budget, depends_on_the_kind) {
-  EXPECT_EQ(server_budget("thread"), 205);
+  EXPECT_EQ(server_budget("thread"), 210);
   EXPECT_EQ(server_budget("level"), 180);
   EXPECT_EQ(server_budget("readiness"), 180);
   EXPECT_EQ(server_budget("completion"), 240);
@@ -355,6 +355,11 @@ TEST(TableRule, tells_what_the_makefile_lists) {
   more.push_back({"iouring", "completion", ""});
   EXPECT_TRUE(complains(check_table({"README.md", table}, servers, more),
                         "iouring has completion, the table says nothing"));
+}
+
+TEST(Length, counts_lines_of_any_kind) {
+  EXPECT_EQ("", all(check_length({"a", "x\n\n# x\n"}, 3)));
+  EXPECT_TRUE(complains(check_length({"a", "x\n\n# x\n"}, 2), "3 lines"));
 }
 
 TEST(ModelReadme, is_short_and_tells_every_step) {

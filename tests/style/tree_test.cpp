@@ -169,6 +169,9 @@ TEST(Models, lists) {
   expect_none(check_lists(folders_in(""), servers_listed(), clients_listed()));
 }
 
+// What a student wants to know of the build; the rest stands in mk/.
+TEST(Makefile, is_short) { expect_none(check_length(read("Makefile"), 200)); }
+
 TEST(Models, readmes) {
   for (const std::string& model : models_of(servers_listed()))
     expect_none(check_model_readme(read(model + "/README.md")));

@@ -1,5 +1,5 @@
 #pragma once
-// What most tests include, compiled once (Makefile, COMMON). A test includes
+// What most tests include, compiled once (mk/headers.mk). A test includes
 // what it uses nevertheless.
 
 #include <gtest/gtest.h>

@@ -3,8 +3,8 @@
 #   suites.sh build/release protocol dht model-epoll-level ...
 # Most tests wait most of the time. So SUITES_AT_ONCE= run at once, those of
 # SPLIT_SUITES in parts, but alone in the end what others must not disturb:
-# their LONE_TESTS (a filter of gtest's). What one prints is shown as a whole when
-# it has ended, or while it runs if they run one after the other.
+# their LONE_TESTS (a filter of gtest's), and LONE_SUITES. What one prints is shown
+# as a whole when it has ended, or while it runs if they run one after the other.
 # The last line is "N passed, N failed, N skipped"; the exit code says whether
 # nothing failed. A suite that dies, or reports nothing, is one failure more.
 # With SERVER=, a program of somebody's own, each test is shown when it has ended,
@@ -199,11 +199,12 @@ fi
       echo "$suite $part $parts"
     done
   done
-  for suite in $(without "$*" "$SPLIT_SUITES"); do
+  for suite in $(without "$*" "$SPLIT_SUITES $LONE_SUITES"); do
     echo "$suite 1 1"
   done
 } >"$results/together"
 {
+  for suite in $(both "$*" "$LONE_SUITES"); do echo "$suite 1 1"; done
   if [ "$parts" -gt 1 ] && [ -n "$LONE_TESTS" ]; then
     for suite in $(both "$*" "$SPLIT_SUITES"); do echo "$suite 0 1"; done
   fi

@@ -62,8 +62,12 @@ class Tree(unittest.TestCase):
             for goal in ("test", "check", "run-epoll", "bench-quick"):
                 with self.subTest(words=words, goal=goal):
                     before = self.contents()
-                    self.make(*words, goal, MISSING, "PEERS=", "MPI_LOADS=")
+                    told = self.make(
+                        *words, goal, MISSING, "PEERS=", "MPI_LOADS="
+                    )
                     self.assertEqual(self.contents(), before)
+                    self.assertNotIn("***", told.stderr)
+                    self.assertEqual(told.returncode, int("q" in words[0]))
 
     def test_what_is_missing_is_installed_where_it_is_not_only_asked(self):
         self.make("test", MISSING, "CXX=false")
@@ -84,6 +88,31 @@ class Tree(unittest.TestCase):
         other = ("CXXFLAGS=-O3", flag)
         self.assertEqual(self.make("-q", *other).returncode, 1)
         self.assertIn("-O3", self.build(["CXXFLAGS=-O3"]))
+
+    def test_what_one_variant_needs_leaves_out_that_variant(self):
+        """And its model only where nothing of it is left."""
+        gone = "RUN_PACKAGES=liburing-dev=nothing/of/this/kind.h"
+        flags = (gone, "PEERS=", "HOSTS_PACKAGES=", "run-nobody")
+        before = self.make("NEED_iouring=", *flags).stderr
+        self.assertIn("blocking epoll iouring", before)
+        words = self.make(*flags)
+        self.assertIn("SKIP iouring: liburing-dev is missing", words.stdout)
+        self.assertNotIn("iouring", words.stderr)
+        path = self.tree / "Makefile"
+        text = path.read_text("utf-8")
+        level = "epoll:level:level"
+        added = text.replace(level, f"{level} epoll:edge:readiness")
+        self.assertNotEqual(added, text)
+        path.write_text(added, "utf-8")
+        one = ("NEED_iouring=", "NEED_epoll-edge=liburing-dev")
+        words = self.make(*one, *flags)
+        self.assertIn("SKIP epoll-edge: liburing-dev is missing", words.stdout)
+        self.assertIn("blocking epoll iouring", words.stderr)
+        self.assertIn("epoll-level", words.stderr)
+        self.assertNotIn("epoll-edge", words.stderr)
+        one = ("NEED_iouring=", "NEED_iouring-completion=liburing-dev")
+        words = self.make(*one, *flags)
+        self.assertIn("SKIP iouring", words.stdout)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,81 @@
+# What measures: the load, the peers that servers stand beside, the comparisons.
+
+# By what loads on several hosts talk; without it they are left out. OpenMPI
+# itself was not made with the sanitizers, and leaks.
+MPI_FLAGS = $(subst -I,-isystem ,$(shell mpicxx --showme:compile)) \
+  -DOMPI_SKIP_MPICXX
+MPI_LIBS = $(filter -L% -lmpi,$(shell mpicxx --showme:link))
+NEED_load-mpi := libopenmpi-dev
+MPI_LEFT_OUT := $(if $(strip $(call absent,$(HOSTS_PACKAGES))),load-mpi)
+MPI_LOADS := $(if $(MPI_LEFT_OUT)$(filter asan tsan,$(MODE)),,load-mpi \
+  $(CLIENT_NAMES:%=load-%-mpi))
+LOADS := $(BIN)/load $(BIN)/record-cost $(CLIENT_NAMES:%=$(BIN)/load-%) \
+  $(MPI_LOADS:%=$(BIN)/%)
+all: $(LOADS)
+
+# The load is linked with one client, and measures any server; either alone or
+# with others, by MPI.
+LOAD := $(BUILD)/lib/load.a
+$(LOAD): $(filter-out %/main.o %/record_cost.o %/alone.o %/mpi.o, \
+    $(call objects,bench/load))
+	@mkdir -p $(@D) && rm -f $@
+	$(call show,archive)
+	$Qar rcs $@ $^
+
+$(CLIENT_NAMES:%=$(BIN)/load-%): $(BIN)/load-%: \
+    $(BUILD)/obj/bench/load/main.o $(BUILD)/obj/bench/load/alone.o \
+    $$(call object,client,$$*) $(LOAD) $(ARCHIVES)
+	@mkdir -p $(@D)
+	$(call show,link)
+	$Q$(LINK) $^ $(call libs,$*) -lcrypto -o $@
+$(CLIENT_NAMES:%=$(BIN)/load-%-mpi): $(BIN)/load-%-mpi: \
+    $(BUILD)/obj/bench/load/main.o $(BUILD)/obj/bench/load/mpi.o \
+    $$(call object,client,$$*) $(LOAD) $(ARCHIVES)
+	@mkdir -p $(@D)
+	$(call show,link)
+	$Q$(LINK) $^ $(call libs,$*) $(MPI_LIBS) -lcrypto -o $@
+$(BUILD)/obj/bench/load/mpi.o: COMPILE += $(MPI_FLAGS)
+
+$(BIN)/load $(BIN)/load-mpi: bench/load/load.sh Makefile
+	@mkdir -p $(@D)
+	$(call show,make)
+	$Qsed -e 's/@CLIENTS@/$(call names,$(LOAD_CLIENTS))/' \
+	  -e 's/@WITH@/$(patsubst load%,%,$(@F))/' $< >$@ && chmod +x $@
+
+$(BIN)/record-cost: $(BUILD)/obj/bench/load/record_cost.o $(LOAD)
+	@mkdir -p $(@D)
+	$(call show,link)
+	$Q$(LINK) $^ -o $@
+
+# With what a timeline of one of a model's servers is made.
+traced = $(BIN)/$(call model,$1)-client \
+  $(BIN)/load-$(call default,$(call model,$1),CLIENTS)
+
+ABSENT_PEERS := $(call absent,$(PEER_PACKAGES))
+PEERS_LEFT_OUT := $(foreach p,$(PEERS),$(if $(filter \
+  $(NEED_$p),$(ABSENT_PEERS)),$p))
+PEERS := $(filter-out $(PEERS_LEFT_OUT),$(PEERS))
+PEER_PROGRAMS := $(PEERS:%=$(BIN)/%)
+$(PEER_PROGRAMS): $(BIN)/%: $(BUILD)/obj/bench/peers/$$(subst -,_,$$*).o
+	@mkdir -p $(@D)
+	$(call show,link)
+	$Q$(LINK) $^ $(LIBS_$*) -o $@
+
+programs: $(PROGRAMS) $(LOADS) $(PEER_PROGRAMS)
+
+REPORT := build/report
+bench-quick: programs  ## compare the models, 3 minutes; page in build/report
+	bench/compare --quick --report $(REPORT) $(ARGS)
+bench: programs  ## and with Redis, 24 minutes; ARGS="--help"
+	bench/compare --full --report $(REPORT) $(ARGS)
+bench-all: programs  ## everything; HOURS= allows it, RESUME=FILE goes on
+	bench/compare $(if $(RESUME),--resume $(RESUME),--all) --report $(REPORT) \
+	  $(ARGS)
+bench-cpu: programs  ## CPU per request and memory, beside a bare echo
+	bench/run $(ARGS); code=$$?; bench/memory && exit $$code
+race: programs  ## one after the other, 20 s; MODELS="epoll iouring"
+	bench/race $(RACERS) $(ARGS)
+
+BENCH_GOALS := bench bench-quick bench-all bench-cpu race
+$(BENCH_GOALS): export SERVERS := $(SERVER_NAMES)
+.PHONY: programs $(BENCH_GOALS)
