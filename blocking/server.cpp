@@ -22,7 +22,7 @@ struct Connection {
              protocol::ReturnAddress address)
       : guest(std::move(peer)),
         pool(service.budget(), busy_max),
-        session(service, pool, address),
+        session(service, pool, address, &guest),
         deadlines(service.limits(), pool,
                   [this](std::uint64_t) { return socket(); }),
         deadline(address.conversation) {}
@@ -37,7 +37,8 @@ struct Connection {
   net::Deadlines deadlines;
   net::Deadlines::Entry deadline;
   std::thread thread;
-  bool shut = false, limited = false, stopping = false, last = false;
+  bool shut = false, limited = false, stopping = false;
+  std::int64_t left = 0;           // bytes that had come when we stopped
   std::atomic<bool> stop = false;  // to this thread: drain
   // Under the server's lock: the answer from elsewhere (empty: it has not come
   // yet), and that it has come.
@@ -86,20 +87,23 @@ class Server {
   // the answer that it waits for.
   bool collect(Connection& c) {
     if (c.stop && !c.stopping) {
-      c.stopping = c.last = true;
-      blocking::let_sleep(c.socket());  // drain() has woken it for good
+      c.stopping = true;
+      c.left = net::unread(c.socket()) + 1;  // and perhaps its end
+      blocking::let_sleep(c.socket());       // drain() has woken it for good
     }
-    // First the answers that are there go out.
-    if (c.session.pending() && !c.session.has_output())
-      c.session.deliver(wait_for_answer(c));
+    if (c.session.pending())
+      if (const std::string answer = take_answer(c); !answer.empty())
+        c.session.deliver(answer);
     return !abandoned_;
   }
 
-  // The lock is given back before the session has the answer: it goes on with
-  // the next request, for which deliver() may be called in this very thread.
-  std::string wait_for_answer(Connection& c) {
+  // Sleeps until it is there, unless other answers are to go out first. The
+  // lock is given back before the session has the answer: it goes on with the
+  // next request, for which deliver() may be called in this very thread.
+  std::string take_answer(Connection& c) {
     std::unique_lock lock(mutex_);
-    c.answered.wait(lock, [&] { return !c.answer.empty() || abandoned_; });
+    if (!c.session.has_output())
+      c.answered.wait(lock, [&] { return !c.answer.empty() || abandoned_; });
     return std::exchange(c.answer, std::string());
   }
 
@@ -130,9 +134,11 @@ class Server {
     // in_time() has to look more often than the deadline comes: a call that has
     // sent only a part ends with that part, and this is progress.
     blocking::limit_send(c.socket(), service_.limits().reader_time / 8);
+    // If requests are left, then the next portion of them, but not for a peer
+    // who does not take what it has: each would give it more time.
     while (collect(c) && affordable(c) && send(c) && in_time(c) &&
            receive(c, 0))
-      c.session.take_turn();  // if requests are left, the next portion of them
+      if (!c.session.has_output()) c.session.take_turn();
     close(c);
   }
 
@@ -146,9 +152,11 @@ class Server {
   // have not come to read, because of an answer, or because we were stopped.
   bool in_time(Connection& c) {
     bool late = false;
+    const auto name_late = [&late](std::uint64_t) { late = true; };
     do {
       c.deadlines.watch(c.deadline, c.session);
-      c.deadlines.expire([&late](std::uint64_t) { late = true; });
+      c.deadlines.expire(name_late);
+      c.deadlines.evict(name_late);
     } while (!late && c.deadlines.looking() && receive(c, MSG_DONTWAIT));
     return !late;
   }
@@ -176,14 +184,14 @@ class Server {
     if (room.empty()) return false;  // no memory; and recv(2) would sleep
     c.pool.trim(Connection::idle_max);
     const ssize_t n = sys::recv(c.socket(), room.data(), room.size(),
-                                c.last ? MSG_DONTWAIT : flags);
+                                c.left > 0 ? MSG_DONTWAIT : flags);
     const int error = errno;
     // 6. ANSWER. In received(): the session takes the bytes apart, has whole
     // requests answered and keeps the rest.
     c.session.received(n > 0 ? static_cast<std::size_t>(n) : 0);
     if (n == 0) c.session.end_of_input();
     c.deadlines.looked(n == 0 || (n < 0 && error == EAGAIN));
-    if (std::exchange(c.last, false)) c.session.drain();
+    if (c.left > 0 && (c.left -= n > 0 ? n : c.left) <= 0) c.session.drain();
     return n >= 0 || error == EINTR || error == EAGAIN;
   }
 

@@ -118,8 +118,8 @@ class Server {
                                 SOCK_NONBLOCK | SOCK_CLOEXEC);
     net::Guest guest = listener_.admit(fd, errno);
     if (!guest) return fd >= 0;
-    Connection* c =
-        net::begin(connections_, std::move(guest), service_, pool_, mailbox_);
+    Connection* c = net::begin(connections_, std::move(guest), service_, pool_,
+                               deadlines_, mailbox_);
     if (!c) return true;
     c->interest = EPOLLIN;
     // ENOSPC and ENOMEM concern this peer alone (max_user_watches, epoll(7)).
@@ -199,7 +199,12 @@ class Server {
     arm(EPOLL_CTL_DEL, listener_.fd(), 0, listener_id);
     listener_.close();
     connections_.each([this](std::uint64_t id, Connection& c) {
-      if (!receive(c)) return close(id);
+      // All that has come by now, and its end.
+      constexpr int least = 4 << 10;  // of it, by each receive
+      for (auto left = net::unread(c.socket()) + 1; left > 0; left -= least) {
+        if (!receive(c)) return close(id);
+        c.session.take_turn();
+      }
       c.session.drain();
       serve(c, 0);
     });

@@ -77,6 +77,7 @@ class Server {
       if (deadlines_.drained()) return;
       c.session.take_turn();
       next(c);
+      deadlines_.evict([this](std::uint64_t late) { close(late); });
     });
     if (looks) deadlines_.looked(all, connections_.size() / least);
     // Before it ticks nobody is due.
@@ -137,15 +138,14 @@ class Server {
   void accepted(const io_uring_cqe& cqe) {
     welcome(cqe.res, cqe.res < 0 ? -cqe.res : 0);
     accepting_ = cqe.flags & IORING_CQE_F_MORE;
-    if (draining_ || accepting_) return;
-    cqe.res < 0 ? ask_anyone() : ask_accept();
+    if (!draining_ && !accepting_) cqe.res < 0 ? ask_anyone() : ask_accept();
   }
 
   bool welcome(int fd, int error) {
     net::Guest guest = listener_.admit(fd, error);
     if (!guest) return fd >= 0;
-    Connection* c =
-        net::begin(connections_, std::move(guest), service_, pool_, mailbox_);
+    Connection* c = net::begin(connections_, std::move(guest), service_, pool_,
+                               deadlines_, mailbox_);
     if (c) next(*c);
     return true;
   }

@@ -1,12 +1,14 @@
 #pragma once
 // What a loop keeps of a conversation, whatever its model.
 
+#include <cstdint>
 #include <utility>
 
 #include "net/deadlines.hpp"
 #include "net/list.hpp"
 #include "net/listener.hpp"
 #include "net/mailbox.hpp"
+#include "net/sys.hpp"
 #include "net/table.hpp"
 
 namespace net {
@@ -17,7 +19,7 @@ struct Conversation : Link {
   Conversation(Guest peer, protocol::Service& service, protocol::Pool& pool,
                protocol::ReturnAddress address)
       : seat(std::move(peer.seat)),
-        session(service, pool, address),
+        session(service, pool, address, &peer),
         deadline(address.conversation),
         descriptor(std::move(peer.socket)) {}
 
@@ -39,15 +41,26 @@ auto sockets_of(Table<T>& conversations) {
   };
 }
 
+/// Bytes of a peer's that the kernel has and nobody has received yet.
+inline std::int64_t unread(int socket) {
+  int bytes = 0;
+  return sys::ioctl(socket, FIONREAD, &bytes) == 0 ? bytes : 0;
+}
+
 /// A peer becomes a conversation of a loop; null if there is no memory for it:
 /// then it has to go, and is counted.
 template <class T>
 T* begin(Table<T>& conversations, Guest peer, protocol::Service& service,
-         protocol::Pool& pool, Mailbox& mailbox) {
-  const std::uint64_t id = conversations.next_id();
-  if (id != 0)
-    return &conversations.emplace(std::move(peer), service, pool,
-                                  protocol::ReturnAddress{&mailbox, id});
+         protocol::Pool& pool, Deadlines& deadlines, Mailbox& mailbox) {
+  if (const std::uint64_t id = conversations.next_id(); id != 0) {
+    T& made = conversations.emplace(std::move(peer), service, pool,
+                                    protocol::ReturnAddress{&mailbox, id});
+    deadlines.watch(made.deadline,
+                    made.session);  // it may have a limit already
+    if (!made.session.finished()) return &made;
+    conversations.erase(id);  // its service had no memory to greet it
+    return nullptr;
+  }
   count_lost(Want::memory);
   return nullptr;
 }

@@ -229,9 +229,9 @@ Registry& registry() {
   return only;
 }
 
-/// Calls made while a thread's locals are being destroyed, after its cells have
-/// been folded, are counted here, and those of threads for which there was no
-/// memory; two threads at once might lose one.
+/// Calls made at the very end of a thread, after its cells have been folded,
+/// are counted here, and those of threads for which there was no memory; two
+/// threads at once might lose one.
 constinit Cells shared_cells{};
 
 /// Gives the cells of a thread that ends back. By a key, not by a thread_local

@@ -13,7 +13,8 @@ namespace {
 using protocol::Wait;
 
 // To close somebody who holds as little as this would help nobody: a loop would
-// close all of its own for what another loop's peers hold.
+// close all of its own for what another loop's peers hold. (But where small
+// ones alone hold more than twice what all may, they are not spared either.)
 constexpr std::uint32_t spared_max = (16 << 10) - 1;
 
 const unsigned late_counter = counter("net.", "late");
@@ -77,8 +78,8 @@ void Deadlines::rearm(Entry& entry, Wait wait, std::size_t held) {
   if (entry.linked() &&
       wait == Wait{.what = entry.what_, .mark = entry.mark_}) {
     // From a reader something has been heard when it has another mark.
-    if (!looking() || entry.heard_ || wait.what == For::reader ||
-        until(entry.due_ms_, suspected_ms_) > 0)
+    if (entry.heard_ || wait.what == For::reader ||
+        until(entry.due_ms_, looking() ? suspected_ms_ : now_ms()) > 0)
       return;
     entry.heard_ = true;
   } else {
@@ -90,12 +91,33 @@ void Deadlines::rearm(Entry& entry, Wait wait, std::size_t held) {
   begin(entry, wait.what == For::answer ? 0 : now_ms());
 }
 
+bool Deadlines::is_idle() const {
+  armed_ = !list(For::frame).empty() || !list(For::reader).empty() ||
+           !list(For::end).empty() || !limits_.empty() || drained_ms_ != 0;
+  return !armed_;
+}
+
 // All waits of one kind last equally long, so the end of a list is the place
 // of whoever begins to wait now.
 void Deadlines::begin(Entry& entry, std::int64_t now_ms) {
+  armed_ = true;
   entry.due_ms_ = static_cast<std::uint32_t>(now_ms) +
                   time_ms_[static_cast<unsigned>(entry.what_)];
   list(entry.what_).push_back(entry);
+}
+
+// Without memory for it, it is tried again with the next that happens to this
+// conversation.
+void Deadlines::limit(Entry& entry, std::uint32_t due_ms) try {
+  if ((entry.limit_ ? entry.limit_->due_ms : 0) == due_ms) return;
+  entry.limit_.reset();
+  if (due_ms == 0 || entry.late_) return;
+  entry.limit_ = std::make_unique<Entry::Limit>(entry, due_ms);
+  armed_ = true;
+  limits_.insert(*entry.limit_, [due_ms](const Entry::Limit& other) {
+    return until(other.due_ms, due_ms) > 0;
+  });
+} catch (const std::bad_alloc&) {
 }
 
 // A wait that ends just before the coarse clock moves would find nobody late
@@ -109,6 +131,8 @@ std::int64_t Deadlines::left_ns() const {
   for (const For what : {For::frame, For::reader, For::end})
     if (!list(what).empty())
       left_ms = std::min(left_ms, until(list(what).front().due_ms_, now));
+  if (!limits_.empty())
+    left_ms = std::min(left_ms, until(limits_.front().due_ms, now));
   return left_ms > 0 ? left_ms * ns_of_ms + step_ns() : 0;
 }
 
@@ -140,7 +164,15 @@ void Deadlines::end_look(bool all, std::size_t waits_max) {
 
 std::uint64_t Deadlines::take_late() {
   const std::int64_t now = now_ms();
+  // So that 32 bits are enough for the time between the two: who is due now was
+  // not due 12 days ago.
+  looked_ms_ = std::max(looked_ms_, now - (std::int64_t{1} << 30));
   if (drained_ms_ && drained_ms_ <= now && !drained()) suspect(now);
+  if (!limits_.empty() && until(limits_.front().due_ms, now) <= 0) {
+    if (until(limits_.front().due_ms, looked_ms_) <= 0)
+      return take(limits_.front().entry, late_counter);
+    suspect(now);
+  }
   for (const For what : {For::frame, For::reader, For::end})
     while (!list(what).empty() && until(list(what).front().due_ms_, now) <= 0) {
       Entry& entry = list(what).front();
@@ -169,10 +201,11 @@ bool Deadlines::is_read(Entry& entry) {
 }
 
 std::uint64_t Deadlines::take_largest() {
+  const std::uint32_t spared = pool_.far_exceeded() ? 0 : spared_max;
   Entry* found = nullptr;
   for (List<Entry>& list : lists_)
-    list.each([&found](Entry& entry) {
-      if (entry.held_ > (found ? found->held_ : spared_max)) found = &entry;
+    list.each([&](Entry& entry) {
+      if (entry.held_ > (found ? found->held_ : spared)) found = &entry;
     });
   return found ? take(*found, evicted_counter) : 0;
 }
@@ -180,11 +213,15 @@ std::uint64_t Deadlines::take_largest() {
 std::uint64_t Deadlines::take(Entry& entry, unsigned counter) {
   count(counter);
   entry.late_ = true;
+  entry.limit_.reset();
   late_.push_back(entry);
   return entry.id_;
 }
 
-void Deadlines::drain() { drained_ms_ = now_ms() + drain_time.count(); }
+void Deadlines::drain() {
+  armed_ = true;
+  drained_ms_ = now_ms() + drain_time.count();
+}
 
 bool Deadlines::lets_in() const {
   return now_ms() < drained_ms_ - (drain_time - let_in_time).count();

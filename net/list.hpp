@@ -56,6 +56,18 @@ class List {
   /// Comes last, wherever it was before.
   void push_back(T& value) { static_cast<Link&>(value).link_before(head_); }
 
+  /// Of a list in an order: comes before all at its end for which
+  /// is_behind(other) holds.
+  template <class Behind>
+  void insert(T& value, Behind is_behind) {
+    value.unlink();
+    Link* next = &head_;
+    while (next->previous_ != &head_ &&
+           is_behind(static_cast<const T&>(*next->previous_)))
+      next = next->previous_;
+    static_cast<Link&>(value).link_before(*next);
+  }
+
   /// visit(value) for all; it may not change the list.
   template <class Visit>
   void each(Visit visit) {

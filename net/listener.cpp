@@ -241,6 +241,14 @@ unsigned Listener::queued() const {
 
 void Listener::close() { socket_ = Fd(); }
 
+std::string Guest::address() const {
+  Address address;
+  address.length = sizeof address.storage;
+  if (::getpeername(socket.get(), address.get(), &address.length) < 0)
+    return "";  // it has gone already
+  return to_text(address);
+}
+
 Guest Listener::admit(int fd, int error) {
   if (fd >= 0) return seat(Fd(fd));
   switch (error) {

@@ -51,10 +51,16 @@ enum class Want { memory, thread };
 void count_lost(Want want);
 
 /// A peer that may stay: its socket and its seat. False if there is none.
-struct Guest {
+struct Guest final : protocol::Origin {
+  Guest() = default;
+  Guest(Fd its_socket, Seat its_seat)
+      : socket(std::move(its_socket)), seat(std::move(its_seat)) {}
+
+  std::string address() const override;
+  explicit operator bool() const { return static_cast<bool>(socket); }
+
   Fd socket;
   Seat seat;
-  explicit operator bool() const { return static_cast<bool>(socket); }
 };
 
 /// Where the process listens, shared by its loops: the first to come claims

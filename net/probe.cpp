@@ -60,15 +60,20 @@ std::string ask(std::initializer_list<const Model*> models,
   ::_exit(0);
 }
 
-// Waits for its end: " (Bad system call)", or nothing. Where SIGCHLD is ignored
-// the kernel keeps no status (ECHILD), and the signal has no name.
-std::string signal_of(pid_t child) {
+std::string in_words(int signal) {
+  return std::string(" (") + ::strsignal(signal) + ")";
+}
+
+// Waits for its end: " (Bad system call)". Where SIGCHLD is ignored the kernel
+// keeps no status (ECHILD), and there are no words.
+std::string end_of(pid_t child) {
   int status = 0;
   pid_t ended = 0;
   while ((ended = ::waitpid(child, &status, 0)) < 0 && errno == EINTR) {
   }
-  if (ended != child || !WIFSIGNALED(status)) return {};
-  return std::string(" (") + ::strsignal(WTERMSIG(status)) + ")";
+  if (ended != child) return {};
+  if (WIFSIGNALED(status)) return in_words(WTERMSIG(status));
+  return " (exit code " + std::to_string(WEXITSTATUS(status)) + ")";
 }
 
 }  // namespace
@@ -92,10 +97,14 @@ std::string refusal(std::initializer_list<const Model*> models,
   std::string said = child < 0 ? std::string() : read_all(notes);
   ::close(notes);
   if (child < 0) return ask(models, options, -1);
-  const std::string by = signal_of(child);
+  const std::string by = end_of(child);
   if (said.ends_with('\n')) said.pop_back();
   const std::string last = said.substr(said.rfind('\n') + 1);
   if (last.starts_with(verdict_mark)) return last.substr(1);
+  const bool filtered = by.empty() || by == in_words(SIGSYS);
+  if (last.empty() || !filtered)
+    return "cannot be tried here: who asked for " +
+           (last.empty() ? "what this model needs" : last) + " has ended" + by;
   return last + " is answered by a signal here" + by +
          ": a filter (seccomp) has to allow it (container: --security-opt "
          "seccomp=unconfined), or run another model";

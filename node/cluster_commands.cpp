@@ -48,12 +48,12 @@ void cluster_countkeysinslot(const Call& call) {
   if (*slot < 0 || *slot >= dht::slots)
     return call.reply.error("ERR Invalid slot");
   const auto keys =
-      call.node.store().size_of_slot(static_cast<std::uint16_t>(*slot));
+      call.context.store().size_of_slot(static_cast<std::uint16_t>(*slot));
   call.reply.integer(static_cast<std::int64_t>(keys));
 }
 
 void cluster_info(const Call& call) {
-  const auto all = shards(call.node.overlay());
+  const auto all = shards(call.context.overlay());
   std::size_t assigned = 0, with_slots = 0;
   for (const auto& shard : all) {
     with_slots += shard.slots.empty() ? 0 : 1;
@@ -80,19 +80,19 @@ void cluster_info(const Call& call) {
 
 void cluster_keyslot(const Call& call) {
   call.reply.spend(call.arguments[2].size() / hashed_a_step);
-  call.reply.integer(call.node.slot(call.arguments[2]));
+  call.reply.integer(call.context.slot(call.arguments[2]));
 }
 
 void cluster_myid(const Call& call) {
-  call.reply.bulk(dht::to_hex(call.node.overlay().self().id));
+  call.reply.bulk(dht::to_hex(call.context.overlay().self().id));
 }
 
 // A node is a line: id, address@bus, flags, its master, ping sent, pong
 // received, epoch, link, slots. There is no bus between our nodes: port 0.
 void cluster_nodes(const Call& call) {
-  const auto& self = call.node.overlay().self();
+  const auto& self = call.context.overlay().self();
   std::string text;
-  for (const auto& shard : shards(call.node.overlay())) {
+  for (const auto& shard : shards(call.context.overlay())) {
     const auto at = split(shard.node->address);
     text += dht::to_hex(shard.node->id) + " ";
     text.append(at.host).append(":").append(at.port).append("@0 ");
@@ -109,7 +109,7 @@ void cluster_nodes(const Call& call) {
 
 void cluster_shards(const Call& call) {
   auto& reply = call.reply;
-  const auto all = shards(call.node.overlay());
+  const auto all = shards(call.context.overlay());
   reply.array(all.size());
   for (const auto& shard : all) {
     reply.map(2);
@@ -127,7 +127,7 @@ void cluster_shards(const Call& call) {
 
 void cluster_slots(const Call& call) {
   std::vector<std::pair<Slots, const dht::Member*>> ranges;
-  for (const auto& shard : shards(call.node.overlay()))
+  for (const auto& shard : shards(call.context.overlay()))
     for (const auto& slots : shard.slots) ranges.push_back({slots, shard.node});
   std::ranges::sort(ranges, {}, [](const auto& one) { return one.first.from; });
   auto& reply = call.reply;

@@ -12,14 +12,14 @@ namespace node {
 
 namespace {
 
-constexpr Flags none{};
-constexpr Flags fast{.fast = true};
-constexpr Flags reads{.readonly = true, .fast = true};
-constexpr Flags admin{.admin = true};
-constexpr Cost constant{.constant = true};
+constexpr protocol::Flags none{};
+constexpr protocol::Flags fast{.fast = true};
+constexpr protocol::Flags reads{.readonly = true, .fast = true};
+constexpr protocol::Flags admin{.admin = true};
+constexpr protocol::Cost constant{.constant = true};
 
 // clang-format off
-constexpr std::array table = std::to_array<Command>({
+constexpr auto rows = std::to_array<Command>({
     // name, arity, flags, keys, group, syntax, summary, answer, cost if it is
     // not that of a PING
     {"ping", -1, fast, 0, 0, "connection", "[message]",
@@ -127,82 +127,7 @@ constexpr std::array table = std::to_array<Command>({
 });
 // clang-format on
 
-// Of the length and three letters, whatever their case: enough to tell known
-// names apart, and what a peer sends can hit at most one chain of them.
-constexpr std::size_t hash(std::string_view name) {
-  if (name.empty()) return 0;
-  const auto letter = [name](std::size_t at) {
-    return static_cast<std::size_t>(static_cast<unsigned char>(name[at]) | 32);
-  };
-  return name.size() + 7 * letter(0) + 31 * letter(name.size() / 2) +
-         101 * letter(name.size() - 1);
-}
-
-// Subcommands are found through their container: nobody may say "client|id" for
-// "client id".
-constexpr bool is_subcommand(const Command& command) {
-  return command.name.contains('|');
-}
-
-// Places in the table, by hash; what is taken moves on to the next place.
-constexpr std::uint8_t empty = 255;
-constexpr std::size_t places = 256;
-static_assert(table.size() < places / 2 && table.size() < empty);
-
-constexpr auto index = [] {
-  std::array<std::uint8_t, places> result{};
-  result.fill(empty);
-  for (std::size_t row = 0; row < table.size(); ++row) {
-    if (is_subcommand(table[row])) continue;
-    std::size_t place = hash(table[row].name) % places;
-    while (result[place] != empty) place = (place + 1) % places;
-    result[place] = static_cast<std::uint8_t>(row);
-  }
-  return result;
-}();
-
-// How many of the rows behind each row are its subcommands.
-constexpr auto counts = [] {
-  std::array<std::uint8_t, table.size()> result{};
-  for (std::size_t row = 0; row < table.size(); ++row)
-    while (!is_subcommand(table[row]) && row + result[row] + 1 < table.size() &&
-           is_subcommand(table[row + result[row] + 1]))
-      ++result[row];
-  return result;
-}();
-
-constexpr auto lowered = [] {
-  std::array<char, 256> result{};
-  for (std::size_t byte = 0; byte < result.size(); ++byte)
-    result[byte] = lower(static_cast<char>(byte));
-  return result;
-}();
-
-// `known` stands in the table, in lower case. Written out, and with a table of
-// letters: every request comes here.
-bool is_word(std::string_view known, std::string_view word) {
-  if (known.size() != word.size()) return false;
-  for (std::size_t i = 0; i < word.size(); ++i)
-    if (lowered[static_cast<unsigned char>(word[i])] != known[i]) return false;
-  return true;
-}
-
-// The number of a row; that of all rows if there is none.
-std::size_t row_of(std::string_view name) {
-  for (std::size_t place = hash(name) % places; index[place] != empty;
-       place = (place + 1) % places)
-    if (is_word(table[index[place]].name, name)) return index[place];
-  return table.size();
-}
-
-// The same among the subcommands of a row.
-std::size_t row_of(std::size_t container, std::string_view name) {
-  const std::size_t begin = container + 1;
-  const std::size_t prefix = table[container].name.size() + 1;
-  for (std::size_t row = begin; row < begin + counts[container]; ++row)
-    if (is_word(table[row].name.substr(prefix), name)) return row;
-  return table.size();
-}
+constexpr protocol::CommandTable table(rows);
 
 // "CLIENT SETNAME name", as a cell of a table: a bar would end it.
 std::string usage(const Command& command) {
@@ -218,29 +143,20 @@ std::string usage(const Command& command) {
 
 }  // namespace
 
-std::span<const Command> commands() { return table; }
+std::span<const Command> commands() { return table.commands(); }
 
 std::span<const Command> subcommands(const Command& command) {
-  const auto row = static_cast<std::size_t>(&command - table.data());
-  return commands().subspan(row + 1, counts[row]);
+  return table.subcommands(command);
 }
 
 Row find_row(std::span<const std::string_view> arguments) {
-  std::size_t row = row_of(arguments[0]);
-  if (row != table.size() && counts[row] != 0 && arguments.size() > 1)
-    row = row_of(row, arguments[1]);
-  return {row == table.size() ? nullptr : &table[row], row};
+  return table.find_row(arguments);
 }
 
-const Command* find(std::string_view name) {
-  const std::size_t row = row_of(name);
-  return row == table.size() ? nullptr : &table[row];
-}
+const Command* find(std::string_view name) { return table.find(name); }
 
 const Command* find(std::string_view container, std::string_view name) {
-  std::size_t row = row_of(container);
-  if (row != table.size()) row = row_of(row, name);
-  return row == table.size() ? nullptr : &table[row];
+  return table.find(container, name);
 }
 
 std::string commands_page() {

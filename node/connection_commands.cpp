@@ -36,7 +36,7 @@ bool refuse_name(const Call& call, std::string_view what,
 constexpr std::string_view client_names = "Client names";
 
 void name_client(protocol::Client& client, std::string_view name) {
-  client.name = name.empty() ? nullptr : std::make_unique<std::string>(name);
+  choices(client).name = name;
 }
 
 // HELLO's words behind the version. False: an error has been answered.
@@ -106,9 +106,9 @@ void hello(const Call& call) {
   reply.bulk("proto");
   reply.integer(*version_asked);
   reply.bulk("id");
-  reply.integer(static_cast<std::int64_t>(call.node.number(reply.client())));
+  reply.integer(static_cast<std::int64_t>(call.context.number(reply.client())));
   reply.bulk("mode");
-  reply.bulk(call.node.setup().overlay ? "cluster" : "standalone");
+  reply.bulk(call.context.setup().overlay ? "cluster" : "standalone");
   reply.bulk("role");
   reply.bulk("master");
   reply.bulk("modules");
@@ -117,10 +117,13 @@ void hello(const Call& call) {
 
 void select(const Call& call) {
   const auto index = protocol::read_decimal(call.arguments[1]);
-  if (!index || *index != static_cast<int>(*index))
-    return call.reply.error(not_an_integer);
+  if (!index) return call.reply.error(not_an_integer);
+  if (*index != static_cast<int>(*index))
+    return call.reply.error(
+        "ERR value is out of range, value must between -2147483648 and "
+        "2147483647");
   if (*index == 0) return call.reply.simple("OK");
-  call.reply.error(call.node.setup().overlay
+  call.reply.error(call.context.setup().overlay
                        ? "ERR SELECT is not allowed in cluster mode"
                        : "ERR DB index is out of range");
 }
@@ -131,21 +134,21 @@ void quit(const Call& call) {
 }
 
 void asking(const Call& call) {
-  call.reply.client().asking = true;
+  choices(call.reply.client()).asking = true;
   call.reply.simple("OK");
 }
 
 void readonly(const Call& call) { call.reply.simple("OK"); }
 
 void client_getname(const Call& call) {
-  const auto& name = call.reply.client().name;
-  if (!name) return call.reply.null();
-  call.reply.bulk(*name);
+  const Chosen* const said = chosen(call.reply.client());
+  if (!said || said->name.empty()) return call.reply.null();
+  call.reply.bulk(said->name);
 }
 
 void client_id(const Call& call) {
   call.reply.integer(
-      static_cast<std::int64_t>(call.node.number(call.reply.client())));
+      static_cast<std::int64_t>(call.context.number(call.reply.client())));
 }
 
 void client_setinfo(const Call& call) {

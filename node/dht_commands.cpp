@@ -16,14 +16,14 @@ void write(protocol::Reply& reply, const dht::Member& member) {
 
 dht::Id place(const Call& call, std::string_view key) {
   call.reply.spend(key.size() / hashed_a_step);
-  return call.node.place(key);
+  return call.context.place(key);
 }
 
 }  // namespace
 
 void dht_lookup(const Call& call) {
   auto& reply = call.reply;
-  const auto& node = call.node;
+  const auto& node = call.context;
   const auto id = place(call, call.arguments[1]);
   if (node.overlay().owns(id)) {
     reply.array(1);
@@ -42,7 +42,7 @@ void dht_mode(const Call& call) {
   const bool proxy = same_word(mode, "proxy");
   if (!proxy && !same_word(mode, "redirect"))
     return call.reply.error(syntax_error);
-  call.reply.client().proxy = proxy;
+  choices(call.reply.client()).proxy = proxy;
   call.reply.simple("OK");
 }
 
@@ -55,11 +55,11 @@ void dht_next(const Call& call) {
   const auto id = arguments.size() == 3 ? dht::from_hex(arguments[2])
                                         : place(call, arguments[1]);
   if (!id) return reply.error("ERR an identifier has 40 hexadecimal digits");
-  const auto& overlay = call.node.overlay();
+  const auto& overlay = call.context.overlay();
   const bool here = overlay.owns(*id);
   const auto hop =
       here ? dht::Hop{dht::Hop::Kind::here, &overlay.self(), "owner"}
-           : call.node.next_hop(*id);
+           : call.context.next_hop(*id);
   if (!hop.next) return reply.error(not_served);
   reply.array(4);
   reply.bulk(here ? "here" : "forward");
@@ -69,14 +69,14 @@ void dht_next(const Call& call) {
 
 void dht_owner(const Call& call) {
   const auto id = place(call, call.arguments[1]);
-  const auto* const owner = call.node.owners().of(id);
+  const auto* const owner = call.context.owners().of(id);
   if (!owner) return call.reply.error(not_served);
   call.reply.array(2);
   write(call.reply, *owner);
 }
 
 void dht_table(const Call& call) {
-  const auto rows = call.node.overlay().table();
+  const auto rows = call.context.overlay().table();
   call.reply.array(rows.size());
   for (const auto& row : rows) {
     call.reply.array(4);

@@ -10,8 +10,8 @@ namespace node {
 void get(const Call& call) {
   // Written under the store's lock, from where it lies: a copy of a large
   // value would cost more than the lock does.
-  const bool found =
-      call.node.store().get(call.arguments[1], [&](const Store::Value& value) {
+  const bool found = call.context.store().get(
+      call.arguments[1], [&](const Store::Value& value) {
         call.reply.bulk(value.size(),
                         [&](auto visit) { value.each_piece(visit); });
       });
@@ -21,7 +21,7 @@ void get(const Call& call) {
 void set(const Call& call) {
   if (call.arguments.size() > 3) return call.reply.error(syntax_error);
   const auto result =
-      call.node.store().set(call.arguments[1], call.arguments[2]);
+      call.context.store().set(call.arguments[1], call.arguments[2]);
   if (result == Store::Set::done) return call.reply.simple("OK");
   call.reply.error("OOM command not allowed when used memory > 'maxmemory'.");
 }
@@ -30,18 +30,19 @@ void del(const Call& call) {
   call.reply.spend(call.arguments.size() - 2);  // the first is in the table
   call.reply.integer(std::ranges::count_if(
       call.arguments.subspan(1),
-      [&](std::string_view key) { return call.node.store().erase(key); }));
+      [&](std::string_view key) { return call.context.store().erase(key); }));
 }
 
 void exists(const Call& call) {
   call.reply.spend(call.arguments.size() - 2);
   call.reply.integer(std::ranges::count_if(
-      call.arguments.subspan(1),
-      [&](std::string_view key) { return call.node.store().contains(key); }));
+      call.arguments.subspan(1), [&](std::string_view key) {
+        return call.context.store().contains(key);
+      }));
 }
 
 void dbsize(const Call& call) {
-  call.reply.integer(static_cast<std::int64_t>(call.node.store().size()));
+  call.reply.integer(static_cast<std::int64_t>(call.context.store().size()));
 }
 
 void flushall(const Call& call) {
@@ -50,7 +51,7 @@ void flushall(const Call& call) {
       (arguments.size() == 2 && !same_word(arguments[1], "async") &&
        !same_word(arguments[1], "sync")))
     return call.reply.error(syntax_error);
-  call.node.store().clear();
+  call.context.store().clear();
   call.reply.simple("OK");
 }
 

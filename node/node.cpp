@@ -34,37 +34,6 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 8>
 // take as long as all that is done here for a PING.
 constexpr std::uint64_t timed_each = 64;
 
-void refuse_unknown(Arguments arguments, protocol::Reply& reply) {
-  reply.spend(4);
-  const auto name = shortened(arguments[0]);
-  if (find(arguments[0]))
-    return reply.error("ERR unknown subcommand '" +
-                       std::string(shortened(arguments[1])) + "'. Try " +
-                       upper(name) + " HELP.");
-  // A browser that was led to this port by a hostile page sends this; what it
-  // would take for commands stands in the lines behind it.
-  if (same_word(name, "post") || same_word(name, "host:")) return reply.drop();
-  std::string beginning;
-  for (const auto argument : arguments.subspan(1)) {
-    if (beginning.size() >= 128) break;
-    beginning += '\'';
-    beginning += shortened(argument, 128 - beginning.size() + 1);
-    beginning += "' ";
-  }
-  reply.error("ERR unknown command '" + std::string(name) +
-              "', with args beginning with: " + beginning);
-}
-
-bool has_arity(const Command& command, std::size_t count) {
-  const int arguments = static_cast<int>(count);
-  return command.arity < 0 ? arguments >= -command.arity
-                           : arguments == command.arity;
-}
-
-std::size_t least_arguments(const Command& command) {
-  return static_cast<std::size_t>(std::abs(command.arity));
-}
-
 Arguments keys_of(const Command& command, Arguments arguments) {
   const auto first = static_cast<std::size_t>(command.first_key);
   const auto end = command.last_key < 0 ? arguments.size() : first + 1;
@@ -79,6 +48,11 @@ std::unique_ptr<const dht::Overlay> make_alone(const Setup& setup) {
 }
 
 }  // namespace
+
+Chosen& choices(protocol::Client& client) {
+  if (!client.state) client.state = std::make_unique<Chosen>();
+  return *chosen(client);
+}
 
 Node::Node(Setup setup, Store& store, Surroundings& surroundings)
     : setup_(std::move(setup)),
@@ -118,7 +92,7 @@ void Node::write_constants() {
       protocol::Client nobody;
       nobody.version = static_cast<std::int8_t>(version);
       protocol::Reply reply(sink, nobody, {});
-      command.answer({*this, {words, least_arguments(command)}, reply});
+      command.answer({*this, {words, command.least_arguments()}, reply});
       text = std::move(sink.text);
     }
 }
@@ -138,15 +112,18 @@ void Node::answer(Arguments arguments, protocol::Reply& reply) {
 
 inline void Node::answer(const Row& row, Arguments arguments,
                          protocol::Reply& reply) {
-  const bool asked = std::exchange(reply.client().asking, false);
-  if (!row.command) return refuse_unknown(arguments, reply);
+  Chosen* const said = chosen(reply.client());
+  const bool asked = said && std::exchange(said->asking, false);
+  if (!row.command)
+    return protocol::refuse_unknown(arguments, find(arguments[0]), reply);
   const Command& command = *row.command;
   reply.spend(command.cost.steps);
-  if (!has_arity(command, arguments.size()))
-    return reply.error("ERR wrong number of arguments for '" +
-                       std::string(command.name) + "' command");
-  if (command.cost.constant && arguments.size() == least_arguments(command))
+  if (!command.takes(arguments.size()))
+    return protocol::refuse_arity(command.name, reply);
+  if (command.cost.constant && arguments.size() == command.least_arguments())
     return reply.raw(constants_[2 * row.number + (reply.version() == 3)]);
+  if (command.last_key < 0 && arguments.size() > keys_max + 1)
+    return reply.error(too_many_keys);
   const bool somewhere = setup_.overlay && command.first_key != 0;
   if (somewhere && !answerable(command, arguments, reply, asked)) return;
   command.answer({*this, arguments, reply});
@@ -156,7 +133,8 @@ inline void Node::answer(const Row& row, Arguments arguments,
 bool Node::answerable(const Command& command, Arguments arguments,
                       protocol::Reply& reply, bool asked) const {
   const auto keys = keys_of(command, arguments);
-  for (const auto key : keys) reply.spend(key.size() / hashed_a_step);
+  const std::size_t each = setup_.placement == dht::Placement::sha1 ? 4 : 0;
+  for (const auto key : keys) reply.spend(each + key.size() / hashed_a_step);
   const auto id = place(keys[0]);
   const bool here = overlay_->owns(id);
   // Several keys have to be in one place. By slots that is one slot, as stock
@@ -178,7 +156,8 @@ bool Node::answerable(const Command& command, Arguments arguments,
 // Sends the client to the next node, or asks the owner in its stead.
 void Node::redirect(std::string_view key, const dht::Id& id,
                     Arguments arguments, protocol::Reply& reply) const {
-  if (reply.client().proxy) {
+  const Chosen* const said = chosen(reply.client());
+  if (said && said->proxy) {
     if (!setup_.lookups) return reply.error(nobody_to_ask);
     return setup_.lookups->proxy(id, arguments, reply.later(), reply.version());
   }
@@ -234,9 +213,9 @@ std::uint16_t Node::slot(std::string_view key) const {
 }
 
 std::uint64_t Node::number(protocol::Client& client) {
-  if (client.id == 0)
-    client.id = clients_.fetch_add(1, std::memory_order_relaxed) + 1;
-  return client.id;
+  std::uint64_t& id = choices(client).id;
+  if (id == 0) id = clients_.fetch_add(1, std::memory_order_relaxed) + 1;
+  return id;
 }
 
 }  // namespace node

@@ -15,12 +15,28 @@
 #include "node/redirect.hpp"
 #include "node/shards.hpp"
 #include "node/store.hpp"
+#include "protocol/commands.hpp"
 #include "protocol/service.hpp"
 
 namespace node {
 
-struct Command;
-struct Row;
+class Node;
+using Command = protocol::Command<Node>;
+using Row = protocol::Row<Node>;
+
+/// What a conversation has chosen for itself: most choose nothing.
+struct Chosen final : protocol::State {
+  std::uint64_t id = 0;  // given when it is first asked for
+  std::string name;      // CLIENT SETNAME; empty: none
+  bool asking = false;   // ASKING: holds for one request
+  bool proxy = false;    // DHT.MODE proxy
+};
+/// Null if it has chosen nothing yet.
+inline Chosen* chosen(const protocol::Client& client) {
+  return static_cast<Chosen*>(client.state.get());
+}
+/// Made if there is none. Throws std::bad_alloc.
+Chosen& choices(protocol::Client& client);
 
 /// So many bytes of a key are placed on the ring in the time of a PING.
 inline constexpr std::size_t hashed_a_step = 128;

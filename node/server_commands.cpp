@@ -258,7 +258,7 @@ void info(const Call& call) {
   const auto names = call.arguments.subspan(1);
   if (names.size() > names_max) return call.reply.error(too_many_names);
   const auto chosen = wanted(names);
-  Report report(call.node);
+  Report report(call.context);
   for (std::size_t i = 0; i < sections.size(); ++i) {
     if (!chosen[i]) continue;
     report.title(sections[i].title);
@@ -286,7 +286,7 @@ void config_get(const Call& call) {
   call.reply.map(found.size());
   for (const auto* setting : found) {
     call.reply.bulk(setting->name);
-    call.reply.bulk(setting->value(call.node));
+    call.reply.bulk(setting->value(call.context));
   }
 }
 

@@ -38,7 +38,7 @@ Rows named_rows(const Call& call) {
   return rows;
 }
 
-void describe_flags(protocol::Reply& reply, const Flags& flags) {
+void describe_flags(protocol::Reply& reply, const protocol::Flags& flags) {
   std::vector<std::string_view> names;
   if (flags.write) names.push_back("write");
   if (flags.readonly) names.push_back("readonly");

@@ -39,14 +39,6 @@ bool matches_one(std::string_view& pattern, char byte) {
 
 }  // namespace
 
-std::string upper(std::string_view text) {
-  std::string result(text);
-  for (char& letter : result)
-    if (letter >= 'a' && letter <= 'z')
-      letter = static_cast<char>(letter - 'a' + 'A');
-  return result;
-}
-
 bool matches(std::string_view pattern, std::string_view text,
              std::size_t& steps) {
   bool starred = false;

@@ -5,6 +5,8 @@
 #include <string>
 #include <string_view>
 
+#include "protocol/words.hpp"
+
 namespace node {
 
 inline constexpr std::string_view version = "1.0.0";
@@ -16,6 +18,9 @@ inline constexpr std::string_view redis_version = "7.0.15";
 inline constexpr std::size_t client_name_max = 128;
 /// So many names one request may ask for: of sections, settings or commands.
 inline constexpr std::size_t names_max = 128;
+/// So many keys one request may have: one of a hundred thousand would hold up
+/// all others for half a second.
+inline constexpr std::size_t keys_max = 10'000;
 /// So long may all patterns of one request be together.
 inline constexpr std::size_t patterns_max = 1024;
 
@@ -24,35 +29,15 @@ inline constexpr std::string_view not_an_integer =
     "ERR value is not an integer or out of range";
 inline constexpr std::string_view too_many_names =
     "ERR at most 128 names can be asked for at once";
+inline constexpr std::string_view too_many_keys =
+    "ERR at most 10000 keys can be asked for at once";
 inline constexpr std::string_view not_served =
     "CLUSTERDOWN Hash slot not served";
 inline constexpr std::string_view nobody_to_ask =
     "ERR this server cannot ask other nodes, it can only redirect to them";
 
-/// A letter of ASCII in lower case; any other byte as it is.
-constexpr char lower(char letter) {
-  return letter >= 'A' && letter <= 'Z' ? static_cast<char>(letter | 0x20)
-                                        : letter;
-}
-
-/// As Redis prints what a peer has said: at most so many bytes, and none behind
-/// a zero.
-inline std::string_view shortened(std::string_view text,
-                                  std::size_t most = 128) {
-  text = text.substr(0, most);
-  return text.substr(0, text.find('\0'));
-}
-
-/// In capitals, as Redis prints names.
-std::string upper(std::string_view text);
-
-/// Equal but for the case of letters?
-constexpr bool same_word(std::string_view a, std::string_view b) {
-  if (a.size() != b.size()) return false;
-  for (std::size_t i = 0; i < a.size(); ++i)
-    if (lower(a[i]) != lower(b[i])) return false;
-  return true;
-}
+using protocol::lower, protocol::same_word, protocol::shortened,
+    protocol::upper;
 
 /// Does the text match the pattern, but for the case of letters? `*` is any
 /// bytes, `?` one byte, `[a-c]` one of these, `[^a]` another one, `\x` an x.

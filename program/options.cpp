@@ -36,7 +36,7 @@ void limits(CLI::App& app, protocol::Limits& value) {
   number(app, "--discard-max", value.discard_max, {1, gib, true},
          "bytes thrown away of a conversation before it is closed");
   number(app, "--buffers-max", value.buffers_max, {4 * mib, 1024 * gib, true},
-         "bytes of all buffers, above which the largest is closed");
+         "bytes of all buffers, above which peers who hold much are closed");
   duration(app, "--frame-time", value.frame_time, "time to complete a request");
   duration(app, "--reader-time", value.reader_time,
            "time without progress of a peer who does not read");
@@ -83,8 +83,13 @@ std::string canonical(const std::string& name, const std::string& text) {
            "an address at which others find one node: 127.0.0.1:7000, "
            "[::1]:7000 or /a/path");
   const bool path = text.starts_with('/');
-  if (path && std::filesystem::path(text).lexically_normal().native() != text)
-    refuse(name, text, "a path without //, /./ and /../");
+  if (path &&
+      (std::filesystem::path(text).lexically_normal().native() != text ||
+       text.ends_with('/')))
+    refuse(name, text, "a path without //, /./ and /../, and no / at its end");
+  // It is written into lines: of CLUSTER NODES, of MOVED.
+  if (!std::ranges::all_of(text, [](char c) { return c > ' ' && c < 127; }))
+    refuse(name, "it", "printable letters of ASCII without blanks");
   return net::to_text(*address);
 }
 
@@ -154,7 +159,7 @@ void server_options(CLI::App& app, ServerOptions& options) {
   app.get_option("--max-clients")->default_str("");
   number(app, "--max-memory", options.memory_max,
          {64 * kib, node::Store::bytes_most, true},
-         "bytes of all keys and values");
+         "bytes of all entries, as INFO's used_memory counts them");
   number(app, "--send-buffer", options.net.send_buffer, {0, gib, true},
          "the kernel's buffer per peer (SO_SNDBUF); 0: its own choice");
 }

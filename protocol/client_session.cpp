@@ -11,6 +11,9 @@ namespace protocol {
 namespace {
 
 constexpr std::size_t room_size = 16 << 10;
+// What is kept of buffers, and of the vectors of a value that took as many
+// bytes: a peer that has sent a large reply once may never send another.
+constexpr std::size_t kept_max = 64 << 10;
 
 // "$5\r\n": at most so many bytes, and how they are written.
 constexpr std::size_t line_max = 3 + digits(~std::uint64_t{0});
@@ -134,11 +137,15 @@ void ClientSession::sent(std::size_t n) {
 }
 
 const Value* ClientSession::reply() {
+  if (large_) value_ = {};
+  large_ = false;
   if (whole_ == 0) return nullptr;
   const auto whole = std::span(input_).subspan(begin_, scanned_ - begin_);
   const Value* reply = nullptr;
   attempt([&] {
-    begin_ += read_reply(as_text(whole), value_);
+    const std::size_t size = read_reply(as_text(whole), value_);
+    begin_ += size;
+    large_ = size > kept_max;
     reply = &value_;
   });
   // One that has found no memory cannot be taken, nor any behind it.
@@ -147,6 +154,11 @@ const Value* ClientSession::reply() {
 }
 
 void ClientSession::reset() {
+  if (large_) value_ = {};
+  if (input_.size() > kept_max) input_ = {};
+  if (sending_.capacity() + filling_.capacity() > kept_max)
+    sending_ = filling_ = {};
+  large_ = false;
   begin_ = scanned_ = end_ = owed_ = whole_ = sent_ = lent_ = 0;
   input_lent_ = finished_ = false;
   scanner_.reset();
@@ -158,6 +170,10 @@ void ClientSession::reset() {
 // Room behind end_ for so many bytes. What was taken makes place first; then
 // the room doubles, by what has come and never by what was announced.
 void ClientSession::make_room(std::size_t bytes) {
+  if (begin_ == end_ && input_.size() > kept_max && bytes <= kept_max) {
+    input_ = {};
+    begin_ = scanned_ = end_ = 0;
+  }
   if (input_.size() - end_ >= bytes) return;
   if (begin_ != 0) {
     std::memmove(input_.data(), input_.data() + begin_, end_ - begin_);

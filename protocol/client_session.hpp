@@ -16,7 +16,8 @@
 namespace protocol {
 
 /// Used by one thread at a time. Its buffers grow as needed, keep their
-/// capacity, and do not move while they are lent. No member throws: without
+/// capacity (but what was large goes when it is done with), and do not move
+/// while they are lent. No member throws: without
 /// memory this conversation is finished(), with the error "out of memory".
 class ClientSession {
  public:
@@ -89,6 +90,7 @@ class ClientSession {
   std::size_t owed_ = 0;
   std::size_t whole_ = 0;  // replies in [begin_, scanned_)
   Value value_;
+  bool large_ = false;  // the last reply was
   // Output: sending_ does not move while lent, what is asked meanwhile goes to
   // filling_.
   std::string sending_, filling_;

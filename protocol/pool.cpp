@@ -42,7 +42,11 @@ void Pool::give_back(Block* block) noexcept {
 
 Block* Pool::allocate(std::size_t size_class) noexcept {
   const std::size_t capacity = block_min << size_class;
-  void* const memory = ::operator new(sizeof(Block) + capacity, std::nothrow);
+  void* memory = ::operator new(sizeof(Block) + capacity, std::nothrow);
+  if (memory == nullptr && idle_ != 0) {
+    release_idle(0);  // of other sizes
+    memory = ::operator new(sizeof(Block) + capacity, std::nothrow);
+  }
   if (memory == nullptr) return nullptr;
   Block* const block = new (memory) Block;
   block->capacity = static_cast<std::uint32_t>(capacity);

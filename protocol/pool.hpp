@@ -24,6 +24,7 @@ class Budget {
   }
   std::size_t used() const { return used_.load(std::memory_order_relaxed); }
   bool exceeded() const { return used() > bytes_max_; }
+  bool far_exceeded() const { return used() / 2 > bytes_max_; }
 
  private:
   std::atomic<std::size_t> used_{0};
@@ -80,6 +81,8 @@ class Pool {
 
   /// The process has more in blocks than it should.
   bool exceeded() const { return budget_.exceeded(); }
+  /// More than twice as much: then many small ones have it.
+  bool far_exceeded() const { return budget_.far_exceeded(); }
   /// How often memory was asked of the system: constant in the steady state.
   std::uint64_t allocations() const;
 

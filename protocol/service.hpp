@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "protocol/limits.hpp"
+#include "protocol/parser.hpp"
 #include "protocol/pool.hpp"
 #include "protocol/writer.hpp"
 
@@ -25,7 +26,9 @@ struct Letter {
 /// How any thread reaches a loop that sleeps in its model's way. Thread-safe.
 class Postbox {
  public:
-  /// Delivered once, in the loop's thread; dropped if the conversation is gone.
+  /// Delivered at most once, by the loop, or by whoever posts where each peer
+  /// has a thread; dropped if the conversation is gone. One that finds no
+  /// memory costs all their conversations who wait for one of this loop.
   virtual void post(Letter letter) = 0;
   /// Wakes the loop; rings before it wakes coalesce.
   virtual void ring() = 0;
@@ -39,13 +42,42 @@ struct ReturnAddress {
   std::uint64_t conversation = 0;
 };
 
-/// What a conversation has chosen for itself. Belongs to its session.
+/// What a service keeps of a conversation, in words of its own: a session only
+/// owns it. It ends with the conversation, so its destructor is the notice that
+/// the peer has gone: called once, by the thread that serves the conversation.
+class State {
+ public:
+  virtual ~State() = default;
+};
+
+/// The peer of a conversation, as its service knows it. Belongs to the session.
 struct Client {
-  std::uint64_t id = 0;               // given by the Service when asked for
-  std::unique_ptr<std::string> name;  // CLIENT SETNAME; null: none
-  std::int8_t version = 2;            // HELLO
-  bool asking = false;                // ASKING: holds for one request
-  bool proxy = false;                 // DHT.MODE proxy
+  std::unique_ptr<State> state;  // made by the service when it needs one
+  std::int8_t version = 2;       // of RESP
+  bool limited = false;          // end_by() was called
+  /// The low 32 bits of the milliseconds of the monotonic clock; 0: no limit.
+  std::uint32_t due_ms = 0;
+
+  /// This conversation has to be over so long after now (a login within ten
+  /// seconds), whatever its peer does, or it is closed as late.
+  void end_by(std::uint64_t now_ns, std::uint32_t later_ms) {
+    limited = true;
+    due_ms = static_cast<std::uint32_t>(now_ns / 1'000'000) + later_ms;
+    if (due_ms == 0) due_ms = 1;
+  }
+  /// It may go on for as long as it likes.
+  void lift_limit() { due_ms = 0; }
+};
+
+/// Where a peer comes from.
+class Origin {
+ public:
+  /// "127.0.0.1:40000"; empty for a peer without an address (a Unix socket).
+  /// One system call.
+  virtual std::string address() const = 0;
+
+ protected:
+  ~Origin() = default;
 };
 
 /// The answer to one request.
@@ -92,10 +124,37 @@ class Reply final : public Writer {
   bool pending_ = false;
 };
 
+/// How requests stand in the bytes of a conversation, and what a peer is told
+/// that breaks these rules. Without state: each conversation has its Progress.
+class Framing {
+ public:
+  /// As parse_request() (parser.hpp), which is RESP's.
+  virtual Parsed parse(std::span<const std::byte> bytes, const Limits& limits,
+                       Scratch& scratch, Progress& progress) const = 0;
+  /// The last words of the conversation, perhaps none.
+  virtual void refuse(const Parsed& parsed, Writer& writer) const = 0;
+
+ protected:
+  ~Framing() = default;
+};
+
 /// What the programs are about. Used by many threads at once.
 class Service {
  public:
+  /// Of another framing than RESP's, which outlives the service. Answers in it
+  /// are written by Writer::raw().
+  explicit Service(const Framing* framing = nullptr) : framing_(framing) {}
   virtual ~Service() = default;
+
+  /// Null: RESP. A session asks for each request, which is why this is no
+  /// virtual function.
+  const Framing* framing() const { return framing_; }
+
+  /// A conversation begins. A service that wants to know of whom asks `origin`,
+  /// now or never. Throws nothing but std::bad_alloc.
+  virtual void greet(Client& client, const Origin& origin) {
+    (void)client, (void)origin;
+  }
   /// Answers one request (at least one argument). The arguments are borrowed
   /// for the call. Throws nothing but std::bad_alloc.
   virtual void answer(std::span<const std::string_view> arguments,
@@ -111,6 +170,9 @@ class Service {
   /// The same object, unchanged, as long as the service lives.
   virtual const Limits& limits() const = 0;
   virtual Budget& budget() = 0;
+
+ private:
+  const Framing* const framing_;
 };
 
 }  // namespace protocol

@@ -15,12 +15,15 @@ constexpr std::size_t room_size = 16 << 10;
 
 }  // namespace
 
-Session::Session(Service& service, Pool& pool, ReturnAddress address)
+Session::Session(Service& service, Pool& pool, ReturnAddress address,
+                 const Origin* origin)
     : service_(service),
       limits_(service.limits()),
       pool_(pool),
       address_(address),
-      output_(pool) {}
+      output_(pool) {
+  if (origin) attempt([&] { service_.greet(client_, *origin); });
+}
 
 Session::~Session() {
   if (input_ != nullptr) pool_.give_back(input_);
@@ -134,7 +137,9 @@ Wait Session::waits_for() const {
   // output comes first, since then it is we who do not read.
   const bool begun = left() != 0 && left() < needed_;
   if (begun && wants_input()) return {Wait::For::frame, mark_};
-  if (has_output() && !wants_turn()) return {Wait::For::reader, mark_};
+  // Whether or not it is our turn to answer more: nothing has been taken yet of
+  // what we have.
+  if (has_output()) return {Wait::For::reader, mark_};
   // What is left is a request that nothing but a pending answer holds up, or
   // whose turn has not come. No peer is late then, but what it has sent can be
   // the largest of all.
@@ -150,6 +155,13 @@ std::span<const std::byte> Session::kept() const {
   return {input_->bytes() + input_->begin, input_->used()};
 }
 
+inline Parsed Session::parse(std::span<const std::byte> bytes,
+                             Scratch& scratch) {
+  if (const Framing* const framing = service_.framing()) [[unlikely]]
+    return framing->parse(bytes, limits_, scratch, progress_);
+  return parse_request(bytes, limits_, scratch, progress_);
+}
+
 // Answers the requests at the front of the bytes, until the portion is used up,
 // and says how many bytes are done with.
 std::size_t Session::answer(std::span<const std::byte> bytes) {
@@ -157,8 +169,7 @@ std::size_t Session::answer(std::span<const std::byte> bytes) {
   if (bytes.size() < needed_ || blocked()) return done;
   Scratch scratch(pool_);
   do {
-    const Parsed parsed =
-        parse_request(bytes.subspan(done), limits_, scratch, progress_);
+    const Parsed parsed = parse(bytes.subspan(done), scratch);
     if (parsed.kind == Parsed::Kind::incomplete) {
       needed_ = static_cast<std::uint32_t>(parsed.needed);
       break;
@@ -197,7 +208,10 @@ std::size_t Session::answer(std::span<const std::string_view> arguments) {
 }
 
 void Session::refuse(const Parsed& parsed) {
-  Writer(output_, client_.version).error(protocol_error(parsed));
+  Writer writer(output_, client_.version);
+  const Framing* const framing = service_.framing();
+  framing ? framing->refuse(parsed, writer)
+          : writer.error(protocol_error(parsed));
   service_.protocol_error(parsed.error);
   closing_ = true;
 }

@@ -68,6 +68,36 @@ class Output final : public Sink {
 /// Used by one thread at a time. Lives where it was made: the kernel may hold
 /// addresses that it has lent.
 ///
+/// One request as a model moves it, 22 bytes that come in two pieces:
+///
+///     input()           lends 16 KiB
+///       recv            "*2\r\n$4\r\nECHO\r\n"
+///     received(14)      not whole: waits_for() is the rest of a frame
+///     input()           lends what is left of them
+///       recv            "$2\r\nhi\r\n"
+///     received(8)       whole: answered, and the 16 KiB go back
+///     output()          lends "$2\r\nhi\r\n"
+///       send            takes 5 bytes
+///     sent(5)           three are left
+///     output()          lends these: "i\r\n"
+///       send            takes them
+///     sent(3)           waits for nothing, and holds nothing
+///
+/// What each flag means to a model. Where several hold, the first of them does.
+///
+///     flag          set by                    input       answers     sends
+///     dropped_      abandon(), Reply::drop()  no: close   no          lent
+///     closing_      the last request, errors  rubbish     no          yes
+///     ended_        end_of_input()            no          whole ones  yes
+///     draining_     drain()                   no          whole ones  yes
+///     wants_turn()  a portion is used up      no          in a turn   yes
+///     pending_      Reply::later()            some        no          yes
+///     too full      more than output_max      no          no          yes
+///     none of them                            yes         yes         yes
+///
+/// "Rubbish" is thrown away, and wanted only once all is sent; "some" are
+/// parked_max bytes.
+///
 /// No member throws. Where memory is wanting, this conversation is lost and no
 /// other: it is finished() at once as after abandon(), and Service::no_memory()
 /// is told.
@@ -86,8 +116,10 @@ class Session {
   static constexpr std::size_t step_bytes = 1 << 10;
 
   /// `address` is where pending answers for this conversation go. Service and
-  /// pool outlive the session.
-  Session(Service& service, Pool& pool, ReturnAddress address);
+  /// pool outlive the session; `origin` is asked for now or never, and null in
+  /// memory, where a peer comes from nowhere.
+  Session(Service& service, Pool& pool, ReturnAddress address,
+          const Origin* origin = nullptr);
   ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -172,6 +204,7 @@ class Session {
     if (!wants_turn()) spent_ = 0;
   }
   void spend(std::size_t steps);
+  Parsed parse(std::span<const std::byte> bytes, Scratch& scratch);
   std::size_t answer(std::span<const std::byte> bytes);
   std::size_t answer(std::span<const std::string_view> arguments);
   void refuse(const Parsed& parsed);

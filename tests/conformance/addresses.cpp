@@ -38,7 +38,15 @@ TEST_P(Addresses, OfTheSameNodeAreRefused) {
        {"127.0.0.1:7000", "127.0.0.1:07000", "[::ffff:127.0.0.1]:7000",
         "[0::ffff:7f00:1]:7000"})
     expect_refusal({"--ring", "127.0.0.1:7000," + again}, "--ring", again);
-  expect_refusal({"--ring", "127.0.0.1:7000,/run/./a"}, "--ring", "/run/./a");
+  for (const std::string again : {"/run/./a", "/run/a/"})
+    expect_refusal({"--ring", "127.0.0.1:7000," + again}, "--ring", again);
+}
+
+// An address becomes a part of lines: of MOVED, of CLUSTER NODES.
+TEST_P(Addresses, ThatAreNoWordsAreRefused) {
+  for (const std::string broken :
+       {"/run/a\r\n+OK", "/run/a b", "/run/\xc3\xa4"})
+    expect_refusal({"--ring", "127.0.0.1:7000," + broken}, "--ring", "it");
 }
 
 TEST_P(Addresses, AreWantedOfWhoIsBoundToAll) {
@@ -59,7 +67,7 @@ TEST_P(Addresses, ThatAreMappedAreIPv4s) {
   EXPECT_EQ(peer.ask({"SET", "key", "value"}), ok);
 }
 
-INSTANTIATE_TEST_SUITE_P(Servers, Addresses, testing::ValuesIn(servers()),
+INSTANTIATE_TEST_SUITE_P(Servers, Addresses, testing::ValuesIn(models()),
                          name_of);
 
 }  // namespace

@@ -52,6 +52,24 @@ TEST_P(Lateness, AFrameThatIsNotCompletedEndsItsConversation) {
   EXPECT_EQ(late(server), 5);
 }
 
+// It has asked for more than a portion answers. To answer more would be no sign
+// of life of his.
+TEST_P(Lateness, AReaderIsLateThoughMoreOfHisRequestsCouldBeAnswered) {
+  const Milliseconds time(size_of(800, 2'000));
+  Server& server = start({"--reader-time", std::to_string(time.count()),
+                          "--send-buffer", "16384"});
+  EXPECT_EQ(server.ask({"SET", "key", std::string(500'000, 'x')}), ok);
+  Peer peer = server.connect({.receive = 4096});
+  std::string asked = request({"GET", "key"});
+  for (int i = 0; i < 1600; ++i) asked += "INFO cpu\r\n";
+  const auto began = std::chrono::steady_clock::now();
+  peer.send(asked);
+  EXPECT_TRUE(eventually(
+      [&] { return server.figures().at("connected_clients") == "1"; }));
+  EXPECT_LT(std::chrono::steady_clock::now() - began, 4 * time);
+  EXPECT_EQ(late(server), 1);
+}
+
 // Frame upon frame, each begun before the last is answered: the conversation
 // is in the middle of a frame for three times the deadline, but never of the
 // same one.

@@ -22,7 +22,7 @@ namespace {
 /// process: what is locked is counted for all that a user has. Root would not
 /// be limited at all, and becomes one of its own.
 Arguments with_locked(std::size_t kib, const Arguments& command) {
-  static int user = 1'000'000 + ::getpid();
+  static int user = 1'000'000 + 64 * ::getpid();
   Arguments all{find_tool("prlimit"),
                 "--memlock=" + std::to_string(kib * 1024)};
   if (::geteuid() == 0) {

@@ -101,7 +101,7 @@ TEST_P(Pressure, ManyLargeAnswersToOneSmallWrite) {
 // So much is kept for a peer who does not read, and one answer more.
 TEST_P(Pressure, UnsentOutputKeepsItsLimit) {
   REQUIRE_CONCURRENT(2);
-  for (const std::size_t limit : {mebibyte / 4, 4 * mebibyte}) {
+  for (const std::size_t limit : {mebibyte / 4, 2 * mebibyte}) {
     Server& server = start(
         {"--output-max", std::to_string(limit), "--send-buffer", "16384"});
     Peer observer = server.connect();

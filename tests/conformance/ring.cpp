@@ -58,11 +58,12 @@ TEST_P(Ring, EveryNodeFindsEveryKeysOwner) {
 
 // Its other half has slept for longer than a hop may take.
 TEST_P(Ring, TheFirstLookupOfANodeThatWasIdleHasItsTime) {
-  const auto nodes = start_ring(3, {"--lookup-time", "500"});
+  const std::size_t hop_ms = size_of(500, 2'000);
+  const auto nodes = start_ring(3, {"--lookup-time", std::to_string(hop_ms)});
   std::vector<Peer> peers;
   for (Server* node : nodes) peers.push_back(node->connect());
   for (int round = 0; round < 2; ++round) {
-    std::this_thread::sleep_for(Milliseconds(700));
+    std::this_thread::sleep_for(Milliseconds(hop_ms + 200));
     for (Peer& peer : peers) {
       const std::size_t first = static_cast<std::size_t>(round) * 8;
       for (std::size_t i = first; i < first + 8; ++i) look_up(peer, key(i));

@@ -74,6 +74,28 @@ TEST_P(Startup, APortInUseIsSaidSo) {
   EXPECT_NE(finished.errors.find(port), std::string::npos) << finished.errors;
 }
 
+// With as few descriptors as there may be, who says `ready` serves a peer.
+TEST_P(Startup, WhoIsReadyHasADescriptorForAPeer) {
+  if (find_tool("prlimit").empty()) GTEST_SKIP() << "prlimit is not installed";
+  bool served = false;
+  for (int most = 4; most < 40 && !served; ++most) {
+    Server server({"prlimit", find_tool("prlimit")},
+                  {"--nofile=" + std::to_string(most), GetParam().path});
+    Process& process = server.process();
+    ASSERT_TRUE(eventually(
+        [&] { return process.output().ends_with('\n') || process.ended(); }));
+    if (!process.output().starts_with("ready ")) {
+      EXPECT_NE(process.wait(), 0) << most;
+      continue;
+    }
+    server.await_ready();
+    EXPECT_EQ(server.ask({"PING"}), pong) << most;
+    served = true;
+    EXPECT_EQ(server.stop(), 0);
+  }
+  EXPECT_TRUE(served);
+}
+
 TEST_P(Startup, WrongOptionsAreNamedAndEndWithTwo) {
   std::vector<Arguments> wrong{
       {"--no-such-option", "1"}, {"--port", "70000"},

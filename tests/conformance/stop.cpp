@@ -104,6 +104,28 @@ TEST_P(Stop, WhatHasComeIsAnswered) {
   }
 }
 
+// More than one receive brings, and more than a portion.
+TEST_P(Stop, AllThatHasComeWholeIsAnswered) {
+  constexpr std::size_t pings = 10'000;
+  Server server(GetParam(), {});
+  server.await_ready();
+  REQUIRE_CONCURRENT(2u);
+  Peer large = server.connect(), many = server.connect();
+  for (Peer* peer : {&large, &many}) EXPECT_EQ(peer->ask({"PING"}), pong);
+  halt(server.process());
+  large.send(request({"SET", "key", std::string(100'000, 'x')}));
+  std::string asked, answered;
+  for (std::size_t i = 0; i < pings; ++i) {
+    asked += "PING\r\n";
+    answered += pong;
+  }
+  many.send(asked);
+  end_and_go_on(server.process());
+  EXPECT_EQ(large.rest(), ok);
+  EXPECT_EQ(many.rest(), answered);
+  EXPECT_EQ(server.process().wait(bound()), 0);
+}
+
 /// How often the server has made a call, by its account; 0 if it never does.
 double calls_of(const Account& account, const std::string& call) {
   const auto found = account.find("calls." + call);

@@ -24,7 +24,15 @@ namespace {
 
 using std::chrono::milliseconds;
 
-/// Answers every request with what was said last, and LATER not at all.
+std::uint64_t now_ns() {
+  timespec time;
+  ::clock_gettime(CLOCK_MONOTONIC, &time);
+  return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000 +
+         static_cast<std::uint64_t>(time.tv_nsec);
+}
+
+/// Answers every request with what was said last, and LATER not at all. LIMIT
+/// text: the conversation may last for as many ms as the text has bytes; LIFT.
 class Echo final : public protocol::Service {
  public:
   explicit Echo(const protocol::Limits& limits)
@@ -33,6 +41,11 @@ class Echo final : public protocol::Service {
               protocol::Reply& reply) override {
     if (arguments[0] == "LATER")
       reply.later();
+    else if (arguments[0] == "LIMIT")
+      reply.client().end_by(now_ns(),
+                            static_cast<unsigned>(arguments[1].size()));
+    else if (arguments[0] == "LIFT")
+      reply.client().lift_limit();
     else
       reply.bulk(arguments.back());
   }
@@ -285,13 +298,17 @@ TEST_F(DeadlinesTest, NameNobodyTwice) {
 class LookTest : public DeadlinesTest {
  protected:
   /// One who owes the rest of a frame, and is due.
-  Conversation& add_due() {
-    begin(limits_of(milliseconds(1), later));
+  Conversation& add_due(milliseconds time = milliseconds(1)) {
+    begin(limits_of(time, later));
     Conversation& c = add();
     c.hear("*2\r\n$4\r\nECHO\r\n");
     watch(c);
-    ::poll(nullptr, 0, 20);
+    pass(time);
     return c;
+  }
+  /// The coarse clock has gone on by at least as much.
+  static void pass(milliseconds time) {
+    ::poll(nullptr, 0, static_cast<int>(time.count()) + 20);
   }
 };
 
@@ -327,16 +344,32 @@ TEST_F(LookTest, TakesAsManyWaitsAsThereMayBeBatches) {
 // A large frame does not come in one turn. But it is not for ever that bytes of
 // it come.
 TEST_F(LookTest, GivesWhoIsHeardOfHisTimeOnceMore) {
-  Conversation& c = add_due();
+  constexpr milliseconds time(300);
+  Conversation& c = add_due(time);
   EXPECT_TRUE(expire().empty());
   c.hear("$100000\r\n");
   watch(c);
   EXPECT_TRUE(expire().empty());
-  ::poll(nullptr, 0, 20);
+  pass(time);
   EXPECT_TRUE(expire().empty());
   EXPECT_TRUE(deadlines_->looking());
   c.hear("x");
   watch(c);
+  EXPECT_EQ(expire(), std::vector<std::uint64_t>{1});
+}
+
+// What the first wait after a pause brings comes before anybody is suspected.
+TEST_F(LookTest, GivesHisTimeOnceMoreToWhoIsHeardOfBefore) {
+  constexpr milliseconds time(300);
+  Conversation& c = add_due(time);
+  c.hear("$100000\r\n");
+  watch(c);
+  EXPECT_TRUE(expire().empty());
+  EXPECT_FALSE(deadlines_->looking());
+  pass(time);
+  c.hear("x");
+  watch(c);
+  EXPECT_TRUE(expire().empty());
   EXPECT_EQ(expire(), std::vector<std::uint64_t>{1});
 }
 
@@ -418,7 +451,54 @@ TEST_F(ReaderTest, WhoMakesProgressIsNotAskedFor) {
   EXPECT_EQ(net::total(asked), before);
 }
 
-TEST(DeadlinesEntry, IsSmall) { EXPECT_LE(sizeof(net::Deadlines::Entry), 40u); }
+TEST(DeadlinesEntry, IsSmall) { EXPECT_LE(sizeof(net::Deadlines::Entry), 48u); }
+
+// ---- limits that a service has set
+
+class LimitTest : public DeadlinesTest {
+ protected:
+  void limit(Conversation& c, std::size_t ms) {
+    c.hear("LIMIT " + std::string(ms, 'x') + "\r\n");
+    watch(c);
+  }
+};
+
+// Whatever else it waits for, and however often something is heard of it.
+TEST_F(LimitTest, AreMetByWhoSpeaksAllTheTime) {
+  begin(limits_of(later, later));
+  Conversation& c = add();
+  limit(c, 200);
+  std::vector<std::uint64_t> closed;
+  for (int i = 0; i < 100 && closed.empty(); ++i) {
+    EXPECT_FALSE(deadlines_->idle());
+    EXPECT_LE(deadlines_->left_ms(), 220);
+    c.hear("PING\r\n");
+    c.session.sent(c.session.output().size());
+    watch(c);
+    ::poll(nullptr, 0, 10);
+    closed = expire();
+  }
+  EXPECT_EQ(closed, std::vector<std::uint64_t>{1});
+  EXPECT_TRUE(deadlines_->idle());
+}
+
+TEST_F(LimitTest, AreLiftedAndComeInTheOrderOfTheirTimes) {
+  begin(limits_of(later, later));
+  Conversation& first = add();
+  Conversation& second = add();
+  Conversation& third = add();
+  limit(first, 80);
+  limit(second, 40);
+  limit(third, 60);
+  EXPECT_LE(deadlines_->left_ms(), 60);
+  third.hear("LIFT\r\n");
+  watch(third);
+  ::poll(nullptr, 0, 150);
+  std::vector<std::uint64_t> closed = expire();
+  for (const std::uint64_t id : expire()) closed.push_back(id);
+  EXPECT_EQ(closed, (std::vector<std::uint64_t>{2, 1}));
+  EXPECT_TRUE(deadlines_->idle());
+}
 
 /// Eight peers who do not read; the third one holds most.
 class EvictionTest : public DeadlinesTest {
@@ -474,12 +554,21 @@ TEST_F(EvictionTest, CountsWhatIsAbandonedAsGone) {
 }
 
 TEST_F(EvictionTest, SparesWhoHoldsNextToNothing) {
-  begin_with(1);
+  begin_with(600);
   Conversation& small = add();
-  small.hear("*1\r\n");
+  small.hear("*1\r\n");  // 1 KiB
   watch(small);
   const auto closed = expire();
   EXPECT_EQ(closed.size(), 8u);
+}
+
+// Or many such peers could have all memory.
+TEST_F(EvictionTest, SparesNobodyWhereSmallOnesHoldTwiceWhatAllMay) {
+  begin_with(500);
+  Conversation& small = add();
+  small.hear("*1\r\n");
+  watch(small);
+  EXPECT_EQ(expire().size(), 9u);
 }
 
 // An answer from elsewhere is late when whoever owes it is, so they have no

@@ -346,7 +346,9 @@ TEST_F(Commands, ThereIsOneDatabase) {
   EXPECT_EQ(ask({"select", "-1"}), "-ERR DB index is out of range\r\n");
   EXPECT_EQ(ask({"select", "x"}), range);
   EXPECT_EQ(ask({"select", ""}), range);
-  EXPECT_EQ(ask({"select", "99999999999"}), range);
+  EXPECT_EQ(ask({"select", "99999999999"}),
+            "-ERR value is out of range, value must between -2147483648 and "
+            "2147483647\r\n");
 }
 
 TEST_F(Commands, QuitEndsTheConversationAfterItsAnswer) {
@@ -357,9 +359,21 @@ TEST_F(Commands, QuitEndsTheConversationAfterItsAnswer) {
 TEST_F(Commands, ReadonlyAndAskingAreAnsweredWithoutARing) {
   EXPECT_EQ(ask({"READONLY"}), ok);
   EXPECT_EQ(ask({"ASKING"}), ok);
-  EXPECT_TRUE(asker.session().client().asking);
+  EXPECT_TRUE(chosen(asker.session().client())->asking);
   EXPECT_EQ(ask({"GET", "a"}), null);
-  EXPECT_FALSE(asker.session().client().asking);
+  EXPECT_FALSE(chosen(asker.session().client())->asking);
+}
+
+// One of a hundred thousand would hold up all others for half a second.
+TEST_F(Commands, KeysOfOneRequestHaveALimit) {
+  for (const char* name : {"del", "exists"}) {
+    std::vector<std::string_view> words(10'001, "k");
+    words[0] = name;
+    EXPECT_EQ(asker.ask(words), ":0\r\n") << name;
+    words.push_back("k");
+    EXPECT_EQ(asker.ask(words),
+              "-ERR at most 10000 keys can be asked for at once\r\n");
+  }
 }
 
 // ---- keys and values

@@ -44,11 +44,11 @@ TEST_F(WithoutARing, NextTakesAnIdentifierToo) {
 
 TEST_F(WithoutARing, ModeTakesTwoWords) {
   EXPECT_EQ(ask({"dht.mode", "PROXY"}), "+OK\r\n");
-  EXPECT_TRUE(asker.session().client().proxy);
+  EXPECT_TRUE(chosen(asker.session().client())->proxy);
   EXPECT_EQ(ask({"dht.mode", "nosuch"}), "-ERR syntax error\r\n");
-  EXPECT_TRUE(asker.session().client().proxy);
+  EXPECT_TRUE(chosen(asker.session().client())->proxy);
   EXPECT_EQ(ask({"dht.mode", "redirect"}), "+OK\r\n");
-  EXPECT_FALSE(asker.session().client().proxy);
+  EXPECT_FALSE(chosen(asker.session().client())->proxy);
 }
 
 // ---- on a ring

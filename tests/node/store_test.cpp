@@ -401,8 +401,8 @@ TEST_F(Stored, NothingIsAllocatedBehindTheStart) {
 
 // Overwriting walks between two places; it does not touch the whole region.
 TEST(Store, TouchesWhatIsUsedAndNotMore) {
-#ifdef __SANITIZE_THREAD__
-  GTEST_SKIP() << "TSan's shadow of what is touched is in memory, too";
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "a sanitizer's shadow of what is touched is in memory, too";
 #endif
   protocol::ThreadLock lock;
   net::SharedMemory memory(Store::region_size(std::size_t{1} << 30));

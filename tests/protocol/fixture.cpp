@@ -53,7 +53,7 @@ bool Service::answer(std::string_view name, std::string_view argument,
     reply.speak(3);
     reply.map(0);
   } else if (name == "NAME") {
-    reply.client().name = std::make_unique<std::string>(argument);
+    reply.client().state = std::make_unique<Name>(argument, parted);
     reply.null();
   } else {
     return false;

@@ -29,6 +29,15 @@ inline const std::string pong = "+PONG\r\n";
 inline const std::string later = "*1\r\n$5\r\nLATER\r\n";
 inline const std::string half = "*1\r\n$4\r\nPI";  // of a PING
 
+/// What NAME text gives a conversation; `parted` counts those that have ended.
+struct Name final : protocol::State {
+  Name(std::string_view its_text, int& its_parted)
+      : text(its_text), parted(its_parted) {}
+  ~Name() override { ++parted; }
+  const std::string text;
+  int& parted;
+};
+
 /// PING, ECHO bytes, BIG n (a bulk of so many bytes), DEAR n (PONG, for so many
 /// steps), LATER (the answer is pending), PARTING (pending, and then the end),
 /// QUIT, DROP, HELLO 3. Everything else is answered with the arguments.
@@ -44,6 +53,7 @@ class Service final : public protocol::Service {
   const protocol::Limits& limits() const override { return limits_; }
   protocol::Budget& budget() override { return budget_; }
 
+  int parted = 0;  // conversations with a name
   std::vector<std::string> errors;
   std::vector<protocol::ReturnAddress> awaited;
   std::size_t answered = 0;
@@ -52,8 +62,8 @@ class Service final : public protocol::Service {
 
  private:
   // Those that take one argument; false: it is none of them.
-  static bool answer(std::string_view name, std::string_view argument,
-                     protocol::Reply& reply);
+  bool answer(std::string_view name, std::string_view argument,
+              protocol::Reply& reply);
 
   protocol::Limits limits_;
   protocol::Budget budget_{limits_.buffers_max};

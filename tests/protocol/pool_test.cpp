@@ -8,6 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include "tests/tools/allocations.hpp"
+
 namespace {
 
 using protocol::Block;
@@ -130,6 +132,21 @@ TEST(Pool, trimmed_it_keeps_the_small_ones) {
   pool.give_back(lent);
   pool.trim(0);
   EXPECT_EQ(budget.used(), 0u);
+}
+
+// Where memory is short, free blocks of other sizes make room.
+TEST(Pool, gives_other_sizes_back_before_it_says_no) {
+  Budget budget(1 << 30);
+  Pool pool(budget);
+  pool.give_back(pool.borrow(4000));
+  const std::size_t idle = budget.used();
+  ASSERT_NE(idle, 0u);
+  refuse_allocations(0, 1);
+  Block* const block = pool.try_borrow(100'000);
+  serve_allocations();
+  ASSERT_NE(block, nullptr);
+  EXPECT_EQ(budget.used(), block->capacity);
+  pool.give_back(block);
 }
 
 TEST(Pool, shared_by_threads_loses_nothing) {

@@ -216,7 +216,17 @@ TEST_F(SessionTest, answers_a_frame_and_the_next_one) {
 TEST_F(SessionTest, keeps_what_a_client_has_chosen) {
   peer.ask(request({"HELLO", "3"}) + request({"NAME", "me"}));
   EXPECT_EQ(session.client().version, 3);
-  EXPECT_EQ(*session.client().name, "me");
+  EXPECT_EQ(static_cast<fixture::Name&>(*session.client().state).text, "me");
+}
+
+TEST_F(SessionTest, TellsItsServiceThatAPeerHasGone) {
+  {
+    Conversation other(service);
+    other.ask(request({"NAME", "me"}));
+    peer.ask(request({"NAME", "you"}));
+    EXPECT_EQ(service.parted, 0);
+  }
+  EXPECT_EQ(service.parted, 1);
 }
 
 TEST_F(SessionTest, counts_errors_by_name) {

@@ -103,16 +103,26 @@ bool is_run(const Block& block) {
          (is_slow(block) && std::getenv("EVERYTHING") != nullptr);
 }
 
-int free_port() {
+bool is_free(int port) {
   const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_in name{};
   name.sin_family = AF_INET;
   name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof name;
-  ::bind(fd, reinterpret_cast<sockaddr*>(&name), size);
-  ::getsockname(fd, reinterpret_cast<sockaddr*>(&name), &size);
+  name.sin_port = htons(static_cast<std::uint16_t>(port));
+  const bool bound =
+      ::bind(fd, reinterpret_cast<sockaddr*>(&name), sizeof name) == 0;
   ::close(fd);
-  return ntohs(name.sin_port);
+  return bound;
+}
+
+// Each another one. Below those that the kernel gives to whoever connects
+// (ip(7), ip_local_port_range), or a client of another test could have it
+// before our server does.
+int free_port() {
+  static int port = 10'000 + ::getpid() % 20'000;
+  while (!is_free(++port)) {
+  }
+  return port;
 }
 
 std::string replaced(std::string text, std::string_view what,

@@ -1,0 +1,101 @@
+#include "program/dht_node.hpp"
+
+#include <sys/random.h>
+
+#include <cerrno>
+#include <stdexcept>
+#include <string>
+#include <system_error>
+#include <vector>
+
+#include "dht/chord.hpp"
+#include "program/sha1.hpp"
+
+namespace program {
+namespace {
+
+node::HashKey random_key() {
+  node::HashKey key;
+  if (::getrandom(&key, sizeof key, 0) != sizeof key)
+    throw std::system_error(errno, std::generic_category(), "getrandom");
+  return key;
+}
+
+/// What the store and its lock lie in. Addresses are asked for, no memory yet;
+/// ulimit -v can refuse them, and so can a kernel that promises no more memory
+/// than it has.
+net::SharedMemory memory_for(std::size_t memory_max) {
+  constexpr std::size_t lock = 4096;
+  try {
+    return net::SharedMemory(node::Store::region_size(memory_max) + lock);
+  } catch (const std::system_error& error) {
+    const bool large = memory_max > std::size_t{16} << 20;
+    throw std::runtime_error(
+        std::string(error.what()) + ": the store's memory cannot be had; try " +
+        (large ? "--max-memory 16m"
+               : "--max-memory 64k, or a larger ulimit -v"));
+  }
+}
+
+dht::Member member(const std::string& address) {
+  return {sha1(address), address};
+}
+
+std::vector<dht::Member> members(const std::vector<std::string>& addresses) {
+  std::vector<dht::Member> all;
+  all.reserve(addresses.size());
+  for (const std::string& address : addresses) all.push_back(member(address));
+  return all;
+}
+
+std::uint16_t port_of(const std::string& address) {
+  if (address.starts_with('/')) return 0;
+  const auto colon = address.rfind(':');
+  return static_cast<std::uint16_t>(std::stoi(address.substr(colon + 1)));
+}
+
+}  // namespace
+
+DhtNode::DhtNode(const ServerOptions& options, Host& host)
+    : options_(options),
+      self_(
+          member(options.announce.empty() ? host.address() : options.announce)),
+      memory_(memory_for(options.memory_max)),
+      lock_(memory_.resource()),
+      store_(memory_.resource(), lock_, options.memory_max, random_key(),
+             [this](std::string_view key) { return node_.slot(key); }),
+      surroundings_(model::server, options.net, host.clients(),
+                    port_of(host.address())),
+      node_(setup(), store_, surroundings_) {}
+
+// Makes the ring too, if there is one. Nobody else is asked by a node that is
+// alone, and by one whose commands are answered in processes of their own.
+node::Setup DhtNode::setup() {
+  if (!options_.ring.empty())
+    ring_.emplace(dht::Space{}, members(options_.ring), self_.id,
+                  options_.routing);
+  if (options_.ring.size() > 1 && !Host::forks())
+    lookups_.emplace(*ring_, bell_, options_.lookup_time,
+                     options_.net.limits.bulk_max);
+  return {.placement = options_.keys,
+          .hash = sha1,
+          .overlay = ring_ ? &*ring_ : nullptr,
+          .lookups = lookups_ ? &*lookups_ : nullptr,
+          .redirect = options_.redirect,
+          .address = self_.address,
+          .id = dht::to_hex(self_.id),
+          .limits = options_.net.limits};
+}
+
+void DhtNode::start(const Begin& begin) {
+  if (lookups_)
+    begin("converse",
+          [this] { model::converse(*lookups_, bell_, options_.net); });
+}
+
+void DhtNode::stop() {
+  if (lookups_) lookups_->stop();
+  bell_.stop();
+}
+
+}  // namespace program

@@ -1,0 +1,41 @@
+#pragma once
+// Words of a peer, as Redis compares and prints them.
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace protocol {
+
+/// A letter of ASCII in lower case; any other byte as it is.
+constexpr char lower(char letter) {
+  return letter >= 'A' && letter <= 'Z' ? static_cast<char>(letter | 0x20)
+                                        : letter;
+}
+
+/// In capitals, as Redis prints names.
+inline std::string upper(std::string_view text) {
+  std::string result(text);
+  for (char& letter : result)
+    if (letter >= 'a' && letter <= 'z')
+      letter = static_cast<char>(letter - 'a' + 'A');
+  return result;
+}
+
+/// Equal but for the case of letters?
+constexpr bool same_word(std::string_view a, std::string_view b) {
+  if (a.size() != b.size()) return false;
+  for (std::size_t i = 0; i < a.size(); ++i)
+    if (lower(a[i]) != lower(b[i])) return false;
+  return true;
+}
+
+/// As Redis prints what a peer has said: at most so many bytes, and none behind
+/// a zero.
+inline std::string_view shortened(std::string_view text,
+                                  std::size_t most = 128) {
+  text = text.substr(0, most);
+  return text.substr(0, text.find('\0'));
+}
+
+}  // namespace protocol
