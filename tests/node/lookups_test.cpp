@@ -1685,6 +1685,22 @@ TEST(LookupsWithoutMemory, EveryLookupThatHasBegunIsAnsweredOnce) {
   }
 }
 
+// Or the replies that come would be taken for those to other questions.
+TEST_F(PaperRing, WhatThereIsNoMemoryToSayIsNotOwed) {
+  look_up(10);
+  begin(10);
+  begin(10);
+  protocol::Peer* peer = world.lookups.due(world.now);
+  ASSERT_NE(peer, nullptr);
+  refuse_allocations(0, 1);
+  world.lookups.say(*peer, world.now);
+  EXPECT_EQ(serve_allocations(), 1U);
+  EXPECT_EQ(world.letters.to(2), "-ERR lookup: out of memory\r\n");
+  world.run();
+  EXPECT_EQ(hops(world.letters.to(3)).size(), 2U);
+  expect_nothing_left();
+}
+
 // --- threads ----------------------------------------------------------------
 
 // What the blocking model does: a thread to each peer, which connects, says,
