@@ -311,6 +311,7 @@ struct Lookups::State {
   void fail(Place lookup, Words words, Mail& mail);
   void fail(const Question& question, Words words, Mail& mail);
   Lookup& take(Place lookup, Mail& mail);
+  LookupList& list_of(const Lookup& lookup);
 
   // The clock, with the mutex.
   void advance(Nanoseconds now);
@@ -330,8 +331,8 @@ struct Lookups::State {
   void lose(Contact& contact, std::string_view why, Mail& mail);
 
   // By the contact's holder, without the mutex.
-  void speak(Contact& contact, Mail& mail);
-  std::optional<Saying> next_saying(Contact& contact);
+  void speak(Contact& contact, Nanoseconds now, Mail& mail);
+  std::optional<Saying> next_saying(Contact& contact, Nanoseconds now);
   void hear(Contact& contact, Mail& mail);
   void hear(const Question& question, Contact& contact, const Value& reply,
             Mail& mail);
@@ -343,9 +344,10 @@ struct Lookups::State {
   std::vector<std::unique_ptr<Contact>> book_;  // by identifier; fixed
 
   std::mutex mutex_;
-  // By deadline: the first is the next to be late. Those that no clock has
-  // been seen for stand last.
-  LookupList running_;
+  // Each lookup that runs is in one of them. By deadline: the first is the next
+  // to be late. And those that have asked since a clock was seen: the next one
+  // that is told gives them their times.
+  LookupList timed_, fresh_;
   std::unordered_map<std::uint64_t, Place> places_;
   // Each contact is in one of them: in the order of quiet_since, or in none.
   std::list<Contact*> watched_, unwatched_;
@@ -388,19 +390,19 @@ void Lookups::State::bring(Mail& mail) {
 // --- a lookup's way, with the mutex -----------------------------------------
 
 // The list holds one. If there is no memory, nothing has changed.
-void Lookups::State::begin(LookupList fresh, Mail& mail) {
-  const Place lookup = fresh.begin();
+void Lookups::State::begin(LookupList list, Mail& mail) {
+  const Place lookup = list.begin();
   if (const char* words = refusal(*lookup)) {
     write_error(*lookup, {words});
     ++ended_;
-    return mail.letters.splice(mail.letters.end(), fresh);
+    return mail.letters.splice(mail.letters.end(), list);
   }
   lookup->number = begun_ + 1;
   lookup->path.push_back({find(overlay_.self().id), "start"});
   places_.emplace(lookup->number, lookup);
   ++begun_;
   command_bytes_ += lookup->command_bytes;
-  running_.splice(running_.end(), fresh);
+  fresh_.splice(fresh_.end(), list);
   attempt(lookup, mail, [&] { set_out(lookup, mail); });
 }
 
@@ -424,14 +426,15 @@ void Lookups::State::set_out(Place lookup, Mail& mail) {
   mail.ring = true;  // for its deadline, whether or not it was the first
 }
 
+// closed() is told no time, and the latest that we know may be as old as the
+// last sleep was long: the question gets its time from the next clock. (In
+// hand_over() that comes before anything is said.)
 void Lookups::State::ask(Place lookup, Contact& contact, bool command,
                          Mail& mail) {
   contact.unsaid.push_back({.lookup = lookup->number, .command = command});
   call(contact, mail);
-  if (lookup->began == protocol::never) return;
-  advance(now_);  // nobody without a deadline stands before one who has one
-  lookup->deadline = now_ + hop_ns_;
-  running_.splice(running_.end(), running_, lookup);
+  fresh_.splice(fresh_.end(), list_of(*lookup), lookup);
+  lookup->deadline = protocol::never;
 }
 
 // The answer to DHT.NEXT. It comes from another program: nothing in it is
@@ -481,23 +484,26 @@ Lookup& Lookups::State::take(Place lookup, Mail& mail) {
   places_.erase(lookup->number);
   command_bytes_ -= lookup->command_bytes;
   ++ended_;
-  mail.letters.splice(mail.letters.end(), running_, lookup);
+  mail.letters.splice(mail.letters.end(), list_of(*lookup), lookup);
   return *lookup;
+}
+
+LookupList& Lookups::State::list_of(const Lookup& lookup) {
+  return lookup.deadline == protocol::never ? fresh_ : timed_;
 }
 
 // --- the clock, with the mutex ----------------------------------------------
 
 // Threads read the clock before they come here, so one may bring a time that
-// another has left behind: ours never goes back, which keeps running_ and
+// another has left behind: ours never goes back, which keeps timed_ and
 // watched_ in order.
 void Lookups::State::advance(Nanoseconds now) {
   now_ = std::max(now_, now);
-  for (auto lookup = running_.rbegin();
-       lookup != running_.rend() && lookup->began == protocol::never;
-       ++lookup) {
-    lookup->began = now_;
-    lookup->deadline = now_ + hop_ns_;
+  for (Lookup& lookup : fresh_) {
+    lookup.began = std::min(lookup.began, now_);
+    lookup.deadline = now_ + hop_ns_;
   }
+  timed_.splice(timed_.end(), fresh_);
   for (auto contact = watched_.rbegin();
        contact != watched_.rend() && (*contact)->quiet_since == protocol::never;
        ++contact)
@@ -505,9 +511,9 @@ void Lookups::State::advance(Nanoseconds now) {
 }
 
 void Lookups::State::expire(Nanoseconds then, Mail& mail) {
-  while (!running_.empty() && running_.front().deadline <= then) {
-    Contact& silent = *running_.front().path.back().node;
-    fail(running_.begin(),
+  while (!timed_.empty() && timed_.front().deadline <= then) {
+    Contact& silent = *timed_.front().path.back().node;
+    fail(timed_.begin(),
          {"ERR lookup: ", silent.address, " did not answer within ", hop_time_},
          mail);
     forget_ended(silent);
@@ -517,7 +523,7 @@ void Lookups::State::expire(Nanoseconds then, Mail& mail) {
 // After advance(): all have their times.
 Nanoseconds Lookups::State::first_late() const {
   Nanoseconds first = protocol::never;
-  if (!running_.empty()) first = running_.front().deadline;
+  if (!timed_.empty()) first = timed_.front().deadline;
   if (!watched_.empty())
     first = std::min(first, watched_.front()->quiet_since + hop_ns_);
   return first;
@@ -525,7 +531,7 @@ Nanoseconds Lookups::State::first_late() const {
 
 Nanoseconds Lookups::State::next_due() const {
   const bool timeless =
-      (!running_.empty() && running_.back().began == protocol::never) ||
+      !fresh_.empty() ||
       (!watched_.empty() && watched_.back()->quiet_since == protocol::never);
   if (timeless || !to_connect_.empty() || !to_say_.empty() ||
       !to_give_up_.empty())
@@ -583,7 +589,7 @@ Contact* Lookups::State::next_to_say() {
 }
 
 void Lookups::State::watch(Contact& contact, Nanoseconds since) {
-  if (since != protocol::never) advance(now_);  // as in ask()
+  if (since != protocol::never) advance(now_);  // who has none stands last
   contact.watched = true;
   contact.quiet_since = since;
   watched_.splice(watched_.end(), unwatched_, contact.watching);
@@ -644,8 +650,8 @@ void Lookups::State::lose(Contact& contact, std::string_view why, Mail& mail) {
 
 // --- by the contact's holder, without the mutex -----------------------------
 
-void Lookups::State::speak(Contact& contact, Mail& mail) {
-  while (std::optional<Saying> saying = next_saying(contact)) {
+void Lookups::State::speak(Contact& contact, Nanoseconds now, Mail& mail) {
+  while (std::optional<Saying> saying = next_saying(contact, now)) {
     try {
       append(*saying, contact.session);
     } catch (const std::bad_alloc&) {
@@ -660,8 +666,10 @@ void Lookups::State::speak(Contact& contact, Mail& mail) {
 // What is beyond the limits stays unsaid: then replies are owed, and speak()
 // is called again when they have come. So does what would be said to a peer
 // that has ended: it will be said over another connection.
-std::optional<Saying> Lookups::State::next_saying(Contact& contact) {
+std::optional<Saying> Lookups::State::next_saying(Contact& contact,
+                                                  Nanoseconds now) {
   const std::lock_guard lock(mutex_);
+  advance(now);
   forget_ended(contact);
   const protocol::ClientSession& session = contact.session;
   Questions& asked = contact.asked;
@@ -737,15 +745,15 @@ void Lookups::proxy(const dht::Id& key,
 void Lookups::stop() {
   state_->enter([this](Mail& mail) {
     state_->stopping_ = true;
-    while (!state_->running_.empty())
-      state_->fail(state_->running_.begin(), {stopped}, mail);
+    for (LookupList* list : {&state_->timed_, &state_->fresh_})
+      while (!list->empty()) state_->fail(list->begin(), {stopped}, mail);
     mail.ring = true;
   });
 }
 
 std::uint64_t Lookups::running() const {
   const std::lock_guard lock(state_->mutex_);
-  return state_->running_.size();
+  return state_->places_.size();
 }
 
 std::uint64_t Lookups::ended() const {
@@ -810,9 +818,8 @@ void Lookups::connected(protocol::Peer& peer) {
 void Lookups::say(protocol::Peer& peer, Nanoseconds now) {
   Contact& contact = static_cast<Contact&>(peer);
   Mail mail;
-  state_->enter([&](Mail&) { state_->advance(now); });
   if (contact.asked.empty()) contact.doubtful = contact.stood;
-  state_->speak(contact, mail);
+  state_->speak(contact, now, mail);
   state_->bring(mail);
 }
 
@@ -825,7 +832,7 @@ void Lookups::hand_over(protocol::Peer& peer, Nanoseconds now) {
   });
   Mail mail;
   state_->hear(contact, mail);
-  state_->speak(contact, mail);
+  state_->speak(contact, now, mail);
   state_->bring(mail);
 }
 
