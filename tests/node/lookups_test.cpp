@@ -663,7 +663,39 @@ TEST_F(PaperRing, TheNextToBeLateIsTheNextDue) {
   EXPECT_EQ(world.lookups.next_due(), begun + 1800 * millisecond);
 }
 
-// closed() is told no time: what begins meanwhile begins with the step.
+// closed() is told no time: whoever asks then, and whoever began meanwhile, has
+// its time from the next clock, and not from one that is long past.
+TEST_F(PaperRing, NobodyIsLateForASleepBeforeAnEnd) {
+  remote(51).silent = remote(14).silent = true;
+  begin(54);
+  protocol::Peer& peer = *connect();
+  const std::string step = step_to(51);
+  peer.session.receive(std::as_bytes(std::span(step)));
+  world.now += 900 * millisecond;
+  begin(10);
+  world.lookups.closed(peer, "");
+  EXPECT_LE(world.lookups.next_due(), world.now);  // do not sleep now
+  world.run();
+  EXPECT_EQ(world.lookups.next_due(), world.now + 1000 * millisecond);
+  world.pass(999 * millisecond);
+  EXPECT_EQ(world.letters.count(), 0U);
+  world.pass(1 * millisecond);
+  EXPECT_EQ(world.letters.count(), 2U);
+  expect_nothing_left();
+}
+
+TEST_F(PaperRing, ALookupThatComesBeforeAnEndCountsFromTheNextClock) {
+  begin(54);
+  protocol::Peer& peer = *connect();
+  const std::string step = step_to(51);
+  peer.session.receive(std::as_bytes(std::span(step)));
+  world.now += 900 * millisecond;
+  const std::uint64_t fresh = begin(10);
+  world.lookups.closed(peer, "");
+  world.run();
+  EXPECT_LE(hops(world.letters.to(fresh)).back().microseconds, 100);
+}
+
 TEST_F(PaperRing, ALookupBegunBeforeAnotherOnesStepIsGivenUpInTime) {
   remote(14).silent = remote(51).silent = true;
   begin(54);
@@ -1683,6 +1715,22 @@ TEST(LookupsWithoutMemory, EveryLookupThatHasBegunIsAnsweredOnce) {
     }
     EXPECT_LT(before, 10'000U);
   }
+}
+
+// Or the replies that come would be taken for those to other questions.
+TEST_F(PaperRing, WhatThereIsNoMemoryToSayIsNotOwed) {
+  look_up(10);
+  begin(10);
+  begin(10);
+  protocol::Peer* peer = world.lookups.due(world.now);
+  ASSERT_NE(peer, nullptr);
+  refuse_allocations(0, 1);
+  world.lookups.say(*peer, world.now);
+  EXPECT_EQ(serve_allocations(), 1U);
+  EXPECT_EQ(world.letters.to(2), "-ERR lookup: out of memory\r\n");
+  world.run();
+  EXPECT_EQ(hops(world.letters.to(3)).size(), 2U);
+  expect_nothing_left();
 }
 
 // --- threads ----------------------------------------------------------------
