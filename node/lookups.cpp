@@ -478,7 +478,8 @@ void Lookups::proxy(const dht::Id& key,
   lookup.push_back({.key = key, .to = to, .version = version});
   for (std::string_view argument : command) {
     lookup.front().command.emplace_back(argument);
-    lookup.front().command_bytes += argument.size();
+    // An empty one takes memory, too: a peer may send a million of them.
+    lookup.front().command_bytes += sizeof(std::string) + argument.size();
   }
   state_->enter([&](Mail& mail) { state_->begin(std::move(lookup), mail); });
 }

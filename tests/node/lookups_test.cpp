@@ -1353,6 +1353,16 @@ TEST_F(PaperRing, CommandsThatWaitAreBounded) {
   EXPECT_EQ(world.lookups.running(), 1U);
 }
 
+// Each argument takes memory, even one without bytes.
+TEST_F(PaperRing, ArgumentsWithoutBytesCountToo) {
+  remote(14).silent = true;
+  Command many(900'000);
+  many[0] = "DEL";
+  for (int i = 0; i < 4; ++i) begin_proxy(10, many);
+  EXPECT_EQ(world.letters.to(4),
+            "-ERR lookup: too many bytes wait for other nodes\r\n");
+}
+
 TEST_F(PaperRing, ACommandLargerThanTheBoundGoesAlone) {
   remote(14).silent = true;
   const std::string value(65 << 20, 'v');
