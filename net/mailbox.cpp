@@ -4,9 +4,9 @@
 
 #include <cerrno>
 #include <new>
-#include <system_error>
 #include <utility>
 
+#include "net/error.hpp"
 #include "net/sys.hpp"
 
 namespace net {
@@ -20,9 +20,7 @@ constexpr std::size_t letters_reserved = 1024;
 
 // Blocking, since a read of a non-blocking one that is queued to the kernel
 // (io_uring, POSIX AIO) would fail with EAGAIN instead of waiting.
-Mailbox::Mailbox() : bell_(::eventfd(0, EFD_CLOEXEC)) {
-  if (!bell_)
-    throw std::system_error(errno, std::generic_category(), "eventfd");
+Mailbox::Mailbox() : bell_(check(::eventfd(0, EFD_CLOEXEC), "eventfd")) {
   letters_.reserve(letters_reserved);
   collected_.reserve(letters_reserved);
 }
