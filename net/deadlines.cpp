@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <climits>
 
+#include "net/clock.hpp"
 #include "net/sys.hpp"
 
 namespace net {
@@ -21,22 +22,14 @@ const unsigned evicted_counter = counter("net.", "evicted");
 
 constexpr std::int64_t ns_of_ms = 1'000'000;
 
-std::int64_t to_ns(const timespec& time) {
-  return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
-}
-
-std::int64_t now_ms() {
-  timespec time;
-  ::clock_gettime(CLOCK_MONOTONIC_COARSE, &time);
-  return to_ns(time) / ns_of_ms;
-}
+std::int64_t now_ms() { return read_clock(CLOCK_MONOTONIC_COARSE) / ns_of_ms; }
 
 /// The coarse clock moves by this much at a time, 1 to 10 ms.
 std::int64_t step_ns() {
   static const std::int64_t step = [] {
     timespec time;
     ::clock_getres(CLOCK_MONOTONIC_COARSE, &time);
-    return to_ns(time);
+    return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
   }();
   return step;
 }
@@ -120,8 +113,7 @@ int Deadlines::rounded_ms() const {
 const timespec* Deadlines::left(timespec& room) const {
   const std::int64_t left = left_ns();
   if (left < 0) return nullptr;
-  room.tv_sec = left / 1'000'000'000;
-  room.tv_nsec = left % 1'000'000'000;
+  room = to_timespec(left);
   return &room;
 }
 

@@ -25,11 +25,11 @@
 #include <thread>
 
 #include "net/clock.hpp"
-#include "net/counters.hpp"
 #include "net/listener.hpp"
 #include "net/mailbox.hpp"
 #include "net/probe.hpp"
 #include "net/shared_memory.hpp"
+#include "net/timeline.hpp"
 #include "node/lookups.hpp"
 #include "node/node.hpp"
 #include "node/store.hpp"
