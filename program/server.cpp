@@ -24,7 +24,9 @@
 #include <system_error>
 #include <thread>
 
+#include "net/clients.hpp"
 #include "net/clock.hpp"
+#include "net/endpoint.hpp"
 #include "net/listener.hpp"
 #include "net/mailbox.hpp"
 #include "net/probe.hpp"
