@@ -13,8 +13,10 @@ namespace {
 
 using protocol::Wait;
 
-// To close somebody who holds as little as this would help nobody: a loop would
-// close all of its own for what another loop's peers hold.
+// Who holds no more than this is not evicted. The budget is the process's, and
+// it may be the peers of another loop who hold most of it: then this loop would
+// close all of its own, one after the other, and hardly anything would be
+// freed.
 constexpr std::uint32_t spared_max = (16 << 10) - 1;
 
 const unsigned late_counter = counter("net.", "late");
@@ -34,9 +36,10 @@ std::int64_t step_ns() {
   return step;
 }
 
-/// From a moment to another of which only 32 bits are known, which begin anew
-/// every 50 days: right while they are less than 24 days apart (an option's
-/// time is a day at most).
+/// How long it is until `due_ms`, negative if that is past. Of `due_ms` only
+/// the lower 32 bits are known, which begin anew at 0 every 50 days. The
+/// difference in 32 bits with a sign is right all the same while the two are
+/// less than 24 days apart, and they are: no option's time is above a day.
 std::int64_t until(std::uint32_t due_ms, std::int64_t now_ms) {
   return static_cast<std::int32_t>(due_ms - static_cast<std::uint32_t>(now_ms));
 }
@@ -61,15 +64,18 @@ Deadlines::Deadlines(const protocol::Limits& limits, const protocol::Pool& pool,
                to_ms(limits.drain_time), 0},
       looked_ms_(now_ms()) {}
 
-// Who waits for an answer is in no hurry of his own: it has a deadline with
-// those who owe it.
+// A conversation whose answer is pending has no deadline here, so the clock is
+// not asked: its peer has nothing to do meanwhile. Who owes the answer, another
+// node for example, has a deadline where it was asked.
 void Deadlines::rearm(Entry& entry, Wait wait, std::size_t held) {
   entry.held_ = to_32_bits(held);
   if (entry.late_) return;
   if (wait.what == For::nothing) return entry.unlink();
   if (entry.linked() &&
       wait == Wait{.what = entry.what_, .mark = entry.mark_}) {
-    // From a reader something has been heard when it has another mark.
+    // The same wait as before, which goes on. Only who is suspected, and from
+    // whom something has come nevertheless, gets its time again, once. For a
+    // reader this does not hold: had it read, it would have another mark.
     if (!looking() || entry.heard_ || wait.what == For::reader ||
         until(entry.due_ms_, suspected_ms_) > 0)
       return;
@@ -83,16 +89,18 @@ void Deadlines::rearm(Entry& entry, Wait wait, std::size_t held) {
   begin(entry, wait.what == For::answer ? 0 : now_ms());
 }
 
-// All waits of one kind last equally long, so the end of a list is the place
-// of whoever begins to wait now.
+// All waits of one kind last equally long. So who begins to wait now is due
+// after all who are listed, and its place is the end of the list.
 void Deadlines::begin(Entry& entry, std::int64_t now_ms) {
   entry.due_ms_ = static_cast<std::uint32_t>(now_ms) +
                   time_ms_[static_cast<unsigned>(entry.what_)];
   list(entry.what_).push_back(entry);
 }
 
-// A wait that ends just before the coarse clock moves would find nobody late
-// and be repeated, again and again, until it does: so one step is added.
+// The coarse clock moves in steps. A sleep that ends at the very time can find
+// the clock a step behind, and nobody late yet; then the time that is left is
+// so short that the loop would wait again and again, without sleeping, until
+// the clock moves. So one step is added.
 std::int64_t Deadlines::left_ns() const {
   if (idle()) return -1;
   if (looking()) return 0;
@@ -117,8 +125,9 @@ const timespec* Deadlines::left(timespec& room) const {
   return &room;
 }
 
-// Not before the wait that follows: what the last one brought may be older than
-// the deadline.
+// From now on it is looked for what has come from those who are due. The wait
+// that is just over does not count as a look: it may have ended before their
+// time was, and what came since has not been seen.
 void Deadlines::suspect(std::int64_t now_ms) {
   if (looking()) return;
   suspected_ms_ = now_ms;
@@ -147,9 +156,10 @@ std::uint64_t Deadlines::take_late() {
   return 0;
 }
 
-// Bytes in one direction (TCP) or what the kernel needs for them (a Unix
-// socket): either way it falls when they have been taken. The first look has
-// nothing to compare with.
+// Has the peer taken anything since the last look at the kernel's queue? The
+// kernel tells how many bytes are not acknowledged (TCP), or how much memory
+// they take (a Unix socket): both fall when the peer takes some. The first look
+// has nothing to be compared with. True: it gets another part of its time.
 bool Deadlines::is_read(Entry& entry) {
   int unsent = 0;
   const bool known =

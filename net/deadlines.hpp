@@ -146,8 +146,9 @@ class Deadlines {
   std::array<std::uint32_t, 5> time_ms_;  // how long each of them may last
   List<Entry> late_;                      // named, but not yet destroyed
   std::int64_t drained_ms_ = 0;           // 0: not draining
-  // Who was due by the first of them is looked for (0: nobody is); who was by
-  // the second has been.
+  // The first: who was due by then is suspected, and looked for; 0: nobody is.
+  // The second: who was due by then has been looked for, and is late if still
+  // due.
   std::int64_t suspected_ms_ = 0, looked_ms_;
   std::size_t waits_ = 0;  // since the first
 };
