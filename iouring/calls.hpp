@@ -13,6 +13,7 @@
 #include "net/error.hpp"
 #include "net/probe.hpp"
 #include "net/sys.hpp"
+#include "net/timeline.hpp"
 
 namespace iouring {
 

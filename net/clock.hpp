@@ -8,6 +8,13 @@
 
 namespace net {
 
+/// Nanoseconds of any clock.
+inline protocol::Nanoseconds read_clock(clockid_t clock) {
+  timespec time;
+  ::clock_gettime(clock, &time);
+  return protocol::Nanoseconds{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+}
+
 /// Nanoseconds of CLOCK_MONOTONIC.
 inline protocol::Nanoseconds now() {
   return std::chrono::steady_clock::now().time_since_epoch() /

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <climits>
 
+#include "net/clock.hpp"
 #include "net/sys.hpp"
 
 namespace net {
@@ -12,9 +13,11 @@ namespace {
 
 using protocol::Wait;
 
-// To close somebody who holds as little as this would help nobody: a loop would
-// close all of its own for what another loop's peers hold. (But where small
-// ones alone hold more than twice what all may, they are not spared either.)
+// Who holds no more than this is not evicted. The budget is the process's, and
+// it may be the peers of another loop who hold most of it: then this loop would
+// close all of its own, one after the other, and hardly anything would be
+// freed. (But where small ones alone hold more than twice what all may, they
+// are not spared either.)
 constexpr std::uint32_t spared_max = (16 << 10) - 1;
 
 const unsigned late_counter = counter("net.", "late");
@@ -22,29 +25,22 @@ const unsigned evicted_counter = counter("net.", "evicted");
 
 constexpr std::int64_t ns_of_ms = 1'000'000;
 
-std::int64_t to_ns(const timespec& time) {
-  return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
-}
-
-std::int64_t now_ms() {
-  timespec time;
-  ::clock_gettime(CLOCK_MONOTONIC_COARSE, &time);
-  return to_ns(time) / ns_of_ms;
-}
+std::int64_t now_ms() { return read_clock(CLOCK_MONOTONIC_COARSE) / ns_of_ms; }
 
 /// The coarse clock moves by this much at a time, 1 to 10 ms.
 std::int64_t step_ns() {
   static const std::int64_t step = [] {
     timespec time;
     ::clock_getres(CLOCK_MONOTONIC_COARSE, &time);
-    return to_ns(time);
+    return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
   }();
   return step;
 }
 
-/// From a moment to another of which only 32 bits are known, which begin anew
-/// every 50 days: right while they are less than 24 days apart (an option's
-/// time is a day at most).
+/// How long it is until `due_ms`, negative if that is past. Of `due_ms` only
+/// the lower 32 bits are known, which begin anew at 0 every 50 days. The
+/// difference in 32 bits with a sign is right all the same while the two are
+/// less than 24 days apart, and they are: no option's time is above a day.
 std::int64_t until(std::uint32_t due_ms, std::int64_t now_ms) {
   return static_cast<std::int32_t>(due_ms - static_cast<std::uint32_t>(now_ms));
 }
@@ -69,15 +65,18 @@ Deadlines::Deadlines(const protocol::Limits& limits, const protocol::Pool& pool,
                to_ms(limits.drain_time), 0},
       looked_ms_(now_ms()) {}
 
-// Who waits for an answer is in no hurry of his own: it has a deadline with
-// those who owe it.
+// A conversation whose answer is pending has no deadline here, so the clock is
+// not asked: its peer has nothing to do meanwhile. Who owes the answer, another
+// node for example, has a deadline where it was asked.
 void Deadlines::rearm(Entry& entry, Wait wait, std::size_t held) {
   entry.held_ = to_32_bits(held);
   if (entry.late_) return;
   if (wait.what == For::nothing) return entry.unlink();
   if (entry.linked() &&
       wait == Wait{.what = entry.what_, .mark = entry.mark_}) {
-    // From a reader something has been heard when it has another mark.
+    // The same wait as before, which goes on. Only who is due, and from whom
+    // something has come nevertheless, gets its time again, once. For a reader
+    // this does not hold: had it read, it would have another mark.
     if (entry.heard_ || wait.what == For::reader ||
         until(entry.due_ms_, looking() ? suspected_ms_ : now_ms()) > 0)
       return;
@@ -97,8 +96,8 @@ bool Deadlines::is_idle() const {
   return !armed_;
 }
 
-// All waits of one kind last equally long, so the end of a list is the place
-// of whoever begins to wait now.
+// All waits of one kind last equally long. So who begins to wait now is due
+// after all who are listed, and its place is the end of the list.
 void Deadlines::begin(Entry& entry, std::int64_t now_ms) {
   armed_ = true;
   entry.due_ms_ = static_cast<std::uint32_t>(now_ms) +
@@ -120,8 +119,10 @@ void Deadlines::limit(Entry& entry, std::uint32_t due_ms) try {
 } catch (const std::bad_alloc&) {
 }
 
-// A wait that ends just before the coarse clock moves would find nobody late
-// and be repeated, again and again, until it does: so one step is added.
+// The coarse clock moves in steps. A sleep that ends at the very time can find
+// the clock a step behind, and nobody late yet; then the time that is left is
+// so short that the loop would wait again and again, without sleeping, until
+// the clock moves. So one step is added.
 std::int64_t Deadlines::left_ns() const {
   if (idle()) return -1;
   if (looking()) return 0;
@@ -144,13 +145,13 @@ int Deadlines::rounded_ms() const {
 const timespec* Deadlines::left(timespec& room) const {
   const std::int64_t left = left_ns();
   if (left < 0) return nullptr;
-  room.tv_sec = left / 1'000'000'000;
-  room.tv_nsec = left % 1'000'000'000;
+  room = to_timespec(left);
   return &room;
 }
 
-// Not before the wait that follows: what the last one brought may be older than
-// the deadline.
+// From now on it is looked for what has come from those who are due. The wait
+// that is just over does not count as a look: it may have ended before their
+// time was, and what came since has not been seen.
 void Deadlines::suspect(std::int64_t now_ms) {
   if (looking()) return;
   suspected_ms_ = now_ms;
@@ -187,9 +188,10 @@ std::uint64_t Deadlines::take_late() {
   return 0;
 }
 
-// Bytes in one direction (TCP) or what the kernel needs for them (a Unix
-// socket): either way it falls when they have been taken. The first look has
-// nothing to compare with.
+// Has the peer taken anything since the last look at the kernel's queue? The
+// kernel tells how many bytes are not acknowledged (TCP), or how much memory
+// they take (a Unix socket): both fall when the peer takes some. The first look
+// has nothing to be compared with. True: it gets another part of its time.
 bool Deadlines::is_read(Entry& entry) {
   int unsent = 0;
   const bool known =

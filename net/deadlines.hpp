@@ -164,8 +164,9 @@ class Deadlines {
   // Somebody may be listed: entries leave by themselves. Asked twice in each
   // turn, and this way it takes 15 instructions less each time.
   mutable bool armed_ = false;
-  // Who was due by the first of them is looked for (0: nobody is); who was by
-  // the second has been.
+  // The first: who was due by then is suspected, and looked for; 0: nobody is.
+  // The second: who was due by then has been looked for, and is late if still
+  // due.
   std::int64_t suspected_ms_ = 0, looked_ms_;
   std::size_t waits_ = 0;  // since the first
 };

@@ -12,6 +12,10 @@ namespace net {
 [[noreturn]] inline void fail(int error, const char* call) {
   throw std::system_error(error, std::generic_category(), call);
 }
+/// The same with what the call was made on: "bind /a/path".
+[[noreturn]] inline void fail(int error, const std::string& call) {
+  fail(error, call.c_str());
+}
 
 /// The same with errno, if `result` is negative.
 inline int check(int result, const char* call) {

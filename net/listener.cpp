@@ -2,18 +2,16 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <ctime>
 #include <string_view>
-#include <system_error>
 #include <utility>
 
 #include "net/address.hpp"
+#include "net/clock.hpp"
+#include "net/error.hpp"
 #include "net/sys.hpp"
 
 namespace net {
@@ -24,179 +22,10 @@ constexpr int turns_max = 128;  // peers refused before others get their turn
 constexpr int blocking_wait_ms = 100;
 constexpr std::int64_t complaint_ns = 1'000'000'000;
 
-const unsigned reset_counter = counter("net.", "reset");
-const unsigned no_memory_counter = counter("lost.", "memory");
-const unsigned no_thread_counter = counter("net.", "no_thread");
-
-[[noreturn]] void fail(const std::string& call, int error = errno) {
-  throw std::system_error(error, std::generic_category(), call);
-}
-
-void set(int fd, int level, int option, int value, const char* name) {
-  if (sys::setsockopt(fd, level, option, &value, sizeof value) < 0)
-    fail(std::string("setsockopt ") + name);
-}
-
-Address name_of(int fd) {
-  Address address;
-  address.length = sizeof address.storage;
-  if (::getsockname(fd, address.get(), &address.length) < 0)
-    fail("getsockname");
-  return address;
-}
-
-/// Does anybody listen at this Unix path? A file that nobody answers on was
-/// left over by a process that could not remove it.
-bool answers(const Address& address) {
-  const Fd probe(
-      ::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  if (!probe) fail("socket");
-  return ::connect(probe.get(), address.get(), address.length) == 0 ||
-         errno != ECONNREFUSED;
-}
-
-/// Locks the directory, so that of two servers that start at once neither takes
-/// the other's new socket for a stale one. (Released with the descriptor.)
-Fd lock_directory(const std::string& path) {
-  const auto slash = path.rfind('/');
-  const std::string name = slash == 0 ? "/" : path.substr(0, slash);
-  Fd directory(::open(name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!directory) fail("open " + name);
-  if (::flock(directory.get(), LOCK_EX) < 0) fail("flock " + name);
-  return directory;
-}
-
-Fd bind_path(const std::string& path) {
-  const auto address = parse_address(path);
-  if (!address) fail("bind " + path, ENAMETOOLONG);
-  Fd made(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (!made) fail("socket");
-  const Fd lock = lock_directory(path);
-  const auto bind = [&] {
-    return ::bind(made.get(), address->get(), address->length) == 0;
-  };
-  if (!bind()) {
-    struct stat file;
-    if (errno != EADDRINUSE) fail("bind " + path);
-    if (::lstat(path.c_str(), &file) == 0 && !S_ISSOCK(file.st_mode))
-      fail("bind " + path + " (it exists and is no socket)", EADDRINUSE);
-    if (answers(*address)) fail("bind " + path, EADDRINUSE);
-    if (::unlink(path.c_str()) < 0 && errno != ENOENT) fail("unlink " + path);
-    if (!bind()) fail("bind " + path);
-  }
-  // Under the lock: from now on it answers.
-  if (::listen(made.get(), SOMAXCONN) < 0) fail("listen");
-  return made;
-}
-
-std::int64_t now_ns() {
-  timespec time;
-  ::clock_gettime(CLOCK_MONOTONIC_COARSE, &time);
-  return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
-}
-
 /// Needs no file that might be missing, and costs the kernel nothing.
 Fd open_reserve() { return Fd(::open("/", O_PATH | O_CLOEXEC)); }
 
-Fd duplicate(int fd) {
-  Fd copy(sys::fcntl(fd, F_DUPFD_CLOEXEC, 0));
-  if (!copy) fail("fcntl F_DUPFD_CLOEXEC");
-  return copy;
-}
-
-Fd inherit(int fd) {
-  if (sys::fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
-    fail("listen-fd " + std::to_string(fd));
-  return Fd(fd);
-}
-
 }  // namespace
-
-Fd bind_socket(const std::string& bind, std::uint16_t port, bool reuse_port) {
-  if (bind.starts_with('/')) return bind_path(bind);
-  const bool bracketed = bind.starts_with('[') && bind.ends_with(']');
-  const Address address =
-      resolve_host(bracketed ? bind.substr(1, bind.size() - 2) : bind, port);
-  Fd made(::socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (!made) fail("socket");
-  // A server that starts again must not wait for its last connections' end.
-  set(made.get(), SOL_SOCKET, SO_REUSEADDR, 1, "SO_REUSEADDR");
-  if (reuse_port) set(made.get(), SOL_SOCKET, SO_REUSEPORT, 1, "SO_REUSEPORT");
-  // "::" is all of IPv6 and nothing of IPv4, whatever the system's default.
-  if (address.family() == AF_INET6)
-    set(made.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1, "IPV6_V6ONLY");
-  if (::bind(made.get(), address.get(), address.length) < 0)
-    fail("bind " + bind + " port " + std::to_string(port));
-  return made;
-}
-
-std::string address_of(int fd) { return to_text(name_of(fd)); }
-
-std::string url_of(int fd) {
-  const Address address = name_of(fd);
-  const char* scheme = address.family() == AF_UNIX ? "unix:" : "tcp://";
-  return scheme + to_text(address);
-}
-
-void reset_on_close(int fd) {
-  const linger now{.l_onoff = 1, .l_linger = 0};
-  sys::setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
-  count(reset_counter);
-}
-
-void count_lost(Want want) {
-  count(want == Want::memory ? no_memory_counter : no_thread_counter);
-}
-
-Endpoint::~Endpoint() {
-  struct stat file;
-  if (inode_ && ::lstat(options_.bind.c_str(), &file) == 0 &&
-      file.st_dev == device_ && file.st_ino == inode_)
-    ::unlink(options_.bind.c_str());
-}
-
-std::string Endpoint::address() {
-  const std::scoped_lock lock(mutex_);
-  if (!claim_) claim_ = claim();
-  return address_of(claim_.get());
-}
-
-// The last one gets the claim itself: a descriptor that stayed open would go on
-// taking peers after every loop has closed its own.
-Fd Endpoint::bound() {
-  const std::scoped_lock lock(mutex_);
-  if (!claim_) claim_ = claim();
-  return ++bound_ == loops_ ? std::move(claim_) : next();
-}
-
-// With several loops SO_REUSEPORT is set after bind: so bind itself has to
-// find the port free of everybody, other processes that would share it
-// included, and it is not given up for an instant. The kernel looks at the
-// option of the sockets that are there when another one binds, which is then
-// ours and already set.
-Fd Endpoint::claim() {
-  if (options_.listen_fd >= 0) return inherit(options_.listen_fd);
-  Fd made = bind_socket(options_.bind, options_.port);
-  struct stat file;
-  if (!options_.bind.starts_with('/')) {
-    if (loops_ > 1)
-      set(made.get(), SOL_SOCKET, SO_REUSEPORT, 1, "SO_REUSEPORT");
-  } else if (::lstat(options_.bind.c_str(), &file) == 0) {
-    device_ = file.st_dev;
-    inode_ = file.st_ino;
-  }
-  return made;
-}
-
-Fd Endpoint::next() const {
-  if (options_.listen_fd >= 0 || options_.bind.starts_with('/'))
-    return duplicate(claim_.get());
-  const Address address = name_of(claim_.get());  // the port, if any was asked
-  const auto* name = reinterpret_cast<const sockaddr_in*>(address.get());
-  static_assert(offsetof(sockaddr_in, sin_port) ==
-                offsetof(sockaddr_in6, sin6_port));
-  return bind_socket(options_.bind, ntohs(name->sin_port), true);
-}
 
 Listener::Listener(const Options& options, Clients& clients,
                    std::function<void(const std::string& url)> opened,
@@ -215,17 +44,16 @@ void Listener::open(int flags, int peer_flags) {
   // O_NONBLOCK is of the open file, which an inherited socket shares with
   // whoever else has it: so it is set or taken away, and not left as it is.
   blocking_ = (flags & SOCK_NONBLOCK) == 0;
-  const int status = sys::fcntl(fd, F_GETFL);
-  if (status < 0 ||
-      sys::fcntl(fd, F_SETFL,
-                 blocking_ ? status & ~O_NONBLOCK : status | O_NONBLOCK) < 0)
-    fail("fcntl F_SETFL");
+  const int status = check(sys::fcntl(fd, F_GETFL), "fcntl F_GETFL");
+  const int wanted = blocking_ ? status & ~O_NONBLOCK : status | O_NONBLOCK;
+  check(sys::fcntl(fd, F_SETFL, wanted), "fcntl F_SETFL");
   // Accepted sockets inherit both: no call per connection.
-  if (name_of(fd).family() != AF_UNIX)
-    set(fd, IPPROTO_TCP, TCP_NODELAY, 1, "TCP_NODELAY");
+  if (url_of(fd).starts_with("tcp:"))
+    set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1, "setsockopt TCP_NODELAY");
   if (options_.send_buffer > 0)
-    set(fd, SOL_SOCKET, SO_SNDBUF, options_.send_buffer, "SO_SNDBUF");
-  if (::listen(fd, SOMAXCONN) < 0) fail("listen");
+    set_option(fd, SOL_SOCKET, SO_SNDBUF, options_.send_buffer,
+               "setsockopt SO_SNDBUF");
+  check(::listen(fd, SOMAXCONN), "listen");
   if (opened_) opened_(url_of(fd));
 }
 
@@ -325,9 +153,9 @@ void Listener::refuse(Fd peer) {
 }
 
 void Listener::complain(int error) {
-  const std::int64_t now = now_ns();
-  if (complained_ns_ && now - complained_ns_ < complaint_ns) return;
-  complained_ns_ = now;
+  const std::int64_t time = now();
+  if (complained_ns_ && time - complained_ns_ < complaint_ns) return;
+  complained_ns_ = time;
   ::dprintf(STDERR_FILENO, "accept: %s; %llu peers refused so far\n",
             std::strerror(error),
             static_cast<unsigned long long>(

@@ -4,31 +4,80 @@
 
 #include <cerrno>
 #include <new>
-#include <system_error>
 #include <utility>
 
+#include "net/error.hpp"
 #include "net/sys.hpp"
 
 namespace net {
 namespace {
 
-// No more will usually lie here at once, and then none can be lost: room that
-// is reserved is no memory before it is used.
+// Room for so many letters is made at the start, so that they cannot be lost
+// for want of memory; more will seldom lie here at once. It costs little: the
+// kernel gives memory when it is written to, not when it is reserved.
 constexpr std::size_t letters_reserved = 1024;
 
 }  // namespace
 
+// How a letter finds a loop that sleeps. The thread that posts lays its letter
+// down and sets the flag `rung_`; it writes the bell, which takes a system
+// call, only if the flag was clear. The loop that wakes reads the bell, clears
+// the flag and takes the letters, in this order. An example, downwards in time:
+//
+//     the threads that post    flag   bell   the loop
+//     ------------------------------------------------------------------
+//                              -      -      sleeps until the bell rings
+//     lays letter A down       -      -
+//     sets the flag            set    -
+//     writes the bell          set    rung   wakes
+//     lays letter B down       set    rung
+//     finds the flag set       set    rung
+//                              set    -      reads the bell
+//     lays letter C down       set    -
+//     finds the flag set       set    -
+//                              -      -      clears the flag
+//                              -      -      takes A, B and C
+//                              -      -      sleeps
+//
+// Nobody wrote the bell for B and C, and they came all the same: who finds the
+// flag set has laid its letter down before the loop clears the flag, and only
+// then does the loop take what lies there. Who comes after the clearing writes
+// the bell; if its letter was taken just before that, the loop wakes in vain.
+//
+// If the loop took the letters first and cleared the flag afterwards, C would
+// come between the two:
+//
+//                              set    -      takes A and B
+//     lays letter C down       set    -
+//     finds the flag set       set    -
+//                              -      -      clears the flag
+//                              -      -      sleeps, while C lies here
+//
+// Nobody has rung for C: it waits until somebody posts another letter. And if
+// the loop cleared the flag first and read the bell afterwards:
+//
+//                              -      rung   clears the flag
+//     lays letter C down       -      rung
+//     sets the flag            set    rung
+//     writes the bell          set    rung
+//                              set    -      reads the bell, for both rings
+//                              set    -      takes A, B and C
+//                              set    -      sleeps
+//     lays letter D down       set    -
+//     finds the flag set       set    -
+//
+// Nobody rings for D, nor ever again: the flag stays set, and the bell silent.
+
 // Blocking, since a read of a non-blocking one that is queued to the kernel
 // (io_uring, POSIX AIO) would fail with EAGAIN instead of waiting.
-Mailbox::Mailbox() : bell_(::eventfd(0, EFD_CLOEXEC)) {
-  if (!bell_)
-    throw std::system_error(errno, std::generic_category(), "eventfd");
+Mailbox::Mailbox() : bell_(check(::eventfd(0, EFD_CLOEXEC), "eventfd")) {
   letters_.reserve(letters_reserved);
   collected_.reserve(letters_reserved);
 }
 
-// Who posts is not the one to suffer where there is no memory: it has other
-// lookups to drive.
+// Where there is no memory for the letter, post() does not throw: the thread
+// that posts drives the lookups of all conversations, and has to go on with the
+// others. The loop learns of it from collect().
 void Mailbox::post(protocol::Letter letter) {
   {
     const std::scoped_lock lock(mutex_);
@@ -47,17 +96,19 @@ void Mailbox::on_letter(std::function<void(protocol::Letter)> deliver) {
   deliver_ = std::move(deliver);
 }
 
-// Whoever finds the flag set knows that the bell of an earlier ring has not
-// been answered yet: collect() will come, and it will see everything that was
-// done before this exchange.
+// Whoever finds the flag set need not wake the loop: an earlier ring did, and
+// the loop has not cleared the flag since. When it does so, by an exchange as
+// well, it sees all that was done before this one: stop() and new work, too.
 void Mailbox::ring() {
   if (rung_.exchange(true, std::memory_order_acq_rel)) return;
   // The lock is held while the loop is woken, so that on_ring() with an empty
   // function can promise that nobody is in the old one any more.
   const std::scoped_lock lock(mutex_);
-  // Rings coalesce for the bell's sake; a function is called for each. An
-  // exchange, not a store: whoever has found the flag set since, and left it to
-  // us to wake the loop, has to be seen by what the function looks at.
+  // The flag saves writes of the bell; a function is to be called for each
+  // ring, so the flag is cleared before the call. By an exchange, not a store:
+  // another thread may have found the flag set in the meantime and left it to
+  // us to wake the loop. An exchange reads what that thread has written to the
+  // flag, so the function sees all that was done before; a store reads nothing.
   if (wake_) {
     rung_.exchange(false, std::memory_order_acq_rel);
     return wake_();
@@ -84,9 +135,8 @@ void Mailbox::silence() {
   }
 }
 
-// The flag is cleared after the bell was read and before the letters are
-// taken. The other way round, a letter could come in between and find the flag
-// set: it would ring nobody and lie here until the next one.
+// The bell has been read. First the flag is cleared, then the letters are
+// taken: see above.
 bool Mailbox::take() {
   rung_.exchange(false, std::memory_order_acq_rel);
   const std::scoped_lock lock(mutex_);

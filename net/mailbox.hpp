@@ -20,23 +20,29 @@ class Mailbox final : public protocol::Postbox {
 
   void post(protocol::Letter letter) override;
   void ring() override;
-  void stop();  // rings too; cannot be taken back
+  void stop();  // stopping() from now on, and a ring; cannot be taken back
 
-  /// The bell: a blocking eventfd, readable after a ring. For loops that wait
-  /// for descriptors, or read it with their model's own call.
+  /// The bell: an eventfd, readable from a ring until it is read. For loops
+  /// that wait for descriptors, or that read it with a call of their model. It
+  /// is blocking: a read sleeps until somebody rings.
   int fd() const { return bell_.get(); }
-  /// For loops that sleep elsewhere (a condition variable, a signal): called
-  /// by the ringing thread instead of writing the bell, at every ring; it must
-  /// not collect(). Whoever was rung before looks once after setting it. An
-  /// empty function takes it back: on return nobody is in the old one any more.
+  /// For loops that sleep elsewhere (on a condition variable, until a signal):
+  /// from now on a thread that rings calls `wake` instead of writing the bell.
+  /// It does so with the mailbox's lock held: `wake` must not collect() or
+  /// ring(). Rings before this call went to the bell, and `wake` is not called
+  /// for them: so after it the loop looks once whether there is something for
+  /// it. An empty function takes `wake` back: when on_ring() returns, no thread
+  /// is in the old one any more, and what that uses may be destroyed.
   void on_ring(std::function<void()> wake);
 
-  /// The bell has been read: reads it in the model's stead. One system call.
+  /// Reads the bell once it is readable, for models that do not read it with a
+  /// call of their own. One system call.
   void silence();
-  /// Hands out what has come since the last call: deliver(letter), which is the
-  /// receiver's own. The bell has to be read before (by silence(), or by the
-  /// kernel), or a ring could be lost. False if there was no memory for a
-  /// letter. Whose it was nobody knows: all who wait for one have to go.
+  /// Hands out the letters that have come since the last call, each by
+  /// deliver(letter), which may keep it. The bell has to be read before, by
+  /// silence() or by the kernel: mailbox.cpp shows what is lost otherwise.
+  /// False if there was no memory for a letter. It is not known for whom that
+  /// was, so all who wait for a letter have to go.
   template <class Deliver>
   [[nodiscard]] bool collect(Deliver deliver) {
     const bool all = take();
@@ -50,9 +56,10 @@ class Mailbox final : public protocol::Postbox {
     collected_.clear();
   }
 
-  /// For models with a thread for each conversation, which need nobody to
-  /// collect: the thread that posts calls this with each letter, and nothing is
-  /// kept or rung. As with on_ring(), an empty function takes it back.
+  /// For models with a thread for each conversation, where nobody collects:
+  /// from now on a thread that posts calls `deliver` with its letter. The
+  /// mailbox keeps no letter then, and posting rings nobody. As with on_ring(),
+  /// the lock is held, and an empty function takes `deliver` back.
   void on_letter(std::function<void(protocol::Letter)> deliver);
 
   bool stopping() const { return stopping_.load(std::memory_order_acquire); }
@@ -66,7 +73,8 @@ class Mailbox final : public protocol::Postbox {
   bool lost_ = false;  // a letter, since the last take()
   std::function<void()> wake_;
   std::function<void(protocol::Letter)> deliver_;
-  // The other two change places in take(): neither gives its room back.
+  // take() swaps this with letters_ instead of copying letters, so both keep
+  // the room they have.
   std::vector<protocol::Letter> collected_;
   std::atomic<bool> rung_{false};
   std::atomic<bool> stopping_{false};

@@ -1,6 +1,7 @@
 #pragma once
 // All that a model's server is built from.
 
+#include "net/clients.hpp"
 #include "net/conversation.hpp"
 #include "net/deadlines.hpp"
 #include "net/error.hpp"

@@ -3,7 +3,8 @@
 #include <sys/mman.h>
 
 #include <cerrno>
-#include <system_error>
+
+#include "net/error.hpp"
 
 namespace net {
 
@@ -13,8 +14,7 @@ void* map(std::size_t bytes) {
   // NORESERVE: the kernel counts pages when they are touched, and not before.
   void* const mapping = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
                              MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (mapping == MAP_FAILED)
-    throw std::system_error(errno, std::system_category(), "mmap");
+  if (mapping == MAP_FAILED) fail(errno, "mmap");
   return mapping;
 }
 
@@ -35,8 +35,7 @@ RobustLock::RobustLock(std::pmr::memory_resource& memory)
   pthread_mutexattr_destroy(&attributes);
   if (error != 0) {
     memory_.delete_object(mutex_);
-    throw std::system_error(error, std::system_category(),
-                            "pthread_mutex_init");
+    fail(error, "pthread_mutex_init");
   }
 }
 
@@ -48,9 +47,7 @@ RobustLock::~RobustLock() {
 bool RobustLock::lock() {
   const int error = pthread_mutex_lock(mutex_);
   if (error == 0) return false;
-  if (error != EOWNERDEAD)
-    throw std::system_error(error, std::system_category(),
-                            "pthread_mutex_lock");
+  if (error != EOWNERDEAD) fail(error, "pthread_mutex_lock");
   // From here on the mutex is ours as if its owner had released it. If we die
   // before unlock(), the next one is told again.
   pthread_mutex_consistent(mutex_);

@@ -6,9 +6,60 @@
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/types.h>  // fd_set
 #include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <type_traits>
+
 #include "net/counters.hpp"
+#include "net/timeline.hpp"
+
+namespace net {
+
+/// A name as a template argument.
+template <std::size_t N>
+struct Name {
+  constexpr Name(const char (&text)[N]) { std::copy_n(text, N, value); }
+  char value[N];
+};
+
+/// The descriptor on which a call is made: its first argument, unless that is a
+/// set of flags (alone) or a number of them (select(2)).
+int descriptor(auto...) { return -1; }
+int descriptor(int first, auto second, auto...) {
+  return std::is_same_v<decltype(second), fd_set*> ? -1 : first;
+}
+
+/// A system call that counts itself under "sys.<name>". In a trace it is made
+/// by `traced`, which may record more than the call itself.
+template <Name name, auto call, auto traced = call>
+struct Counted {
+  auto operator()(auto... args) const {
+    cells().add(index);
+    if (!trace::on.load(std::memory_order_relaxed)) [[likely]]
+      return call(args...);
+    return follow(args...);
+  }
+  // Out of the way of those that are not traced.
+  [[gnu::cold, gnu::noinline]] static auto follow(auto... args) {
+    const auto began = trace::begin();
+    const auto result = traced(args...);
+    const int error = errno;
+    trace::end(name.value, descriptor(args...), began,
+               result == -1 ? -error : static_cast<std::int64_t>(result));
+    errno = error;
+    return result;
+  }
+  static inline const unsigned index =
+      counter("sys.", std::string_view(name.value));
+};
+
+}  // namespace net
 
 namespace sys {
 

@@ -15,10 +15,10 @@
 #include <thread>
 
 #include "net/address.hpp"
-#include "net/counters.hpp"
 #include "net/mailbox.hpp"
 #include "net/model.hpp"
 #include "net/probe.hpp"
+#include "net/timeline.hpp"
 #include "program/caller.hpp"
 #include "program/demonstration.hpp"
 #include "program/lookup.hpp"

@@ -13,7 +13,7 @@
 #include <utility>
 
 #include "net/clock.hpp"
-#include "net/counters.hpp"
+#include "net/timeline.hpp"
 
 namespace program {
 namespace {

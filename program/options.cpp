@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "net/address.hpp"
-#include "net/listener.hpp"
+#include "net/endpoint.hpp"
 #include "node/store.hpp"
 #include "program/command_line.hpp"
 

@@ -11,8 +11,8 @@
 #include <exception>
 #include <string>
 
-#include "net/counters.hpp"
 #include "net/probe.hpp"
+#include "net/timeline.hpp"
 #include "program/dht_node.hpp"
 #include "program/host.hpp"
 #include "program/options.hpp"

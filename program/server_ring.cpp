@@ -16,8 +16,8 @@
 #include <vector>
 
 #include "net/clock.hpp"
+#include "net/endpoint.hpp"
 #include "net/fd.hpp"
-#include "net/listener.hpp"
 #include "program/child.hpp"
 
 namespace program {

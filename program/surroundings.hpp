@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "net/listener.hpp"
+#include "net/clients.hpp"
 #include "net/model.hpp"
 #include "node/node.hpp"
 

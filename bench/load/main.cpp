@@ -26,10 +26,10 @@
 #include "bench/load/slow_readers.hpp"
 #include "net/address.hpp"
 #include "net/clock.hpp"
-#include "net/counters.hpp"
 #include "net/error.hpp"
 #include "net/mailbox.hpp"
 #include "net/probe.hpp"
+#include "net/timeline.hpp"
 #include "program/prepare.hpp"
 #include "program/surroundings.hpp"
 

@@ -7,7 +7,7 @@
 #include <atomic>
 #include <thread>
 
-#include "net/listener.hpp"
+#include "net/endpoint.hpp"
 
 namespace {
 

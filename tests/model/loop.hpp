@@ -14,6 +14,7 @@
 #include <thread>
 
 #include "net/address.hpp"
+#include "net/clients.hpp"
 #include "net/counters.hpp"
 #include "net/listener.hpp"
 #include "net/mailbox.hpp"

@@ -4,58 +4,35 @@
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <poll.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
-#include <sys/un.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstdlib>
-#include <fstream>
-#include <iterator>
 #include <memory>
 #include <string>
-#include <system_error>
-#include <thread>
 #include <vector>
 
-#include "net/address.hpp"
 #include "net/clock.hpp"
 #include "net/counters.hpp"
+#include "tests/net/listening.hpp"
 
 namespace {
 
-const std::string too_many = "-ERR max number of clients reached\r\n";
+using tests::accept_from;
+using tests::connect_to;
+using tests::ListenerTest;
+using tests::options_for;
+using tests::refusal_of;
 
-net::Options options_for(const std::string& bind) {
-  net::Options options;
-  options.bind = bind;
-  options.port = 0;
-  return options;
-}
+const std::string too_many = "-ERR max number of clients reached\r\n";
 
 int option_of(int fd, int level, int name) {
   int value = 0;
   socklen_t size = sizeof value;
   EXPECT_EQ(::getsockopt(fd, level, name, &value, &size), 0);
   return value;
-}
-
-/// A peer; waits until it is connected.
-net::Fd connect_to(const std::string& address) {
-  const auto to = net::parse_address(address);
-  net::Fd socket = net::open_socket(*to, 0);
-  if (::connect(socket.get(), to->get(), to->length) != 0) return {};
-  return socket;
-}
-
-/// Why a peer is not let in; 0: it is.
-int refusal_of(const std::string& address) {
-  const auto to = net::parse_address(address);
-  const net::Fd socket = net::open_socket(*to, 0);
-  return ::connect(socket.get(), to->get(), to->length) == 0 ? 0 : errno;
 }
 
 /// What a peer gets until the end; "reset" behind it if it ended by one.
@@ -70,57 +47,13 @@ std::string read_all(const net::Fd& socket) {
   }
 }
 
-int accept_from(const net::Listener& listener) {
-  pollfd waiting{listener.fd(), POLLIN, 0};
-  ::poll(&waiting, 1, 10'000);
-  return ::accept4(listener.fd(), nullptr, nullptr, SOCK_CLOEXEC);
-}
-
 std::uint64_t accepts() { return net::total(net::counter("sys.", "accept4")); }
-
-class ListenerTest : public testing::Test {
- protected:
-  net::Listener& open(const net::Options& options, int flags = SOCK_NONBLOCK) {
-    options_ = options;
-    listener_ = std::make_unique<net::Listener>(
-        options_, clients_, [this](const std::string& url) { url_ = url; });
-    listener_->open(flags);
-    return *listener_;
-  }
-  std::string address() const { return net::address_of(listener_->fd()); }
-
-  net::Options options_;
-  net::Clients clients_;
-  std::unique_ptr<net::Listener> listener_;
-  std::string url_;
-};
 
 TEST_F(ListenerTest, SaysWhereItIs) {
   open(options_for("127.0.0.1"));
   EXPECT_EQ(url_, "tcp://" + address());
   EXPECT_NE(address(), "127.0.0.1:0");
   EXPECT_TRUE(connect_to(address()));
-}
-
-TEST_F(ListenerTest, TakesIPv6) {
-  for (const char* bind : {"::1", "[::1]"}) {
-    try {
-      open(options_for(bind));
-    } catch (const std::system_error& error) {
-      if (error.code().value() != EADDRNOTAVAIL &&
-          error.code().value() != EAFNOSUPPORT)
-        throw;
-      GTEST_SKIP() << "no IPv6 here: " << error.what();
-    }
-    EXPECT_TRUE(url_.starts_with("tcp://[::1]:")) << url_;
-    EXPECT_TRUE(connect_to(address()));
-  }
-}
-
-TEST_F(ListenerTest, TakesAName) {
-  open(options_for("localhost"));
-  EXPECT_TRUE(connect_to(address()));
-  EXPECT_THROW(net::bind_socket("no such name", 0), std::runtime_error);
 }
 
 TEST_F(ListenerTest, HandsItsOptionsDownToThePeers) {
@@ -140,22 +73,6 @@ TEST_F(ListenerTest, BlocksOrNotAsTheModelWants) {
   EXPECT_TRUE(::fcntl(listener_->fd(), F_GETFL) & O_NONBLOCK);
   open(options_for("127.0.0.1"), 0);
   EXPECT_FALSE(::fcntl(listener_->fd(), F_GETFL) & O_NONBLOCK);
-}
-
-TEST_F(ListenerTest, NamesTheCallThatFailed) {
-  open(options_for("127.0.0.1"));
-  net::Options same = options_;
-  same.port = static_cast<std::uint16_t>(
-      std::stoi(address().substr(address().rfind(':') + 1)));
-  net::Listener other(same, clients_, {});
-  try {
-    other.open(0);
-    FAIL() << "two listeners at one port";
-  } catch (const std::system_error& error) {
-    EXPECT_EQ(error.code().value(), EADDRINUSE);
-    EXPECT_TRUE(std::string(error.what()).starts_with("bind 127.0.0.1 port "))
-        << error.what();
-  }
 }
 
 TEST_F(ListenerTest, LetsGoOfItsPortWhenItCloses) {
@@ -384,186 +301,6 @@ TEST(Exhausted, ComplainsOnceASecond) {
   const std::string said = testing::internal::GetCapturedStderr();
   EXPECT_TRUE(said.starts_with("accept: Cannot allocate memory")) << said;
   EXPECT_LE(std::ranges::count(said, '\n'), 1 + took / 1'000'000'000);
-}
-
-/// Several loops of one process.
-class LoopsTest : public testing::Test {
- protected:
-  static constexpr unsigned loops = 3;
-
-  void open(const net::Options& options) {
-    options_ = options;
-    options_.threads = loops;
-    endpoint_ = std::make_unique<net::Endpoint>(options_, loops);
-    address_ = endpoint_->address();
-    for (unsigned i = 0; i < loops; ++i) {
-      listeners_.push_back(std::make_unique<net::Listener>(
-          options_, clients_,
-          [this](const std::string& url) { urls_.push_back(url); },
-          endpoint_.get()));
-      listeners_.back()->open(SOCK_NONBLOCK);
-    }
-  }
-  /// How many of so many peers each loop got.
-  std::vector<int> accept(int count) {
-    std::vector<net::Fd> peers;
-    peers.reserve(static_cast<std::size_t>(count));
-    for (int i = 0; i < count; ++i) peers.push_back(connect_to(address_));
-    std::vector<int> got(loops);
-    for (unsigned i = 0; i < loops; ++i)
-      while (net::Guest guest = listeners_[i]->admit(
-                 ::accept4(listeners_[i]->fd(), nullptr, nullptr, SOCK_CLOEXEC),
-                 errno))
-        ++got[i];
-    return got;
-  }
-  static int sum(const std::vector<int>& numbers) {
-    int sum = 0;
-    for (const int number : numbers) sum += number;
-    return sum;
-  }
-  /// Nobody takes peers any more once all have closed.
-  void expect_end() {
-    for (const auto& listener : listeners_) listener->close();
-    EXPECT_EQ(refusal_of(address_), ECONNREFUSED);
-  }
-
-  net::Options options_;
-  net::Clients clients_;
-  std::unique_ptr<net::Endpoint> endpoint_;
-  std::string address_;
-  std::vector<std::unique_ptr<net::Listener>> listeners_;
-  std::vector<std::string> urls_;
-};
-
-TEST_F(LoopsTest, ShareAPort) {
-  open(options_for("127.0.0.1"));
-  EXPECT_EQ(urls_, std::vector<std::string>(loops, "tcp://" + address_));
-  const auto got = accept(120);
-  EXPECT_EQ(sum(got), 120);
-  for (const int peers : got) EXPECT_GT(peers, 0);
-  expect_end();
-}
-
-// One who would share it as well: the kernel would give it a part of our peers.
-TEST_F(LoopsTest, ClaimAPortThatIsFreeOfEverybody) {
-  const net::Fd other = net::bind_socket("127.0.0.1", 0, true);
-  ASSERT_EQ(::listen(other.get(), 1), 0);
-  const std::string taken = net::address_of(other.get());
-  net::Options options = options_for("127.0.0.1");
-  options.port =
-      static_cast<std::uint16_t>(std::stoi(taken.substr(taken.rfind(':') + 1)));
-  net::Endpoint endpoint(options, loops);
-  EXPECT_THROW(endpoint.bound(), std::system_error);
-}
-
-TEST_F(LoopsTest, ShareAnInheritedSocket) {
-  net::Options options = options_for("");
-  const int fd =
-      ::fcntl(net::bind_socket("127.0.0.1", 0).get(), F_DUPFD_CLOEXEC, 0);
-  options.listen_fd = fd;
-  open(options);
-  EXPECT_EQ(sum(accept(30)), 30);
-  expect_end();
-}
-
-class PathTest : public ListenerTest {
- protected:
-  void SetUp() override {
-    ASSERT_NE(::mkdtemp(directory_.data()), nullptr);
-    path_ = directory_ + "/socket";
-  }
-  void TearDown() override {
-    listener_.reset();
-    ::unlink(path_.c_str());
-    ::rmdir(directory_.c_str());
-  }
-  bool exists() const {
-    struct stat file;
-    return ::lstat(path_.c_str(), &file) == 0;
-  }
-  std::string directory_ = "/tmp/listener_XXXXXX";
-  std::string path_;
-};
-
-TEST_F(PathTest, IsListenedOnAndRemoved) {
-  open(options_for(path_));
-  EXPECT_EQ(url_, "unix:" + path_);
-  const net::Fd peer = connect_to(path_);
-  EXPECT_TRUE(peer);
-  EXPECT_TRUE(listener_->admit(accept_from(*listener_), 0));
-  listener_.reset();
-  EXPECT_FALSE(exists());
-}
-
-TEST_F(PathTest, IsTakenFromWhoHasDied) {
-  {
-    const net::Fd dead = net::bind_socket(path_, 0);
-  }
-  ASSERT_TRUE(exists());
-  open(options_for(path_));
-  EXPECT_TRUE(connect_to(path_));
-}
-
-TEST_F(PathTest, IsNotTakenFromWhoLives) {
-  const net::Fd alive = net::bind_socket(path_, 0);
-  net::Options options = options_for(path_);
-  try {
-    net::Endpoint(options).bound();
-    FAIL() << "taken from who lives";
-  } catch (const std::system_error& error) {
-    EXPECT_EQ(error.code().value(), EADDRINUSE);
-  }
-  EXPECT_TRUE(connect_to(path_));
-}
-
-TEST_F(PathTest, IsNotTakenFromAFile) {
-  std::ofstream(path_) << "precious";
-  EXPECT_THROW(open(options_for(path_)), std::system_error);
-  std::string text;
-  std::ifstream(path_) >> text;
-  EXPECT_EQ(text, "precious");
-}
-
-TEST_F(PathTest, IsLeftToWhoHasTakenItSince) {
-  open(options_for(path_));
-  ::unlink(path_.c_str());
-  const net::Fd other = net::bind_socket(path_, 0);
-  listener_.reset();
-  EXPECT_TRUE(connect_to(path_));
-}
-
-TEST_F(PathTest, IsTooLongToBeSilentAbout) {
-  EXPECT_THROW(net::bind_socket("/" + std::string(200, 'a'), 0),
-               std::system_error);
-  EXPECT_THROW(net::bind_socket("/no/such/directory/socket", 0),
-               std::system_error);
-}
-
-// Of many who start at once over a stale file one gets it, and keeps it.
-TEST_F(PathTest, HasOneOwner) {
-  for (int round = 0; round < 20; ++round) {
-    {
-      const net::Fd dead = net::bind_socket(path_, 0);
-    }
-    std::array<net::Fd, 4> owners;
-    {
-      std::vector<std::jthread> starting;
-      starting.reserve(owners.size());
-      for (net::Fd& owner : owners)
-        starting.emplace_back([&] {
-          try {
-            owner = net::bind_socket(path_, 0);
-          } catch (const std::system_error& error) {
-            EXPECT_EQ(error.code().value(), EADDRINUSE) << error.what();
-          }
-        });
-    }
-    EXPECT_EQ(
-        std::ranges::count_if(owners, [](const net::Fd& o) { return bool(o); }),
-        1);
-    EXPECT_TRUE(connect_to(path_));
-  }
 }
 
 TEST_F(ListenerTest, ResetsWhoIsLeft) {

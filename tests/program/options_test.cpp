@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "net/listener.hpp"
+#include "net/endpoint.hpp"
 
 namespace {
 
