@@ -211,7 +211,8 @@ TEST(ServerOptions, TakeOnlyWhatNamesANode) {
     expect_refusal(
         parse_server({"--ring", std::string("127.0.0.1:7000,") + path}),
         std::string("--ring: '") + path +
-            "' is not allowed, but a path without //, /./ and /../");
+            "' is not allowed, but a path without //, /./ and /../, and no / "
+            "at its end");
   EXPECT_FALSE(parse_server({"--ring", "127.0.0.1:7000,127.0.0.1:0"}));
   EXPECT_FALSE(parse_server({"--announce", "127.0.0.1:0"}));
 }

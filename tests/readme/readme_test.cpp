@@ -66,7 +66,7 @@ constexpr std::array left = std::to_array<Left>({
     {"make deps", "installs packages"},
     {"sudo", "changes the machine"},
     {"make format", "changes the sources, or takes minutes"},
-    {"make -j2 CXX", "compiles everything twice"},
+    {"make CXX", "compiles everything twice"},
     {"make bench", "measures for minutes"},
     {"make race", "measures for as long as one watches"},
     {"bench/compare",
