@@ -36,8 +36,8 @@ void Session::attempt(Work work) {
   try {
     work();
   } catch (...) {
-    abandon();
-    service_.no_memory();
+    abandon();             // GCOVR_EXCL_BR_LINE: no throw
+    service_.no_memory();  // GCOVR_EXCL_BR_LINE: no throw
   }
 }
 
@@ -209,9 +209,10 @@ std::size_t Session::answer(std::span<const std::string_view> arguments) {
 
 void Session::refuse(const Parsed& parsed) {
   Writer writer(output_, client_.version);
-  const Framing* const framing = service_.framing();
-  framing ? framing->refuse(parsed, writer)
-          : writer.error(protocol_error(parsed));
+  if (const Framing* const framing = service_.framing())
+    framing->refuse(parsed, writer);
+  else
+    writer.error(protocol_error(parsed));
   service_.protocol_error(parsed.error);
   closing_ = true;
 }

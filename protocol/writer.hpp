@@ -38,7 +38,7 @@ class StringSink final : public Sink {
     return text.data() + text.size() - size;
   }
   std::span<char> extend_some(std::size_t size) override {
-    return {extend(size), size};
+    return {extend(size), size};  // GCOVR_EXCL_BR_LINE: bad_alloc
   }
   std::string text;
 };
@@ -60,8 +60,8 @@ class Writer {
   template <class EachPiece>
   void bulk(std::size_t size, EachPiece each_piece) {
     if (size <= small_max) {
-      char* at = whole_bulk(size);
-      return each_piece(
+      char* at = whole_bulk(size);  // GCOVR_EXCL_BR_LINE: bad_alloc
+      return each_piece(            // GCOVR_EXCL_BR_LINE: bad_alloc
           [&](std::string_view piece) { at += piece.copy(at, piece.size()); });
     }
     begin_bulk(size);

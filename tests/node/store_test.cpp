@@ -185,6 +185,21 @@ TEST_F(Stored, LongKeysLieInPiecesToo) {
   }
 }
 
+// Each is in several runs of cells, and may differ from another one in the
+// first of them.
+TEST_F(Stored, LongKeysInPiecesAreToldApart) {
+  for (int i = 0; i < 1000; ++i) store.set(std::to_string(i), "v");
+  for (int i = 0; i < 1000; i += 2) store.erase(std::to_string(i));
+  const auto key = [](int i) {
+    return std::to_string(100 + i) + std::string(200, 'k');
+  };
+  for (int i = 0; i < 100; ++i)
+    EXPECT_EQ(store.set(key(i), std::to_string(i)), Set::done);
+  for (int i = 0; i < 100; ++i)
+    EXPECT_EQ(value_of(store, key(i)), std::to_string(i));
+  for (int i = 100; i < 800; ++i) EXPECT_FALSE(store.contains(key(i)));
+}
+
 TEST_F(Stored, AVisitorThatThrowsLeavesTheLockFree) {
   store.set("a", "one");
   const auto fail = [](const Store::Value&) { throw std::runtime_error("no"); };

@@ -282,6 +282,54 @@ TEST_F(ClientTest, refuses_what_is_larger_than_it_was_told) {
   }
 }
 
+// A peer that has sent much once may never do so again.
+TEST_F(ClientTest, keeps_little_of_a_large_reply) {
+  const std::string large(200'000, 'x');
+  const std::string small = "$1\r\na\r\n";
+  const std::string answer = "$200000\r\n" + large + "\r\n";
+  for (int i = 0; i < 3; ++i) client.request({"GET", "a"});
+  say();
+  hear(answer);
+  ASSERT_NE(client.reply(), nullptr);
+  EXPECT_EQ(client.reply(), nullptr);
+  hear(small);
+  const Value* reply = client.reply();
+  ASSERT_NE(reply, nullptr);
+  EXPECT_EQ(reply->text, "a");
+  EXPECT_LE(client.input().size(), std::size_t{64} << 10);
+  client.received(0);
+  hear_in_pieces(answer, 10'000);
+  EXPECT_EQ(client.reply()->text, large);
+}
+
+TEST_F(ClientTest, keeps_its_room_while_much_comes) {
+  const std::string large(200'000, 'x');
+  const std::string answer = "$200000\r\n" + large + "\r\n";
+  for (int i = 0; i < 2; ++i) client.request({"GET", "a"});
+  say();
+  hear(answer);
+  ASSERT_NE(client.reply(), nullptr);
+  hear(answer);
+  EXPECT_EQ(client.reply()->text, large);
+}
+
+TEST_F(ClientTest, keeps_little_when_it_begins_anew) {
+  const std::string large(200'000, 'x');
+  client.request({"SET", "a", large});
+  client.request({"GET", "a"});
+  hear("+OK\r\n$200000\r\n" + large + "\r\n");
+  client.reply();
+  ASSERT_NE(client.reply(), nullptr);
+  client.reset();
+  client.request({"PING"});
+  EXPECT_EQ(say(), request({"PING"}));
+  hear("+PONG\r\n");
+  EXPECT_EQ(client.reply()->text, "PONG");
+  client.reset();
+  client.request({"PING"});
+  EXPECT_EQ(say(), request({"PING"}));
+}
+
 TEST_F(ClientTest, begins_anew) {
   client.request({"PING"});
   client.request({"PING"});
