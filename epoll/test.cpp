@@ -67,7 +67,7 @@ TEST(Epoll, APeerThatResetsWhileNothingIsArmedIsClosed) {
 }
 
 TEST(Epoll, AnEchoTakesSoManyInstructions) {
-  tests::expect_instructions({{"level", 1505}});
+  tests::expect_instructions({{"level", 1501}});
 }
 
 }  // namespace

@@ -151,7 +151,7 @@ TEST_F(IoUring, WhatIsDoneWithoutIsSaidOnce) {
 }
 
 TEST_F(IoUring, AnEchoTakesSoManyInstructions) {
-  tests::expect_instructions({{"multishot", 1846}});
+  tests::expect_instructions({{"multishot", 1843}});
 }
 
 }  // namespace
