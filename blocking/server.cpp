@@ -191,7 +191,8 @@ class Server {
     c.session.received(n > 0 ? static_cast<std::size_t>(n) : 0);
     if (n == 0) c.session.end_of_input();
     c.deadlines.looked(n == 0 || (n < 0 && error == EAGAIN));
-    if (c.left > 0 && (c.left -= n > 0 ? n : c.left) <= 0) c.session.drain();
+    if (c.left > 0 && (n <= 0 || n >= c.left)) c.session.drain();
+    c.left = n > 0 && n < c.left ? c.left - n : 0;
     return n >= 0 || error == EINTR || error == EAGAIN;
   }
 

@@ -117,6 +117,7 @@ void Deadlines::limit(Entry& entry, std::uint32_t due_ms) try {
     return until(other.due_ms, due_ms) > 0;
   });
 } catch (const std::bad_alloc&) {
+  entry.limit_.reset();
 }
 
 // The coarse clock moves in steps. A sleep that ends at the very time can find

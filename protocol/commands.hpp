@@ -135,7 +135,7 @@ class CommandTable {
   // Slots of the index, by hash; what is taken moves on to the next one.
   static constexpr std::uint8_t empty = 255;
   static constexpr std::size_t slots = 256;
-  static_assert(rows < slots / 2 && rows < empty);
+  static_assert(rows < slots / 2);  // and below `empty`
 
   // Of the length and three letters, whatever their case: enough to tell known
   // names apart, and what a peer sends can hit at most one chain of them.

@@ -92,8 +92,8 @@ void paint(std::string_view line) {
   winsize size{};
   const bool known = ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0;
   const std::size_t columns = known && size.ws_col != 0 ? size.ws_col : 80;
-  const auto shown = static_cast<int>(std::min(line.size(), columns - 1));
-  std::fprintf(stderr, "\r\033[K%.*s", shown, line.data());
+  std::fputs("\r\033[K", stderr);
+  std::fwrite(line.data(), 1, std::min(line.size(), columns - 1), stderr);
 }
 
 /// The main thread's signals: blocked before any thread is made, then taken by
