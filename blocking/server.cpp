@@ -38,7 +38,7 @@ struct Connection {
   net::Deadlines::Entry deadline;
   std::thread thread;
   bool shut = false, limited = false, stopping = false;
-  std::int64_t left = 0;           // bytes that had come when we stopped
+  std::int64_t to_take = 0;        // of the bytes that had come when we stopped
   std::atomic<bool> stop = false;  // to this thread: drain
   // Under the server's lock: the answer from elsewhere (empty: it has not come
   // yet), and that it has come.
@@ -88,8 +88,8 @@ class Server {
   bool collect(Connection& c) {
     if (c.stop && !c.stopping) {
       c.stopping = true;
-      c.left = net::unread(c.socket()) + 1;  // and perhaps its end
-      blocking::let_sleep(c.socket());       // drain() has woken it for good
+      c.to_take = net::unread(c.socket()) + 1;  // and perhaps its end
+      blocking::let_sleep(c.socket());          // drain() has woken it for good
     }
     if (c.session.pending())
       if (const std::string answer = take_answer(c); !answer.empty())
@@ -156,7 +156,7 @@ class Server {
     do {
       c.deadlines.watch(c.deadline, c.session);
       c.deadlines.expire(name_late);
-      c.deadlines.evict(name_late);
+      c.deadlines.evict(name_late);  // though nobody has a deadline
     } while (!late && c.deadlines.looking() && receive(c, MSG_DONTWAIT));
     return !late;
   }
@@ -184,15 +184,15 @@ class Server {
     if (room.empty()) return false;  // no memory; and recv(2) would sleep
     c.pool.trim(Connection::idle_max);
     const ssize_t n = sys::recv(c.socket(), room.data(), room.size(),
-                                c.left > 0 ? MSG_DONTWAIT : flags);
+                                c.to_take > 0 ? MSG_DONTWAIT : flags);
     const int error = errno;
     // 6. ANSWER. In received(): the session takes the bytes apart, has whole
     // requests answered and keeps the rest.
     c.session.received(n > 0 ? static_cast<std::size_t>(n) : 0);
     if (n == 0) c.session.end_of_input();
     c.deadlines.looked(n == 0 || (n < 0 && error == EAGAIN));
-    if (c.left > 0 && (n <= 0 || n >= c.left)) c.session.drain();
-    c.left = n > 0 && n < c.left ? c.left - n : 0;
+    if (c.to_take > 0 && (n <= 0 || n >= c.to_take)) c.session.drain();
+    c.to_take = n > 0 && n < c.to_take ? c.to_take - n : 0;
     return n >= 0 || error == EINTR || error == EAGAIN;
   }
 

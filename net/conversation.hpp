@@ -55,8 +55,8 @@ T* begin(Table<T>& conversations, Guest peer, protocol::Service& service,
   if (const std::uint64_t id = conversations.next_id(); id != 0) {
     T& made = conversations.emplace(std::move(peer), service, pool,
                                     protocol::ReturnAddress{&mailbox, id});
-    deadlines.watch(made.deadline,
-                    made.session);  // it may have a limit already
+    // Its service may have given it a limit already.
+    deadlines.watch(made.deadline, made.session);
     if (!made.session.finished()) return &made;
     conversations.erase(id);  // its service had no memory to greet it
     return nullptr;

@@ -161,8 +161,8 @@ class Deadlines {
   List<Entry::Limit> limits_;             // that services have set
   List<Entry> late_;                      // named, but not yet destroyed
   std::int64_t drained_ms_ = 0;           // 0: not draining
-  // Somebody may be listed: entries leave by themselves. Asked twice in each
-  // turn, and this way it takes 15 instructions less each time.
+  // Somebody may be listed: entries leave by themselves. It is asked twice in
+  // each turn, and without this an ECHO took 25 instructions more in epoll.
   mutable bool armed_ = false;
   // The first: who was due by then is suspected, and looked for; 0: nobody is.
   // The second: who was due by then has been looked for, and is late if still

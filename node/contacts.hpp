@@ -18,7 +18,8 @@
 
 namespace node {
 
-/// Its asker is known by number, and may be gone before the answer comes.
+/// Its asker, a lookup, is known by number, and may be over before the answer
+/// comes.
 struct Question {
   std::uint64_t asker = 0;
   bool command = false;  // behind ASKING; never said twice

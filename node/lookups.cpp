@@ -74,7 +74,7 @@ struct Mail {
         if (answer.empty()) answer = no_memory;
         postbox->post({conversation, std::move(answer)});
         letters.erase(first);
-      } catch (const std::bad_alloc&) {  // GCOVR_EXCL_BR_LINE: or none
+      } catch (const std::bad_alloc&) {  // GCOVR_EXCL_BR_LINE: no other
         kept.splice(kept.end(), letters, first);
       }
     }
@@ -93,7 +93,7 @@ void write_answer(Lookup& lookup, Write write) {
     protocol::Writer writer(sink, lookup.version);
     write(writer);
     lookup.answer = std::move(sink.text);
-  } catch (const std::bad_alloc&) {  // GCOVR_EXCL_BR_LINE: or none
+  } catch (const std::bad_alloc&) {  // GCOVR_EXCL_BR_LINE: no other
     lookup.answer.clear();
   }
 }
@@ -241,7 +241,7 @@ struct Lookups::State {
   void attempt(Position lookup, Mail& mail, Work step) {
     try {
       step();
-    } catch (const std::bad_alloc&) {  // GCOVR_EXCL_BR_LINE: or none
+    } catch (const std::bad_alloc&) {  // GCOVR_EXCL_BR_LINE: no other
       take(lookup, mail);              // GCOVR_EXCL_BR_LINE: no throw
     }
   }
@@ -395,7 +395,7 @@ struct Lookups::State {
     while (std::optional<Saying> saying = next_saying(contact, now)) {
       try {
         append(*saying, contact.session);
-      } catch (const std::bad_alloc&) {  // GCOVR_EXCL_BR_LINE: or none
+      } catch (const std::bad_alloc&) {  // GCOVR_EXCL_BR_LINE: no other
         contact.said.pop_back();
         const std::lock_guard lock(mutex_);
         fail(saying->question, {"ERR lookup: out of memory"}, mail);

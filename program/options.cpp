@@ -88,8 +88,11 @@ std::string canonical(const std::string& name, const std::string& text) {
        text.ends_with('/')))
     refuse(name, text, "a path without //, /./ and /../, and no / at its end");
   // It is written into lines: of CLUSTER NODES, of MOVED.
-  if (!std::ranges::all_of(text, [](char c) { return c > ' ' && c < 127; }))
-    refuse(name, "it", "printable letters of ASCII without blanks");
+  std::string shown = text;
+  std::ranges::replace_if(
+      shown, [](char c) { return c <= ' ' || c > '~'; }, '*');
+  if (shown != text)
+    refuse(name, shown, "letters, digits and signs of ASCII without blanks");
   return net::to_text(*address);
 }
 

@@ -54,12 +54,12 @@ class State {
 struct Client {
   std::unique_ptr<State> state;  // made by the service when it needs one
   std::int8_t version = 2;       // of RESP
-  bool limited = false;          // end_by() was called
+  bool limited = false;          // end_by() was called: all others are spared
   /// The low 32 bits of the milliseconds of the monotonic clock; 0: no limit.
   std::uint32_t due_ms = 0;
 
   /// This conversation has to be over so long after now (a login within ten
-  /// seconds), whatever its peer does, or it is closed as late.
+  /// seconds; a day at most), whatever its peer does, or it is closed as late.
   void end_by(std::uint64_t now_ns, std::uint32_t later_ms) {
     limited = true;
     due_ms = static_cast<std::uint32_t>(now_ns / 1'000'000) + later_ms;

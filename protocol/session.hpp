@@ -83,13 +83,13 @@ class Output final : public Sink {
 ///       send            takes them
 ///     sent(3)           waits for nothing, and holds nothing
 ///
-/// What each flag means to a model. Where several hold, the first of them does.
+/// What each flag means to a model. Where several hold, the strictest counts.
 ///
 ///     flag          set by                    input       answers     sends
 ///     dropped_      abandon(), Reply::drop()  no: close   no          lent
 ///     closing_      the last request, errors  rubbish     no          yes
 ///     ended_        end_of_input()            no          whole ones  yes
-///     draining_     drain()                   no          whole ones  yes
+///     draining_     drain()                   rubbish     whole ones  yes
 ///     wants_turn()  a portion is used up      no          in a turn   yes
 ///     pending_      Reply::later()            some        no          yes
 ///     too full      more than output_max      no          no          yes

@@ -44,9 +44,12 @@ TEST_P(Addresses, OfTheSameNodeAreRefused) {
 
 // An address becomes a part of lines: of MOVED, of CLUSTER NODES.
 TEST_P(Addresses, ThatAreNoWordsAreRefused) {
-  for (const std::string broken :
-       {"/run/a\r\n+OK", "/run/a b", "/run/\xc3\xa4"})
-    expect_refusal({"--ring", "127.0.0.1:7000," + broken}, "--ring", "it");
+  const std::pair<std::string, std::string> broken[] = {
+      {"/run/a\r\n+OK", "'/run/a**+OK'"},
+      {"/run/a b", "'/run/a*b'"},
+      {"/run/\xc3\xa4", "'/run/**'"}};
+  for (const auto& [text, shown] : broken)
+    expect_refusal({"--ring", "127.0.0.1:7000," + text}, "--ring", shown);
 }
 
 TEST_P(Addresses, AreWantedOfWhoIsBoundToAll) {

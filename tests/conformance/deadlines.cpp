@@ -66,7 +66,8 @@ TEST_P(Lateness, AReaderIsLateThoughMoreOfHisRequestsCouldBeAnswered) {
   peer.send(asked);
   EXPECT_TRUE(eventually(
       [&] { return server.figures().at("connected_clients") == "1"; }));
-  EXPECT_LT(std::chrono::steady_clock::now() - began, 4 * time);
+  // It took twelve times as long in a thread of its own.
+  EXPECT_LT(std::chrono::steady_clock::now() - began, 8 * time);
   EXPECT_EQ(late(server), 1);
 }
 

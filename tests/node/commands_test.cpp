@@ -364,7 +364,7 @@ TEST_F(Commands, ReadonlyAndAskingAreAnsweredWithoutARing) {
   EXPECT_FALSE(chosen(asker.session().client())->asking);
 }
 
-// One of a hundred thousand would hold up all others for half a second.
+// One of 170 000 held up all others for half a second.
 TEST_F(Commands, KeysOfOneRequestHaveALimit) {
   for (const char* name : {"del", "exists"}) {
     std::vector<std::string_view> words(10'001, "k");
