@@ -40,7 +40,7 @@ class Client {
   Client(protocol::Agenda& agenda, net::Mailbox& mailbox,
          const net::Options& options)
       : agenda_(agenda), mailbox_(mailbox), options_(options), look_(agenda) {
-    mailbox_.on_ring([this] { ring(); });
+    mailbox_.on_wake([this] { tell(); });
   }
 
   void run() {
@@ -54,10 +54,10 @@ class Client {
   }
 
  private:
-  void ring() {
+  void tell() {
     const std::scoped_lock lock(mutex_);
-    rung_ = true;
-    rang_.notify_all();
+    told_ = true;
+    news_.notify_all();
   }
 
   // The thread that begins the others: sleeps until there is new work.
@@ -66,8 +66,8 @@ class Client {
     constexpr protocol::Nanoseconds hour = 3'600'000'000'000;
     const protocol::Nanoseconds left = net::sleep_until(agenda_.next_due());
     std::unique_lock lock(mutex_);
-    rang_.wait_for(lock, std::chrono::nanoseconds(left < 0 ? hour : left),
-                   [this] { return std::exchange(rung_, false); });
+    news_.wait_for(lock, std::chrono::nanoseconds(left < 0 ? hour : left),
+                   [this] { return std::exchange(told_, false); });
   }
 
   // Before anybody is called late: what is in no socket, and in no thread's
@@ -79,7 +79,7 @@ class Client {
       if (c.talking && blocking::has_more(c.socket.get(), c.heard))
         look_.left();
     });
-    if (!look_.whole()) rang_.wait_for(lock, std::chrono::milliseconds(1));
+    if (!look_.whole()) news_.wait_for(lock, std::chrono::milliseconds(1));
     lock.unlock();
     look_.end();
   }
@@ -218,14 +218,14 @@ class Client {
     if (before.joinable()) before.join();
     agenda_.closed(peer, why);
     // The agenda may hand the peer out again at once; or stop() waits for us.
-    ring();
+    tell();
   }
 
   void stop() {
-    mailbox_.on_ring({});
+    mailbox_.on_wake({});
     std::unique_lock lock(mutex_);
     connections_.each([this](std::uint64_t, Connection& c) { end(c); });
-    rang_.wait(lock, [this] { return connections_.size() == 0; });
+    news_.wait(lock, [this] { return connections_.size() == 0; });
     lock.unlock();
     if (last_.joinable()) last_.join();
   }
@@ -235,8 +235,8 @@ class Client {
   const net::Options& options_;
   net::Look look_;
   std::mutex mutex_;  // guards what follows
-  bool rung_ = false;
-  std::condition_variable rang_;
+  bool told_ = false;
+  std::condition_variable news_;
   net::Table<Connection> connections_;
   std::thread last_;
 };

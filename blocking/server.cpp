@@ -60,7 +60,7 @@ class Server {
     // 2. ARM. Nothing: each call does its own waiting. Only the mailbox has to
     // know how to reach those who sleep.
     mailbox_.on_letter(std::bind_front(&Server::deliver, this));
-    mailbox_.on_ring([this, acceptor = ::pthread_self()] {
+    mailbox_.on_wake([this, acceptor = ::pthread_self()] {
       if (mailbox_.stopping()) blocking::call_back(listener_.fd(), acceptor);
     });
   }
@@ -234,7 +234,7 @@ class Server {
     auto left = listener_.queued();
     while (left > 0 && now() < began + let_in && accept()) --left;
     const auto passed = now() < began + let_in ? now() - began : let_in;
-    mailbox_.on_ring({});
+    mailbox_.on_wake({});
     listener_.close();
     std::unique_lock lock(mutex_);
     // In this order: who has seen `stop` lets its socket sleep again, and that

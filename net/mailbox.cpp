@@ -60,7 +60,7 @@ constexpr std::size_t letters_reserved = 1024;
 //     lays letter C down       -      rung
 //     sets the flag            set    rung
 //     writes the bell          set    rung
-//                              set    -      reads the bell, for both rings
+//                              set    -      reads the bell, for both
 //                              set    -      takes A, B and C
 //                              set    -      sleeps
 //     lays letter D down       set    -
@@ -88,7 +88,7 @@ void Mailbox::post(protocol::Letter letter) {
       lost_ = true;
     }
   }
-  ring();
+  wake();
 }
 
 void Mailbox::on_letter(std::function<void(protocol::Letter)> deliver) {
@@ -96,22 +96,22 @@ void Mailbox::on_letter(std::function<void(protocol::Letter)> deliver) {
   deliver_ = std::move(deliver);
 }
 
-// Whoever finds the flag set need not wake the loop: an earlier ring did, and
+// Whoever finds the flag set need not wake the loop: an earlier call did, and
 // the loop has not cleared the flag since. When it does so, by an exchange as
 // well, it sees all that was done before this one: stop() and new work, too.
-void Mailbox::ring() {
+void Mailbox::wake() {
   if (rung_.exchange(true, std::memory_order_acq_rel)) return;
-  // The lock is held while the loop is woken, so that on_ring() with an empty
+  // The lock is held while the loop is woken, so that on_wake() with an empty
   // function can promise that nobody is in the old one any more.
   const std::scoped_lock lock(mutex_);
-  // The flag saves writes of the bell; a function is to be called for each
-  // ring, so the flag is cleared before the call. By an exchange, not a store:
+  // The flag saves writes of the bell; a function is to be called each
+  // time, so the flag is cleared before the call. By an exchange, not a store:
   // another thread may have found the flag set in the meantime and left it to
   // us to wake the loop. An exchange reads what that thread has written to the
   // flag, so the function sees all that was done before; a store reads nothing.
-  if (wake_) {
+  if (call_) {
     rung_.exchange(false, std::memory_order_acq_rel);
-    return wake_();
+    return call_();
   }
   const std::uint64_t one = 1;
   while (sys::write(bell_.get(), &one, sizeof one) < 0 && errno == EINTR) {
@@ -120,18 +120,18 @@ void Mailbox::ring() {
 
 void Mailbox::stop() {
   stopping_.store(true, std::memory_order_release);
-  ring();
+  wake();
 }
 
-void Mailbox::on_ring(std::function<void()> wake) {
+void Mailbox::on_wake(std::function<void()> call) {
   const std::scoped_lock lock(mutex_);
-  wake_ = std::move(wake);
+  call_ = std::move(call);
   rung_.exchange(false, std::memory_order_acq_rel);
 }
 
 void Mailbox::silence() {
-  std::uint64_t rings;
-  while (sys::read(bell_.get(), &rings, sizeof rings) < 0 && errno == EINTR) {
+  std::uint64_t times;
+  while (sys::read(bell_.get(), &times, sizeof times) < 0 && errno == EINTR) {
   }
 }
 

@@ -13,27 +13,27 @@
 namespace net {
 
 /// Letters, "there is new work" and "stop" for one loop. Any thread may post,
-/// ring and stop; the loop's thread collects. Outlives all who post.
+/// wake and stop; the loop's thread collects. Outlives all who post.
 class Mailbox final : public protocol::Postbox {
  public:
   Mailbox();
 
   void post(protocol::Letter letter) override;
-  void ring() override;
-  void stop();  // stopping() from now on, and a ring; cannot be taken back
+  void wake() override;
+  void stop();  // stopping() from now on, and wake(); cannot be taken back
 
-  /// The bell: an eventfd, readable from a ring until it is read. For loops
+  /// The bell: an eventfd, readable from a wake() until it is read. For loops
   /// that wait for descriptors, or that read it with a call of their model. It
-  /// is blocking: a read sleeps until somebody rings.
+  /// is blocking: a read sleeps until somebody writes it.
   int fd() const { return bell_.get(); }
   /// For loops that sleep elsewhere (on a condition variable, until a signal):
-  /// from now on a thread that rings calls `wake` instead of writing the bell.
-  /// It does so with the mailbox's lock held: `wake` must not collect() or
-  /// ring(). Rings before this call went to the bell, and `wake` is not called
-  /// for them: so after it the loop looks once whether there is something for
-  /// it. An empty function takes `wake` back: when on_ring() returns, no thread
-  /// is in the old one any more, and what that uses may be destroyed.
-  void on_ring(std::function<void()> wake);
+  /// from now on wake() calls `call` instead of writing the bell. It does so
+  /// with the mailbox's lock held: `call` must not collect() or wake(). Who was
+  /// to be woken before this went to the bell, and `call` is not called for
+  /// that: so after it the loop looks once whether there is something for it.
+  /// An empty function takes `call` back: when on_wake() returns, no thread is
+  /// in the old one any more, and what that uses may be destroyed.
+  void on_wake(std::function<void()> call);
 
   /// Reads the bell once it is readable, for models that do not read it with a
   /// call of their own. One system call.
@@ -58,8 +58,8 @@ class Mailbox final : public protocol::Postbox {
 
   /// For models with a thread for each conversation, where nobody collects:
   /// from now on a thread that posts calls `deliver` with its letter. The
-  /// mailbox keeps no letter then, and posting rings nobody. As with on_ring(),
-  /// the lock is held, and an empty function takes `deliver` back.
+  /// mailbox keeps no letter then, and posting wakes nobody else. As with
+  /// on_wake(), the lock is held, and an empty function takes `deliver` back.
   void on_letter(std::function<void(protocol::Letter)> deliver);
 
   bool stopping() const { return stopping_.load(std::memory_order_acquire); }
@@ -71,7 +71,7 @@ class Mailbox final : public protocol::Postbox {
   std::mutex mutex_;  // guards what follows
   std::vector<protocol::Letter> letters_;
   bool lost_ = false;  // a letter, since the last take()
-  std::function<void()> wake_;
+  std::function<void()> call_;
   std::function<void(protocol::Letter)> deliver_;
   // take() swaps this with letters_ instead of copying letters, so both keep
   // the room they have.

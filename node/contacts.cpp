@@ -51,15 +51,15 @@ Contact* Contacts::find(const dht::Id& id) {
 
 // --- asking -----------------------------------------------------------------
 
-void Contacts::ask(Contact& contact, const Question& question, bool& ring) {
+void Contacts::ask(Contact& contact, const Question& question, bool& wake) {
   contact.unsaid.push_back(question);
-  call(contact, ring);
+  call(contact, wake);
 }
 
 // Makes sure that somebody looks at what is unsaid. The driver asks for those
 // who are next before it sleeps, and busy() says not to sleep; anybody else has
-// to ring. (After a connection that is given up, lose() calls.)
-void Contacts::call(Contact& contact, bool& ring) {
+// to wake. (After a connection that is given up, lose() calls.)
+void Contacts::call(Contact& contact, bool& wake) {
   if (contact.announced || contact.given_up) return;
   if (contact.link == Contact::Link::up) {
     contact.announced = true;
@@ -70,7 +70,7 @@ void Contacts::call(Contact& contact, bool& ring) {
   } else {
     return;
   }
-  if (this_thread() != driver_) ring = true;
+  if (this_thread() != driver_) wake = true;
 }
 
 // Questions stand in the order of their deadlines, so those that have ended are
@@ -138,7 +138,7 @@ const Question* Contacts::next_question(Contact& contact, Nanoseconds now) {
 // that this one may have been too dead to hear. It ends: what is said first
 // over a new connection is never in doubt, and what is given up with one that
 // is silent has its own time, which goes on.
-Questions Contacts::lose(Contact& contact, bool& ring) {
+Questions Contacts::lose(Contact& contact, bool& wake) {
   const bool refused = contact.link != Contact::Link::up && !contact.given_up;
   const bool unheard = contact.doubtful || contact.given_up;
   Questions lost;
@@ -155,7 +155,7 @@ Questions Contacts::lose(Contact& contact, bool& ring) {
   contact.announced = contact.given_up = false;
   contact.stood = contact.doubtful = false;
   forget_ended(contact);
-  if (!contact.unsaid.empty()) call(contact, ring);
+  if (!contact.unsaid.empty()) call(contact, wake);
   return lost;
 }
 

@@ -121,9 +121,9 @@ class Contacts {
   /// Null if there is no such member.
   Contact* find(const dht::Id& id);
 
-  /// Lays a question ready. Sets `ring` if the thread that asks for those who
+  /// Lays a question ready. Sets `wake` if the thread that asks for those who
   /// are next has to be woken (it need not wake itself).
-  void ask(Contact& contact, const Question& question, bool& ring);
+  void ask(Contact& contact, const Question& question, bool& wake);
   /// Of what is unsaid, drops the first whose askers do not wait any more.
   void forget_ended(Contact& contact);
 
@@ -152,8 +152,8 @@ class Contacts {
   /// or what is owed has reached a limit.
   const Question* next_question(Contact& contact, protocol::Nanoseconds now);
   /// Its connection is gone, or never came. Returns those of its questions that
-  /// have failed; for `ring` see ask().
-  Questions lose(Contact& contact, bool& ring);
+  /// have failed; for `wake` see ask().
+  Questions lose(Contact& contact, bool& wake);
 
   // Times. Who is watched without having seen a clock gets its time from the
   // next one.
@@ -173,7 +173,7 @@ class Contacts {
   using Queue = std::vector<Contact*>;
   static Contact* pop(Queue& queue);
 
-  void call(Contact& contact, bool& ring);
+  void call(Contact& contact, bool& wake);
   void watch(Contact& contact, protocol::Nanoseconds since);
   void unwatch(Contact& contact);
 
@@ -184,7 +184,7 @@ class Contacts {
   // Each contact is in one of them: watched, in the order of quiet_since;
   // watched, but no clock was seen; not watched.
   std::list<Contact*> watched_, fresh_, unwatched_;
-  const char* driver_ = nullptr;  // the mark of who asks, and need not be rung
+  const char* driver_ = nullptr;  // the mark of who asks, and need not be woken
 };
 
 }  // namespace node

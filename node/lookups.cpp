@@ -56,15 +56,15 @@ struct Lookup {
 };
 using LookupList = std::list<Lookup>;  // they go from list to list, uncopied
 
-/// What is to be brought once the mutex is free: whoever is rung may hold a
+/// What is to be brought once the mutex is free: whoever is woken may hold a
 /// lock of its own while it asks us.
 struct Mail {
   LookupList letters;
-  bool ring = false;
+  bool wake = false;
 
   /// Leaves in `letters` whose could not be posted, for want of memory. (Of an
   /// answer that was lost on the way the error remains.)
-  void deliver(protocol::Postbox& bell) {
+  void deliver(protocol::Postbox& mailbox) {
     LookupList kept;
     while (!letters.empty()) {
       const auto first = letters.begin();
@@ -79,7 +79,7 @@ struct Mail {
       }
     }
     letters.swap(kept);
-    if (ring) bell.ring();
+    if (wake) mailbox.wake();
   }
 };
 
@@ -177,8 +177,8 @@ void append(const Saying& saying, protocol::ClientSession& session) {
 /// may ask for memory comes before the first change, or is tried (attempt), and
 /// what must not fail moves between lists.
 ///
-/// A step comes first, then its ring. A loop begins a lookup while the client's
-/// thread falls asleep:
+/// A step comes first, then the loop is woken. A loop begins a lookup while the
+/// client's thread falls asleep:
 ///
 ///     a loop                           the client's thread
 ///
@@ -186,7 +186,7 @@ void append(const Saying& saying, protocol::ClientSession& session) {
 ///     lookup()
 ///       step: fresh_ gets one
 ///                                      sleeps, with no end in sight
-///       bell.ring() -----------------> wakes, and silences the bell
+///       mailbox.wake() --------------> wakes, and silences the bell
 ///                                      next(): connects to the first node
 ///                                      due(now): the lookup gets its deadline
 ///                                      next_due() says when that is over
@@ -197,7 +197,7 @@ void append(const Saying& saying, protocol::ClientSession& session) {
 /// lookup that nobody asks for and that is never late:
 ///
 ///                                      sleeps
-///       bell.ring() -----------------> wakes, and silences the bell
+///       mailbox.wake() --------------> wakes, and silences the bell
 ///                                      next() and due() find nothing
 ///                                      next_due() says never
 ///       step: fresh_ gets one
@@ -205,10 +205,10 @@ void append(const Saying& saying, protocol::ClientSession& session) {
 struct Lookups::State {
   using Position = LookupList::iterator;
 
-  State(const dht::Overlay& overlay, protocol::Postbox& bell,
+  State(const dht::Overlay& overlay, protocol::Postbox& mailbox,
         std::chrono::milliseconds hop_time, std::size_t value_max)
       : overlay_(overlay),
-        bell_(bell),
+        mailbox_(mailbox),
         hop_time_(std::to_string(hop_time.count()) + " ms"),
         hop_ns_(std::chrono::nanoseconds(hop_time).count()),
         contacts_(overlay, value_max + words_max, hop_ns_,
@@ -227,13 +227,13 @@ struct Lookups::State {
 
   // What could not be posted is brought by due(), a little later.
   void bring(Mail& mail) {
-    mail.deliver(bell_);
+    mail.deliver(mailbox_);
     if (mail.letters.empty()) return;
     {
       const std::lock_guard lock(mutex_);
       unposted_.splice(unposted_.end(), mail.letters);
     }
-    bell_.ring();
+    mailbox_.wake();
   }
 
   /// A step of this lookup; without memory for it the lookup ends.
@@ -282,7 +282,7 @@ struct Lookups::State {
     Contact& next = *contacts_.find(hop.next->id);
     lookup->path.push_back({&next, hop.rule});
     ask(lookup, next, false, mail);
-    mail.ring = true;  // for its deadline, whether or not it was the first
+    mail.wake = true;  // for its deadline, whether or not it was the first
   }
 
   // closed() is told no time, and the latest that we know may be as old as the
@@ -290,7 +290,7 @@ struct Lookups::State {
   // hand_over() that comes before anything is said.)
   void ask(Position lookup, Contact& contact, bool command, Mail& mail) {
     contacts_.ask(contact, {.asker = lookup->number, .command = command},
-                  mail.ring);
+                  mail.wake);
     fresh_.splice(fresh_.end(), list_of(*lookup), lookup);
     lookup->deadline = protocol::never;
   }
@@ -433,12 +433,12 @@ struct Lookups::State {
 
   void lose(Contact& contact, std::string_view why, Mail& mail) {
     const std::lock_guard lock(mutex_);
-    for (const Question& question : contacts_.lose(contact, mail.ring))
+    for (const Question& question : contacts_.lose(contact, mail.wake))
       fail(question, {"ERR lookup: ", contact.address, ": ", why}, mail);
   }
 
   const dht::Overlay& overlay_;
-  protocol::Postbox& bell_;
+  protocol::Postbox& mailbox_;
   const std::string hop_time_;  // "1000 ms"
   const Nanoseconds hop_ns_;
 
@@ -458,9 +458,9 @@ struct Lookups::State {
 
 // --- the members ------------------------------------------------------------
 
-Lookups::Lookups(const dht::Overlay& overlay, protocol::Postbox& bell,
+Lookups::Lookups(const dht::Overlay& overlay, protocol::Postbox& mailbox,
                  std::chrono::milliseconds hop_time, std::size_t value_max)
-    : state_(std::make_unique<State>(overlay, bell, hop_time, value_max)) {}
+    : state_(std::make_unique<State>(overlay, mailbox, hop_time, value_max)) {}
 
 Lookups::~Lookups() = default;
 
@@ -489,7 +489,7 @@ void Lookups::stop() {
     state_->stopping_ = true;
     for (LookupList* list : {&state_->timed_, &state_->fresh_})
       while (!list->empty()) state_->fail(list->begin(), {stopped}, mail);
-    mail.ring = true;
+    mail.wake = true;
   });
 }
 

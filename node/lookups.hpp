@@ -35,11 +35,11 @@ namespace node {
 /// asked over the old one and still has time is asked again (never a command).
 class Lookups final : public protocol::Agenda {
  public:
-  /// `bell` rings the mailbox of converse(). `hop_time` is how long one node
+  /// `mailbox` is that of converse(). `hop_time` is how long one node
   /// may take to answer one question, connecting included. `value_max` bounds
   /// what another node can have us keep: a reply of more than a value of so
-  /// many bytes ends its connection. Overlay and bell outlive this.
-  Lookups(const dht::Overlay& overlay, protocol::Postbox& bell,
+  /// many bytes ends its connection. Overlay and mailbox outlive this.
+  Lookups(const dht::Overlay& overlay, protocol::Postbox& mailbox,
           std::chrono::milliseconds hop_time, std::size_t value_max);
   ~Lookups() override;
 

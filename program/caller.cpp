@@ -20,7 +20,7 @@ std::vector<Answer> Caller::ask(const std::string& address,
   asked.unsaid = commands;
   asked.awaited = commands.size();
   if (asked.state == Contact::State::away) asked.state = Contact::State::wanted;
-  bell_.ring();
+  mailbox_.wake();
   const bool in_time =
       news_.wait_for(lock, timeout_, [&] { return settled(asked); }) ||
       await_look(lock, asked);
@@ -40,7 +40,7 @@ std::vector<Answer> Caller::ask(const std::string& address,
 bool Caller::await_look(std::unique_lock<std::mutex>& lock,
                         const Contact& asked) {
   look_since_ = net::now();
-  bell_.ring();
+  mailbox_.wake();
   news_.wait_for(lock, timeout_, [&] {
     return settled(asked) || look_since_ == protocol::never;
   });
@@ -58,7 +58,7 @@ void Caller::stop() {
     const std::scoped_lock lock(mutex_);
     over_ = true;
   }
-  bell_.ring();
+  mailbox_.wake();
 }
 
 void Caller::fail(const std::string& why) {

@@ -32,10 +32,10 @@ class NoAnswer : public std::runtime_error {
 /// needed, and kept.
 class Caller final : public protocol::Agenda {
  public:
-  /// `bell` rings the mailbox of converse(), and outlives this. `timeout` is
+  /// `mailbox` is that of converse(), and outlives this. `timeout` is
   /// for each call of ask(), connecting included.
-  Caller(protocol::Postbox& bell, std::chrono::milliseconds timeout)
-      : bell_(bell), timeout_(timeout) {}
+  Caller(protocol::Postbox& mailbox, std::chrono::milliseconds timeout)
+      : mailbox_(mailbox), timeout_(timeout) {}
 
   /// Sends the command and waits for the reply, errors of the server included.
   /// `address` as net::parse_address() takes it. Throws NoAnswer; once that was
@@ -78,7 +78,7 @@ class Caller final : public protocol::Agenda {
   bool settled(const Contact& contact) const;
   bool await_look(std::unique_lock<std::mutex>& lock, const Contact& asked);
 
-  protocol::Postbox& bell_;
+  protocol::Postbox& mailbox_;
   const std::chrono::milliseconds timeout_;
   std::mutex mutex_;
   std::condition_variable news_;

@@ -46,12 +46,15 @@ void block_signals() {
 /// Runs the model's client beside the main thread.
 class Conversation {
  public:
-  Conversation(Caller& caller, net::Mailbox& bell, const net::Options& options)
-      : caller_(caller), bell_(bell), ended_(ended_promise_.get_future()) {
+  Conversation(Caller& caller, net::Mailbox& mailbox,
+               const net::Options& options)
+      : caller_(caller),
+        mailbox_(mailbox),
+        ended_(ended_promise_.get_future()) {
     thread_ = std::thread([this, &options] {
       ::pthread_setname_np(::pthread_self(), "converse");
       try {
-        model::converse(caller_, bell_, options);
+        model::converse(caller_, mailbox_, options);
         caller_.fail("the conversation has ended");
       } catch (const std::exception& error) {
         caller_.fail(error.what());
@@ -64,7 +67,7 @@ class Conversation {
   /// woken for minutes, and nobody waits for what it has to say any more.
   bool end() {
     caller_.stop();
-    bell_.stop();
+    mailbox_.stop();
     if (ended_.wait_for(std::chrono::seconds(1)) != std::future_status::ready)
       return false;
     thread_.join();
@@ -73,7 +76,7 @@ class Conversation {
 
  private:
   Caller& caller_;
-  net::Mailbox& bell_;
+  net::Mailbox& mailbox_;
   std::promise<void> ended_promise_;
   std::future<void> ended_;
   std::thread thread_;
@@ -133,9 +136,9 @@ int converse(ClientOptions options) {
   options.address = net::to_text(net::resolve(options.address));
   if (!options.trace.empty()) net::trace::to(options.trace);
   block_signals();
-  net::Mailbox bell;
-  Caller caller(bell, options.timeout);
-  Conversation conversation(caller, bell, options.net);
+  net::Mailbox mailbox;
+  Caller caller(mailbox, options.timeout);
+  Conversation conversation(caller, mailbox, options.net);
   const int code = run(caller, options);
   if (!conversation.end()) ::_exit(finish(code, options));
   return finish(code, options);

@@ -75,7 +75,7 @@ node::Setup DhtNode::setup() {
     ring_.emplace(dht::Space{}, members(options_.ring), self_.id,
                   options_.routing);
   if (options_.ring.size() > 1 && !Host::forks())
-    lookups_.emplace(*ring_, bell_, options_.lookup_time,
+    lookups_.emplace(*ring_, mailbox_, options_.lookup_time,
                      options_.net.limits.bulk_max);
   return {.placement = options_.keys,
           .hash = sha1,
@@ -90,12 +90,12 @@ node::Setup DhtNode::setup() {
 void DhtNode::start(const Begin& begin) {
   if (lookups_)
     begin("converse",
-          [this] { model::converse(*lookups_, bell_, options_.net); });
+          [this] { model::converse(*lookups_, mailbox_, options_.net); });
 }
 
 void DhtNode::stop() {
   if (lookups_) lookups_->stop();
-  bell_.stop();
+  mailbox_.stop();
 }
 
 }  // namespace program

@@ -30,7 +30,7 @@ class DhtNode final : public Application {
   node::Setup setup();
 
   const ServerOptions& options_;
-  net::Mailbox bell_;  // of converse()
+  net::Mailbox mailbox_;  // of converse()
   const dht::Member self_;
   std::optional<dht::Chord> ring_;
   std::optional<node::Lookups> lookups_;

@@ -32,12 +32,12 @@ class Agenda {
   virtual ~Agenda() = default;
 
   /// The next peer to connect to, or null. Each is handed out once, and again
-  /// only after closed(). The agenda rings the mailbox when there is a new one.
+  /// only after closed(). The agenda wakes the loop when there is a new one.
   virtual Peer* next() = 0;
   /// A connected peer to whom there is something to say by now, or null; asked
   /// until null, after every wait. Its holder then calls say().
   virtual Peer* due(Nanoseconds now) = 0;
-  /// When due() is to be asked next, rings aside; `never` if only after a ring.
+  /// When due() is to be asked next, wake-ups aside; `never` if only after one.
   virtual Nanoseconds next_due() = 0;
   /// A peer whose connection, be it still in the making, is to be given up, or
   /// null; asked until null, after every wait, before next(). Its holder closes

@@ -30,8 +30,8 @@ class Postbox {
   /// has a thread; dropped if the conversation is gone. One that finds no
   /// memory costs all their conversations who wait for one of this loop.
   virtual void post(Letter letter) = 0;
-  /// Wakes the loop; rings before it wakes coalesce.
-  virtual void ring() = 0;
+  /// Wakes the loop; calls before it is awake coalesce.
+  virtual void wake() = 0;
 
  protected:
   ~Postbox() = default;

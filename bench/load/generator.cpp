@@ -50,11 +50,11 @@ Generator::Connection::Connection(std::uint32_t number, Role what,
     : role(what), speaker(number, random) {}
 
 Generator::Generator(const Plan& plan, const Workload& workload,
-                     protocol::Postbox& bell, std::function<Usage()> usage,
+                     protocol::Postbox& mailbox, std::function<Usage()> usage,
                      std::function<void(Phase)> entered)
     : plan_(plan),
       workload_(workload),
-      bell_(bell),
+      mailbox_(mailbox),
       seeds_(plan.seed),
       usage_(std::move(usage)),
       entered_(std::move(entered)),
@@ -101,7 +101,7 @@ void Generator::connected(protocol::Peer& peer) {
     all = standing_ + lost_ == connections_.size();
   }
   // The thread that asks due() has to look: there may be more to connect to.
-  if (all || phase() == Phase::connecting) bell_.ring();
+  if (all || phase() == Phase::connecting) mailbox_.wake();
 }
 
 void Generator::closed(protocol::Peer& peer, std::string_view why) {
@@ -121,7 +121,7 @@ void Generator::closed(protocol::Peer& peer, std::string_view why) {
   }
   if (c.role == Role::active) owed_ -= c.owed.size();
   c.owed.clear();
-  bell_.ring();
+  mailbox_.wake();
 }
 
 void Generator::lose(const Connection& c, std::string_view why) {
@@ -142,7 +142,7 @@ void Generator::lose(const Connection& c, std::string_view why) {
 
 void Generator::begin() {
   begun_.store(true, std::memory_order_release);
-  bell_.ring();
+  mailbox_.wake();
 }
 
 void Generator::stop(const std::string& why) {
@@ -153,7 +153,7 @@ void Generator::stop(const std::string& why) {
     if (ended_ == 0) ended_ = net::now();
   }
   phase_.store(Phase::over, std::memory_order_release);
-  bell_.ring();
+  mailbox_.wake();
 }
 
 void Generator::convict(const std::string& why) {
@@ -251,7 +251,7 @@ bool Generator::is_measured(Nanoseconds intended) const {
 void Generator::count(Connection& c, Nanoseconds now) {
   const std::scoped_lock lock(mutex_);
   if (c.role == Role::idle) {
-    if (--unheard_ == 0) bell_.ring();
+    if (--unheard_ == 0) mailbox_.wake();
     return;
   }
   if (c.role == Role::flooder) {

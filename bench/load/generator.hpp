@@ -77,11 +77,12 @@ enum class Phase { connecting, warming, ready, measuring, awaiting, over };
 
 class Generator final : public protocol::Agenda {
  public:
-  /// `bell` rings the mailbox of converse(). `usage` is called in the thread of
+  /// `mailbox` is that of converse(). `usage` is called in the thread of
   /// due(). `entered` is told of each new phase, in the thread that finds out,
   /// and must not block. All outlive the generator.
-  Generator(const Plan& plan, const Workload& workload, protocol::Postbox& bell,
-            std::function<Usage()> usage, std::function<void(Phase)> entered);
+  Generator(const Plan& plan, const Workload& workload,
+            protocol::Postbox& mailbox, std::function<Usage()> usage,
+            std::function<void(Phase)> entered);
 
   protocol::Peer* next() override;
   protocol::Peer* due(Nanoseconds now) override;
@@ -169,7 +170,7 @@ class Generator final : public protocol::Agenda {
 
   const Plan plan_;
   const Workload& workload_;
-  protocol::Postbox& bell_;
+  protocol::Postbox& mailbox_;
   Random seeds_;
   const std::function<Usage()> usage_;
   const std::function<void(Phase)> entered_;

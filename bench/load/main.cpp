@@ -149,16 +149,17 @@ class Run {
         workload_(options_.commands, options_.keys, options_.answers),
         speaks_(ranks.rank().number == 0),
         shows_(speaks_ && !whole.quiet && ::isatty(STDERR_FILENO)),
-        generator_(options_.plan, workload_, bell_, usage, [this](Phase phase) {
-          if (speaks_ && !shows_) announce(phase);
-        }) {}
+        generator_(options_.plan, workload_, mailbox_, usage,
+                   [this](Phase phase) {
+                     if (speaks_ && !shows_) announce(phase);
+                   }) {}
 
   int run(const Signals& signals) {
     if (options_.slow)
       slow_.emplace(options_.plan.address, options_.slow, options_.answers);
     auto ended = std::async(std::launch::async, [this] { converse(); });
     const bool interrupted = watch(signals, ended) || !hear_others(signals);
-    bell_.stop();
+    mailbox_.stop();
     ended.get();
     if (slow_ && !slow_->fault().empty()) generator_.convict(slow_->fault());
     return report(interrupted);
@@ -168,7 +169,7 @@ class Run {
   void converse() {
     ::pthread_setname_np(::pthread_self(), "converse");
     try {
-      model::converse(generator_, bell_, options_.net);
+      model::converse(generator_, mailbox_, options_.net);
       if (!generator_.over()) generator_.stop("the conversation has ended");
     } catch (const std::exception& error) {
       generator_.stop(error.what());
@@ -212,7 +213,7 @@ class Run {
     } catch (const std::exception& error) {
       // The other thread is waited for, whatever comes.
       generator_.stop(error.what());
-      bell_.stop();
+      mailbox_.stop();
       throw;
     }
   }
@@ -264,7 +265,7 @@ class Run {
   const load::Workload workload_;
   const bool speaks_, shows_;
   bool agreed_ = ranks_.rank().count == 1;
-  net::Mailbox bell_;
+  net::Mailbox mailbox_;
   Generator generator_;
   std::optional<load::SlowReaders> slow_;
 };

@@ -30,11 +30,11 @@ class Errands final : public protocol::Agenda {
       const std::scoped_lock lock(mutex_);
       texts_.push_back(std::move(text));
     }
-    bell_.ring();
+    bell_.wake();
   }
   void end() {
     over_ = true;
-    bell_.ring();
+    bell_.wake();
   }
   std::vector<std::string> answers() {
     const std::scoped_lock lock(mutex_);

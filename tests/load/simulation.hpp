@@ -47,8 +47,8 @@ class Store final : public protocol::Service {
 
 class Bell final : public protocol::Postbox {
  public:
-  void post(protocol::Letter) override { ring(); }
-  void ring() override { rung = true; }
+  void post(protocol::Letter) override { wake(); }
+  void wake() override { rung = true; }
   std::atomic<bool> rung = false;
 };
 

@@ -53,12 +53,12 @@ TEST(Mailbox, WritesItsBellOnceForManyRings) {
   net::Mailbox mailbox;
   const unsigned writes = net::counter("sys.", "write");
   const auto before = net::total(writes);
-  for (int i = 0; i < 100; ++i) mailbox.ring();
+  for (int i = 0; i < 100; ++i) mailbox.wake();
   for (int i = 0; i < 100; ++i) mailbox.post(letter(1));
   EXPECT_EQ(net::total(writes), before + 1);
   mailbox.silence();
   EXPECT_EQ(collect(mailbox).size(), 100u);
-  mailbox.ring();
+  mailbox.wake();
   EXPECT_EQ(net::total(writes), before + 2);
   EXPECT_TRUE(rings(mailbox));
 }
@@ -89,13 +89,13 @@ TEST(Mailbox, StopsForGood) {
 TEST(Mailbox, WakesInAnotherWayIfAsked) {
   net::Mailbox mailbox;
   int wakes = 0;
-  mailbox.on_ring([&] { ++wakes; });
-  mailbox.ring();
-  mailbox.ring();
+  mailbox.on_wake([&] { ++wakes; });
+  mailbox.wake();
+  mailbox.wake();
   EXPECT_EQ(wakes, 2);
   EXPECT_FALSE(rings(mailbox));
-  mailbox.on_ring({});
-  mailbox.ring();
+  mailbox.on_wake({});
+  mailbox.wake();
   EXPECT_EQ(wakes, 2);
   EXPECT_TRUE(rings(mailbox));
 }
@@ -212,7 +212,7 @@ TEST(Mailbox, BringsEveryLetterOnceByACondition) {
   std::mutex mutex;
   std::condition_variable condition;
   bool rung = false;
-  mailbox.on_ring([&] {
+  mailbox.on_wake([&] {
     const std::scoped_lock lock(mutex);
     rung = true;
     condition.notify_one();
@@ -229,19 +229,19 @@ TEST(Mailbox, BringsEveryLetterOnceByACondition) {
       received.take(collect(mailbox));
     }
   }
-  mailbox.on_ring({});
+  mailbox.on_wake({});
   EXPECT_TRUE(received.each_once());
 }
 
-// Once on_ring({}) has returned nobody is in the old function, so what it uses
+// Once on_wake({}) has returned nobody is in the old function, so what it uses
 // may go.
 TEST(Mailbox, TakesTheWakingBackSafely) {
   for (int i = 0; i < 200; ++i) {
     net::Mailbox mailbox;
     auto alive = std::make_unique<int>(0);
-    mailbox.on_ring([&] { ++*alive; });
-    const std::jthread ringer([&] { mailbox.ring(); });
-    mailbox.on_ring({});
+    mailbox.on_wake([&] { ++*alive; });
+    const std::jthread ringer([&] { mailbox.wake(); });
+    mailbox.on_wake({});
     alive.reset();
   }
 }

@@ -21,7 +21,7 @@ class TestPostbox final : public protocol::Postbox {
   void post(protocol::Letter letter) override {
     letters.push_back(std::move(letter));
   }
-  void ring() override {}
+  void wake() override {}
   std::vector<protocol::Letter> letters;
 };
 

@@ -37,11 +37,11 @@ class ContactsTest : public testing::Test {
     other = contacts->find(members[2].id);
   }
 
-  // Was anybody to be rung?
+  // Was anybody to be woken?
   bool ask(Contact& contact, std::uint64_t asker, bool command = false) {
-    bool ring = false;
-    contacts->ask(contact, {.asker = asker, .command = command}, ring);
-    return ring;
+    bool wake = false;
+    contacts->ask(contact, {.asker = asker, .command = command}, wake);
+    return wake;
   }
   // Says all that may be said; who asked it.
   Numbers say(Contact& contact, Nanoseconds now = 0) {
@@ -66,12 +66,12 @@ class ContactsTest : public testing::Test {
     return askers;
   }
   Numbers lose(Contact& contact) {
-    bool ring = false;
+    bool wake = false;
     Numbers askers;
     contact.session.reset();
-    for (const Question& question : contacts->lose(contact, ring))
+    for (const Question& question : contacts->lose(contact, wake))
       askers.push_back(question.asker);
-    rung = ring;
+    woken = wake;
     return askers;
   }
   void connect(Contact& contact, std::uint64_t asker) {
@@ -109,7 +109,7 @@ class ContactsTest : public testing::Test {
   std::set<std::uint64_t> gone;
   std::optional<Contacts> contacts;
   Contact *one = nullptr, *other = nullptr;
-  bool rung = false;
+  bool woken = false;
 };
 
 // --- the link ---------------------------------------------------------------
@@ -264,9 +264,9 @@ TEST_F(ContactsTest, WhoHasEndedIsToldNoMore) {
   EXPECT_EQ(say(*one), Numbers{1});
 }
 
-// --- the ring ---------------------------------------------------------------
+// --- waking -----------------------------------------------------------------
 
-TEST_F(ContactsTest, WhoeverAsksForTheNextOnesNeedNotBeRung) {
+TEST_F(ContactsTest, WhoeverAsksForTheNextOnesNeedNotBeWoken) {
   EXPECT_TRUE(ask(*one, 1));  // nobody knows yet who that is
   EXPECT_EQ(contacts->next_to_say(), nullptr);
   EXPECT_FALSE(ask(*other, 2));
@@ -285,11 +285,11 @@ TEST_F(ContactsTest, AConnectionIsLostByAnotherThreadWhoRings) {
   connect(*one, 1);
   contacts->next_to_say();
   std::thread([&] { lose(*one); }).join();
-  EXPECT_FALSE(rung);  // there is nothing more to be said
+  EXPECT_FALSE(woken);  // there is nothing more to be said
   connect(*one, 2);
   ask(*one, 3);
   std::thread([&] { lose(*one); }).join();
-  EXPECT_TRUE(rung);
+  EXPECT_TRUE(woken);
   EXPECT_EQ(contacts->next_to_connect(), one);
 }
 
@@ -448,7 +448,7 @@ TEST_F(ContactsTest, NobodyIsCalledAgainForThoseWhoAreGone) {
   give_up(*one, silence_max);
   gone = {1};
   EXPECT_EQ(lose(*one), Numbers{});
-  EXPECT_FALSE(rung);
+  EXPECT_FALSE(woken);
   expect_down(*one);
 }
 

@@ -62,7 +62,7 @@ class Letters final : public protocol::Postbox {
     letters_[letter.conversation].push_back(std::move(letter.answer));
     ++count_;
   }
-  void ring() override {
+  void wake() override {
     const std::lock_guard lock(mutex_);
     ++rings_;
     rung_.notify_all();
@@ -108,7 +108,7 @@ class Letters final : public protocol::Postbox {
 // Counts letters and keeps none.
 struct Counted final : protocol::Postbox {
   void post(protocol::Letter) override { ++letters; }
-  void ring() override {}
+  void wake() override {}
   protocol::ReturnAddress address(std::uint64_t conversation) {
     return {this, conversation};
   }

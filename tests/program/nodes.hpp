@@ -38,8 +38,8 @@ inline std::string array(const std::vector<std::string>& texts) {
 
 class Bell final : public protocol::Postbox {
  public:
-  void post(protocol::Letter) override { ring(); }
-  void ring() override {
+  void post(protocol::Letter) override { wake(); }
+  void wake() override {
     const std::scoped_lock lock(mutex_);
     rung_ = true;
     condition_.notify_one();
