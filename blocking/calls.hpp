@@ -19,35 +19,43 @@
 
 namespace blocking {
 
-// Its handler does nothing: the signal is sent for the EINTR that it causes.
+// How a thread is called back from a call in which it sleeps: by a signal. One
+// that comes a moment before the call would end nothing, and the call would
+// sleep all the same. So its handler makes the thread's own socket
+// non-blocking: who sleeps in it is interrupted (EINTR), and who does not yet
+// will not fall asleep (EAGAIN).
 inline constexpr int wake_signal = SIGUSR1;
+inline thread_local constinit int sleeps_in = -1;  // the thread's own socket
 
 inline void install_wake_signal() {
   struct sigaction action{};
-  action.sa_handler = [](int) {};
+  action.sa_handler = [](int) {
+    const int error = errno;  // of whatever is interrupted
+    ::fcntl(sleeps_in, F_SETFL, O_NONBLOCK);
+    errno = error;
+  };
   ::sigaction(wake_signal, &action, nullptr);  // no SA_RESTART
 }
 
-// In the threads that may be called back; everywhere else it stays blocked.
-inline void admit_wake_signal() {
+// The calling thread may be called back from its calls on `fd`, or no more; in
+// all other threads the signal is blocked. Who is to be called back looks
+// between the two whether there is something for it. Afterwards calls on `fd`
+// sleep again: a signal that comes later stays pending for good. (Were the
+// signal blocked last, it could come between the two, and every later call on
+// `fd` would fail at once, in a busy loop.)
+inline void mask_wake_signal(int how) {
   sigset_t set;
   ::sigemptyset(&set);
   ::sigaddset(&set, wake_signal);
-  ::pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
+  ::pthread_sigmask(how, &set, nullptr);
 }
-
-// A signal that comes a moment before the call is lost, and the call sleeps. So
-// the descriptor is made non-blocking first: whoever sleeps in it already is
-// interrupted, whoever does not yet will not fall asleep.
-inline void keep_awake(int fd) {
-  sys::fcntl(fd, F_SETFL, sys::fcntl(fd, F_GETFL) | O_NONBLOCK);
+inline void admit_calls(int fd) {
+  sleeps_in = fd;
+  mask_wake_signal(SIG_UNBLOCK);
 }
-inline void call_back(int fd, pthread_t thread) {
-  keep_awake(fd);
-  ::pthread_kill(thread, wake_signal);
-}
-inline void let_sleep(int fd) {
-  sys::fcntl(fd, F_SETFL, sys::fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+inline void refuse_calls(int fd) {
+  mask_wake_signal(SIG_BLOCK);
+  sys::fcntl(fd, F_SETFL, 0);
 }
 
 // For how long a call on this socket may sleep (SO_RCVTIMEO, SO_SNDTIMEO);

@@ -64,7 +64,7 @@ class Client {
   void wait() {
     if (agenda_.overdue(net::now())) return look();
     constexpr protocol::Nanoseconds hour = 3'600'000'000'000;
-    const protocol::Nanoseconds left = net::sleep_until(agenda_.next_due());
+    const protocol::Nanoseconds left = net::time_to_sleep(agenda_.next_due());
     std::unique_lock lock(mutex_);
     news_.wait_for(lock, std::chrono::nanoseconds(left < 0 ? hour : left),
                    [this] { return std::exchange(told_, false); });

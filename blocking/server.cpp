@@ -12,7 +12,7 @@
 #include <mutex>
 #include <thread>
 
-#include "blocking/calls.hpp"
+#include "blocking/deadline.hpp"
 #include "net/server.hpp"
 
 namespace {
@@ -23,9 +23,8 @@ struct Connection {
       : guest(std::move(peer)),
         pool(service.budget(), busy_max),
         session(service, pool, address, &guest),
-        deadlines(service.limits(), pool,
-                  [this](std::uint64_t) { return socket(); }),
-        deadline(address.conversation) {}
+        deadline(address.conversation, socket(), session, pool,
+                 service.limits()) {}
 
   // So much of free blocks is kept while the thread is awake, and so much while
   // it sleeps in recv(2), beside the room that is lent there.
@@ -34,12 +33,10 @@ struct Connection {
   net::Guest guest;
   protocol::Pool pool;
   protocol::Session session;
-  net::Deadlines deadlines;
-  net::Deadlines::Entry deadline;
+  blocking::Deadline deadline;
   std::thread thread;
-  bool shut = false, limited = false, stopping = false;
-  std::int64_t to_take = 0;        // of the bytes that had come when we stopped
-  std::atomic<bool> stop = false;  // to this thread: drain
+  bool shut = false;      // we have ended our side
+  bool stopping = false;  // it knows that the program stops
   // Under the server's lock: the answer from elsewhere (empty: it has not come
   // yet), and that it has come.
   std::string answer;
@@ -55,13 +52,13 @@ class Server {
          net::Mailbox& mailbox)
       : listener_(listener), service_(service), mailbox_(mailbox) {
     blocking::install_wake_signal();
-    blocking::admit_wake_signal();
     listener_.open(0);
     // 2. ARM. Nothing: each call does its own waiting. Only the mailbox has to
     // know how to reach those who sleep.
+    blocking::admit_calls(listener_.fd());
     mailbox_.on_letter(std::bind_front(&Server::deliver, this));
     mailbox_.on_wake([this, acceptor = ::pthread_self()] {
-      if (mailbox_.stopping()) blocking::call_back(listener_.fd(), acceptor);
+      if (mailbox_.stopping()) ::pthread_kill(acceptor, blocking::wake_signal);
     });
   }
 
@@ -86,11 +83,7 @@ class Server {
   // What others have to say to this conversation: that the program stops, or
   // the answer that it waits for.
   bool collect(Connection& c) {
-    if (c.stop && !c.stopping) {
-      c.stopping = true;
-      c.to_take = net::unread(c.socket()) + 1;  // and perhaps its end
-      blocking::let_sleep(c.socket());          // drain() has woken it for good
-    }
+    if (mailbox_.stopping() && !c.stopping && !stop(c)) return false;
     if (c.session.pending())
       if (const std::string answer = take_answer(c); !answer.empty())
         c.session.deliver(answer);
@@ -105,6 +98,20 @@ class Server {
     if (!c.session.has_output())
       c.answered.wait(lock, [&] { return !c.answer.empty() || abandoned_; });
     return std::exchange(c.answer, std::string());
+  }
+
+  // All that has come by now, and its end, is taken; what comes later is thrown
+  // away. False if the peer has gone.
+  bool stop(Connection& c) {
+    c.stopping = true;
+    blocking::refuse_calls(c.socket());
+    constexpr int least = 4 << 10;  // of it, by each receive
+    for (auto left = net::unread(c.socket()) + 1; left > 0; left -= least) {
+      if (!receive(c, MSG_DONTWAIT) || !send(c)) return false;
+      c.session.take_turn();
+    }
+    c.session.drain();
+    return true;
   }
 
   // 4. ACCEPT. Sleeps until there is a peer.
@@ -130,74 +137,47 @@ class Server {
 
   // A peer's thread, from here to its end.
   void serve(Connection& c) {
-    blocking::admit_wake_signal();
-    // in_time() has to look more often than the deadline comes: a call that has
-    // sent only a part ends with that part, and this is progress.
-    blocking::limit_send(c.socket(), service_.limits().reader_time / 8);
-    // If requests are left, then the next portion of them, but not for a peer
-    // who does not take what it has: each would give it more time.
-    while (collect(c) && affordable(c) && send(c) && in_time(c) &&
-           receive(c, 0))
-      if (!c.session.has_output()) c.session.take_turn();
+    blocking::admit_calls(c.socket());
+    while (collect(c) && affordable(c) && send(c) && in_time(c)) {
+      // The rest of the answers goes first, or the one that is waited for.
+      if (c.session.has_output() || c.session.pending()) continue;
+      c.deadline.limit_receive();
+      if (!receive(c, 0)) break;
+      c.session.take_turn();  // where a request has left more than a portion
+    }
     close(c);
   }
 
-  // Before a send that may sleep with all that is to be sent: where the process
-  // has too much in buffers, is it this conversation that has to go?
-  bool affordable(Connection& c) { return !c.pool.exceeded() || in_time(c); }
-
-  // False if the peer has let us wait too long, or if the process has too much
-  // in buffers and this thread holds some of it. Before anybody is late it is
-  // looked, without sleeping, whether his bytes are there: it may be we who
-  // have not come to read, because of an answer, or because we were stopped.
-  bool in_time(Connection& c) {
-    bool late = false;
-    const auto name_late = [&late](std::uint64_t) { late = true; };
-    do {
-      c.deadlines.watch(c.deadline, c.session);
-      c.deadlines.expire(name_late);
-      c.deadlines.evict(name_late);  // though nobody has a deadline
-    } while (!late && c.deadlines.looking() && receive(c, MSG_DONTWAIT));
-    return !late;
+  bool affordable(Connection& c) {
+    return !c.deadline.pressing() || in_time(c);
   }
-
-  // 2. ARM, for a connection: for how long recv(2) may sleep. For ever while
-  // the peer owes us nothing, so that a request costs no third call.
-  void watch(Connection& c) {
-    if (c.deadlines.idle() && !c.limited) return;
-    c.limited = !c.deadlines.idle();
-    blocking::limit(c.socket(), SO_RCVTIMEO, c.deadlines.left_ns());
+  bool in_time(Connection& c) {
+    return c.deadline.met([&] { return receive(c, MSG_DONTWAIT); });
   }
 
   // 5. RECEIVE. Sleeps until the peer has sent something, or has ended. EINTR
   // and EAGAIN: we were called back, or the time is up; collect() and
-  // in_time() know which. When we stop, what is there already is taken, without
-  // sleeping; what comes after that is thrown away.
+  // in_time() know which.
   bool receive(Connection& c, int flags) {
-    const bool busy = c.session.has_output() || c.session.pending();
-    if (!c.session.wants_input() || (busy && !c.deadlines.looking())) {
-      c.deadlines.looked(true);
+    if (!c.session.wants_input()) {
+      c.deadline.looked(true);
       return true;
     }
-    if (flags == 0) watch(c);
     const auto room = c.session.input();
     if (room.empty()) return false;  // no memory; and recv(2) would sleep
     c.pool.trim(Connection::idle_max);
-    const ssize_t n = sys::recv(c.socket(), room.data(), room.size(),
-                                c.to_take > 0 ? MSG_DONTWAIT : flags);
+    const ssize_t n = sys::recv(c.socket(), room.data(), room.size(), flags);
     const int error = errno;
     // 6. ANSWER. In received(): the session takes the bytes apart, has whole
     // requests answered and keeps the rest.
     c.session.received(n > 0 ? static_cast<std::size_t>(n) : 0);
     if (n == 0) c.session.end_of_input();
-    c.deadlines.looked(n == 0 || (n < 0 && error == EAGAIN));
-    if (c.to_take > 0 && (n <= 0 || n >= c.to_take)) c.session.drain();
-    c.to_take = n > 0 && n < c.to_take ? c.to_take - n : 0;
+    c.deadline.looked(n == 0 || (n < 0 && error == EAGAIN));
     return n >= 0 || error == EINTR || error == EAGAIN;
   }
 
   // 7. SEND. Sleeps until the kernel has taken what it was given, at most for
-  // SO_SNDTIMEO. If there is more, it comes back here: receive() waits for it.
+  // SO_SNDTIMEO. If there is more, it comes back here before it receives.
   bool send(Connection& c) {
     if (c.session.has_output()) {
       const auto bytes = c.session.output();
@@ -230,18 +210,14 @@ class Server {
     constexpr std::chrono::nanoseconds let_in = net::Deadlines::let_in_time;
     const auto now = std::chrono::steady_clock::now;
     const auto began = now();
-    blocking::keep_awake(listener_.fd());
+    sys::fcntl(listener_.fd(), F_SETFL, O_NONBLOCK);
     auto left = listener_.queued();
     while (left > 0 && now() < began + let_in && accept()) --left;
     const auto passed = now() < began + let_in ? now() - began : let_in;
     mailbox_.on_wake({});
     listener_.close();
     std::unique_lock lock(mutex_);
-    // In this order: who has seen `stop` lets its socket sleep again, and that
-    // must not be undone here, or its thread would spin.
     connections_.each([](std::uint64_t, Connection& c) {
-      blocking::keep_awake(c.socket());
-      c.stop = true;
       ::pthread_kill(c.thread.native_handle(), blocking::wake_signal);
     });
     wait_for_all(lock, net::Deadlines::drain_time - passed);

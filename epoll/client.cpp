@@ -75,7 +75,7 @@ class Client {
 
   void turn() {
     // 3. WAIT. In nanoseconds, since a load has its times in microseconds.
-    const protocol::Nanoseconds left = net::sleep_until(agenda_.next_due());
+    const protocol::Nanoseconds left = net::time_to_sleep(agenda_.next_due());
     const timespec timeout = net::to_timespec(left);
     look_.begin(net::now());
     const int n = wait_(epoll_.get(), ready_.data(), batch,

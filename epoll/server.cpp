@@ -55,7 +55,7 @@ class Server {
   static constexpr int accepts_max = 32;
 
   void turn() {
-    // 3. WAIT. The one place where this program sleeps. The kernel copies out
+    // 3. WAIT. The one place where this loop sleeps. The kernel copies out
     // only the sockets that are ready: the idle ones cost nothing here.
     const int n = sys::epoll_wait(
         epoll_.get(), ready_.data(), static_cast<int>(ready_.size()),

@@ -90,7 +90,7 @@ class Client {
   void turn() {
     // 3. WAIT. Hands over all entries; in nanoseconds, since a load has its
     // times in microseconds.
-    const protocol::Nanoseconds left = net::sleep_until(agenda_.next_due());
+    const protocol::Nanoseconds left = net::time_to_sleep(agenda_.next_due());
     __kernel_timespec timeout{.tv_sec = left / 1'000'000'000,
                               .tv_nsec = left % 1'000'000'000};
     look_.begin(net::now());

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "iouring/buffers.hpp"
 #include "iouring/ring.hpp"
 #include "net/fd.hpp"
 #include "net/probe.hpp"

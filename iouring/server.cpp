@@ -8,7 +8,7 @@
 
 #include <algorithm>
 
-#include "iouring/calls.hpp"
+#include "iouring/buffers.hpp"
 #include "iouring/probe.hpp"
 #include "iouring/ring.hpp"
 #include "net/server.hpp"
@@ -61,8 +61,8 @@ class Server {
     if (!ticking_ && !deadlines_.idle()) ask_tick();
     const bool looks = deadlines_.looking();
     if (looks || !unfinished_.empty()) stay_awake();
-    // 3. WAIT. The one system call of this program: it hands over all entries,
-    // the kernel works them off, and we sleep if nothing is done yet.
+    // 3. WAIT. The one system call of a plain request: it hands over all
+    // entries, the kernel works them off, and we sleep if nothing is done yet.
     ring_.wait();
     // Only stay_awake() is done: then nothing else was ready.
     const bool all = ::io_uring_cq_ready(ring_.get()) == 1;
@@ -85,7 +85,8 @@ class Server {
       deadlines_.expire([this](std::uint64_t id) { close(id); });
   }
 
-  // The next wait ends though nothing has happened: this is done at once.
+  // The next wait ends though nothing has happened: this is done at once. (As a
+  // cancel of nobody's, which done() drops.)
   void stay_awake() { ::io_uring_prep_nop(ring_.entry(Asked::cancel, 0)); }
 
   void done(Asked what, std::uint64_t id, const io_uring_cqe& cqe) {

@@ -24,7 +24,7 @@ inline protocol::Nanoseconds now() {
 /// For how long a client may sleep before `due`; negative: without end. A
 /// sleep ends late by a timer's slack (50 us, prctl(2)) and the way back to a
 /// CPU, so the last 100 us are spent awake: then it is 0.
-inline protocol::Nanoseconds sleep_until(protocol::Nanoseconds due) {
+inline protocol::Nanoseconds time_to_sleep(protocol::Nanoseconds due) {
   constexpr protocol::Nanoseconds awake = 100'000;
   if (due == protocol::never) return -1;
   const protocol::Nanoseconds left = due - now();

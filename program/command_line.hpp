@@ -34,7 +34,9 @@ struct Range {
   bool size = false;
 };
 
-/// "k", "kb", "m", "mb", "g", "gb", in any case; 0: none of these.
+/// "k", "kb", "m", "mb", "g", "gb", in any case; 0: none of these. (The
+/// library's AsSizeValue would do, but for what it says of a wrong one: neither
+/// the option's name nor what is allowed.)
 inline std::uint64_t factor_of(std::string suffix) {
   std::ranges::transform(suffix, suffix.begin(), [](unsigned char c) {
     return static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);

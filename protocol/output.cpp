@@ -1,9 +1,9 @@
+#include "protocol/output.hpp"
+
 #include <algorithm>
 #include <cassert>
 #include <cstring>
 #include <utility>
-
-#include "protocol/session.hpp"
 
 namespace protocol {
 

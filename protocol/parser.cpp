@@ -60,7 +60,8 @@ Line find_line(std::string_view bytes, std::size_t at, std::size_t line_max) {
 // The line at `at` if it is nothing but its type byte, one or two digits and
 // its end, as most lines of honest peers are. For everything else, errors
 // included, nothing is moved, and read_line looks anew. Inlined: there are as
-// many of these lines as arguments.
+// many of these lines as arguments. Without this an ECHO costs 1864
+// instructions instead of 1500 (bench/instructions).
 [[gnu::always_inline]] inline bool read_short(std::string_view bytes,
                                               std::size_t& at,
                                               std::size_t& count) {
