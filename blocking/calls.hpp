@@ -1,6 +1,7 @@
 #pragma once
-// The system calls of this model, counted where they are made, and what it
-// takes to call a thread back from a system call in which it sleeps.
+// The system calls of this model (those of a conversation are counted where
+// they are made), and what it takes to call a thread back from a system call in
+// which it sleeps.
 
 #include <fcntl.h>
 #include <linux/tcp.h>
@@ -29,30 +30,35 @@ inline thread_local constinit int sleeps_in = -1;  // the thread's own socket
 
 inline void install_wake_signal() {
   struct sigaction action{};
-  action.sa_handler = [](int) {
+  action.sa_flags = SA_SIGINFO;  // and no SA_RESTART
+  action.sa_sigaction = [](int, siginfo_t* signal, void*) {
     const int error = errno;  // of whatever is interrupted
-    ::fcntl(sleeps_in, F_SETFL, O_NONBLOCK);
+    // Nobody but this program calls its threads back: kill(2) is SI_USER.
+    if (signal->si_code == SI_TKILL) ::fcntl(sleeps_in, F_SETFL, O_NONBLOCK);
     errno = error;
   };
-  ::sigaction(wake_signal, &action, nullptr);  // no SA_RESTART
+  ::sigaction(wake_signal, &action, nullptr);
 }
 
-// The calling thread may be called back from its calls on `fd`, or no more; in
-// all other threads the signal is blocked. Who is to be called back looks
-// between the two whether there is something for it. Afterwards calls on `fd`
-// sleep again: a signal that comes later stays pending for good. (Were the
-// signal blocked last, it could come between the two, and every later call on
-// `fd` would fail at once, in a busy loop.)
+// Blocks the signal in the calling thread, or lets it in; in all threads that
+// do not ask for it, it is blocked.
 inline void mask_wake_signal(int how) {
   sigset_t set;
   ::sigemptyset(&set);
   ::sigaddset(&set, wake_signal);
   ::pthread_sigmask(how, &set, nullptr);
 }
+
+// From here on the calling thread may be called back from its calls on `fd`.
 inline void admit_calls(int fd) {
   sleeps_in = fd;
   mask_wake_signal(SIG_UNBLOCK);
 }
+
+// The thread has seen what it is called back for: its calls on `fd` sleep
+// again, and a signal that comes later stays pending for good. (If the
+// descriptor were set first and the signal blocked then, it could come between
+// the two: every later call on `fd` would fail at once, in a busy loop.)
 inline void refuse_calls(int fd) {
   mask_wake_signal(SIG_BLOCK);
   sys::fcntl(fd, F_SETFL, 0);
@@ -70,9 +76,11 @@ inline void limit_send(int fd, std::chrono::nanoseconds time) {
   limit(fd, SO_SNDTIMEO, time.count());
 }
 
-// For a client: so long may recv(2) wait for an answer. The others sleep for
-// short, and are made again: connect(2), on a socket that was not connecting
-// yet when it was shut down, would notice nothing of it.
+// For a client: so long may recv(2) wait for an answer. connect(2) and send(2)
+// sleep for short and are made again, until the client gives up the peer. It
+// does so by shutdown(2), which ends a call that sleeps; but one that comes
+// before connect(2) leaves no trace, and connect(2) would then sleep for as
+// long as TCP tries.
 inline void limit_sleeps(int fd, std::chrono::nanoseconds receive) {
   limit(fd, SO_RCVTIMEO, receive.count());
   limit_send(fd, std::chrono::milliseconds(100));

@@ -5,44 +5,23 @@
 // Given up: memory (a stack and a buffer for every idle peer), and an easy way
 // to be reached while asleep.
 
-#include <atomic>
-#include <chrono>
 #include <condition_variable>
 #include <functional>
 #include <mutex>
 #include <thread>
 
-#include "blocking/deadline.hpp"
+#include "blocking/conversation.hpp"
 #include "net/server.hpp"
 
 namespace {
 
-struct Connection {
-  Connection(net::Guest peer, protocol::Service& service,
-             protocol::ReturnAddress address)
-      : guest(std::move(peer)),
-        pool(service.budget(), busy_max),
-        session(service, pool, address, &guest),
-        deadline(address.conversation, socket(), session, pool,
-                 service.limits()) {}
-
-  // So much of free blocks is kept while the thread is awake, and so much while
-  // it sleeps in recv(2), beside the room that is lent there.
-  static constexpr std::size_t busy_max = 64 << 10, idle_max = 8 << 10;
-
-  net::Guest guest;
-  protocol::Pool pool;
-  protocol::Session session;
-  blocking::Deadline deadline;
+struct Connection : blocking::Conversation {
+  using Conversation::Conversation;
   std::thread thread;
-  bool shut = false;      // we have ended our side
-  bool stopping = false;  // it knows that the program stops
   // Under the server's lock: the answer from elsewhere (empty: it has not come
-  // yet), and that it has come.
+  // yet), and that it has come, or that the program stops.
   std::string answer;
-  std::condition_variable answered;
-
-  int socket() const { return guest.socket.get(); }
+  std::condition_variable told;
 };
 
 class Server {
@@ -77,7 +56,7 @@ class Server {
     Connection* c = connections_.find(letter.conversation);
     if (!c) return;
     c->answer = std::move(letter.answer);
-    c->answered.notify_one();
+    c->told.notify_one();
   }
 
   // What others have to say to this conversation: that the program stops, or
@@ -87,7 +66,7 @@ class Server {
     if (c.session.pending())
       if (const std::string answer = take_answer(c); !answer.empty())
         c.session.deliver(answer);
-    return !abandoned_;
+    return true;
   }
 
   // Sleeps until it is there, unless other answers are to go out first. The
@@ -96,7 +75,9 @@ class Server {
   std::string take_answer(Connection& c) {
     std::unique_lock lock(mutex_);
     if (!c.session.has_output())
-      c.answered.wait(lock, [&] { return !c.answer.empty() || abandoned_; });
+      c.told.wait_for(lock, c.deadline.left(), [&] {
+        return !c.answer.empty() || mailbox_.stopping() != c.stopping;
+      });
     return std::exchange(c.answer, std::string());
   }
 
@@ -105,6 +86,7 @@ class Server {
   bool stop(Connection& c) {
     c.stopping = true;
     blocking::refuse_calls(c.socket());
+    c.deadline.drain(mailbox_.stopping_for());
     constexpr int least = 4 << 10;  // of it, by each receive
     for (auto left = net::unread(c.socket()) + 1; left > 0; left -= least) {
       if (!receive(c, MSG_DONTWAIT) || !send(c)) return false;
@@ -195,6 +177,8 @@ class Server {
   // 8. CLOSE. The socket and the thread end here. Somebody must wait for the
   // thread: the next one that ends.
   void close(Connection& c) {
+    if (c.deadline.drained()) net::reset_on_close(c.socket());
+    blocking::sleeps_in = -1;  // its number is anybody's from here on
     std::unique_lock lock(mutex_);
     std::thread before = std::exchange(last_, std::move(c.thread));
     connections_.erase(c.deadline.id());
@@ -207,47 +191,26 @@ class Server {
   // comes meanwhile is not waited for: it may never end), everything that has
   // come is answered; then we end and wait for the peers to end.
   void drain() {
-    constexpr std::chrono::nanoseconds let_in = net::Deadlines::let_in_time;
-    const auto now = std::chrono::steady_clock::now;
-    const auto began = now();
     sys::fcntl(listener_.fd(), F_SETFL, O_NONBLOCK);
     auto left = listener_.queued();
-    while (left > 0 && now() < began + let_in && accept()) --left;
-    const auto passed = now() < began + let_in ? now() - began : let_in;
+    constexpr auto let_in = net::Deadlines::let_in_time;
+    while (left > 0 && mailbox_.stopping_for() < let_in && accept()) --left;
     mailbox_.on_wake({});
     listener_.close();
     std::unique_lock lock(mutex_);
     connections_.each([](std::uint64_t, Connection& c) {
       ::pthread_kill(c.thread.native_handle(), blocking::wake_signal);
+      c.told.notify_one();
     });
-    wait_for_all(lock, net::Deadlines::drain_time - passed);
-    if (last_.joinable()) last_.join();
-  }
-
-  // For so long; then who is left is reset. In parts: a time for which we are
-  // stopped (SIGSTOP, a debugger) is no more than one of them, and the peers
-  // have the others afterwards.
-  void wait_for_all(std::unique_lock<std::mutex>& lock,
-                    std::chrono::nanoseconds time) {
-    constexpr std::chrono::milliseconds part(100);
-    const auto all_gone = [this] { return connections_.size() == 0; };
-    for (; time.count() > 0; time -= part)
-      if (ended_.wait_for(lock, part, all_gone)) break;
-    abandoned_ = true;
-    connections_.each([](std::uint64_t, Connection& c) {
-      net::reset_on_close(c.socket());
-      sys::shutdown(c.socket(), SHUT_RDWR);
-      c.answered.notify_one();
-    });
-    ended_.wait(lock, all_gone);
+    ended_.wait(lock, [this] { return connections_.size() == 0; });
     lock.unlock();
+    if (last_.joinable()) last_.join();
     mailbox_.on_letter({});
   }
 
   net::Listener& listener_;
   protocol::Service& service_;
   net::Mailbox& mailbox_;
-  std::atomic<bool> abandoned_ = false;
   std::mutex mutex_;  // guards what follows
   std::condition_variable ended_;
   net::Table<Connection> connections_;

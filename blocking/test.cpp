@@ -118,7 +118,7 @@ TEST(Blocking, ThreadsInEveryKindOfSleepAreCalledBack) {
 }
 
 TEST(Blocking, AnEchoTakesSoManyInstructions) {
-  tests::expect_instructions({{"thread", 1379}});
+  tests::expect_instructions({{"thread", 1393}});
 }
 
 }  // namespace

@@ -1,10 +1,11 @@
 #pragma once
-// The buffers that the kernel fills, which liburing 2.3 (Debian 12's) leaves to
-// its users.
+// What a ring needs, and the buffers that the kernel fills, which liburing 2.3
+// (Debian 12's) leaves to its users.
 
 #include <liburing.h>
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <bit>
 #include <cerrno>
 #include <cstddef>
@@ -15,6 +16,26 @@
 #include "net/probe.hpp"
 
 namespace iouring {
+
+/// What one loop, or one client, asks the kernel for.
+struct Needs {
+  unsigned entries, completions;
+  unsigned buffers = 0, buffer_size = 0;  // 0: no requests that stay
+
+  /// Bytes of the queues and of the list of buffers: what RLIMIT_MEMLOCK counts
+  /// (before Linux 5.12, and again today).
+  std::uint64_t locked() const {
+    constexpr std::uint64_t page = 4096, head = 64;  // of both queues
+    const auto whole = [](std::uint64_t n) { return (n + page - 1) / page; };
+    const std::uint64_t sent = std::bit_ceil(entries);
+    const std::uint64_t done = std::bit_ceil(std::max(entries, completions));
+    return page *
+           (whole(head + done * sizeof(io_uring_cqe) + sent * 4) +
+            whole(sent * sizeof(io_uring_sqe)) +
+            (buffers ? whole(std::bit_ceil(buffers) * sizeof(io_uring_buf))
+                     : 0));
+  }
+};
 
 /// Buffers that belong to the kernel until it names one in a completion: an
 /// idle peer needs none. (liburing has io_uring_setup_buf_ring() from 2.4 on.)

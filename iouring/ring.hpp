@@ -2,10 +2,11 @@
 // A ring: the two queues, and what has been asked for and is not done yet.
 
 #include <algorithm>
-#include <bit>
 #include <cstdio>
 
 #include "iouring/calls.hpp"
+#include "net/error.hpp"
+#include "net/probe.hpp"
 
 namespace iouring {
 
@@ -13,26 +14,6 @@ namespace iouring {
 /// 56 are the id of the conversation (never its descriptor, which may be
 /// somebody else's by the time the completion is seen).
 enum class Asked { accept, anyone, connect, receive, send, cancel, bell, tick };
-
-/// What one loop, or one client, asks the kernel for.
-struct Needs {
-  unsigned entries, completions;
-  unsigned buffers = 0, buffer_size = 0;  // 0: no requests that stay
-
-  /// Bytes of the queues and of the list of buffers: what RLIMIT_MEMLOCK counts
-  /// (before Linux 5.12, and again today).
-  std::uint64_t locked() const {
-    constexpr std::uint64_t page = 4096, head = 64;  // of both queues
-    const auto whole = [](std::uint64_t n) { return (n + page - 1) / page; };
-    const std::uint64_t sent = std::bit_ceil(entries);
-    const std::uint64_t done = std::bit_ceil(std::max(entries, completions));
-    return page *
-           (whole(head + done * sizeof(io_uring_cqe) + sent * 4) +
-            whole(sent * sizeof(io_uring_sqe)) +
-            (buffers ? whole(std::bit_ceil(buffers) * sizeof(io_uring_buf))
-                     : 0));
-  }
-};
 
 /// Both queues. Used by the thread that made it, alone. What entries point to
 /// must stay until their completion has been seen: finish() waits for that.
@@ -64,8 +45,8 @@ class Ring {
   /// An empty entry, to be filled before the next call; it is handed over with
   /// the next wait, or now if the queue is full.
   io_uring_sqe* entry(Asked what, std::uint64_t id) {
-    io_uring_sqe* entry = ::io_uring_get_sqe(&ring_);
-    for (; !entry; entry = ::io_uring_get_sqe(&ring_))
+    io_uring_sqe* entry;
+    while (!(entry = ::io_uring_get_sqe(&ring_)))
       expect(sys::io_uring_submit(&ring_));
     entry->user_data = user_data(what, id);
     ++in_flight_;

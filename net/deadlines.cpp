@@ -221,9 +221,9 @@ std::uint64_t Deadlines::take(Entry& entry, unsigned counter) {
   return entry.id_;
 }
 
-void Deadlines::drain() {
+void Deadlines::drain(std::chrono::nanoseconds passed) {
   armed_ = true;
-  drained_ms_ = now_ms() + drain_time.count();
+  drained_ms_ = now_ms() + (drain_time - passed) / std::chrono::milliseconds(1);
 }
 
 bool Deadlines::lets_in() const {

@@ -126,8 +126,9 @@ class Deadlines {
     while (std::uint64_t id = pool_.exceeded() ? take_largest() : 0) close(id);
   }
 
-  /// The loop stops: what is left after drain_time is late as a whole.
-  void drain();
+  /// The loop stops: what is left after drain_time is late as a whole. `passed`
+  /// of it is over already.
+  void drain(std::chrono::nanoseconds passed = {});
   bool lets_in() const;  // drain() was called, and it is not too late
   bool drained() const;  // that time has passed
 

@@ -119,7 +119,8 @@ void Mailbox::wake() {
 }
 
 void Mailbox::stop() {
-  stopping_.store(true, std::memory_order_release);
+  protocol::Nanoseconds never = 0;
+  stopped_ns_.compare_exchange_strong(never, now(), std::memory_order_acq_rel);
   wake();
 }
 

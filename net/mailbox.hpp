@@ -2,11 +2,13 @@
 // How the rest of the program reaches a loop that sleeps in its model's way.
 
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <mutex>
 #include <utility>
 #include <vector>
 
+#include "net/clock.hpp"
 #include "net/fd.hpp"
 #include "protocol/service.hpp"
 
@@ -62,7 +64,11 @@ class Mailbox final : public protocol::Postbox {
   /// on_wake(), the lock is held, and an empty function takes `deliver` back.
   void on_letter(std::function<void(protocol::Letter)> deliver);
 
-  bool stopping() const { return stopping_.load(std::memory_order_acquire); }
+  bool stopping() const { return stopped_ns_.load(std::memory_order_acquire); }
+  /// If stopping: since when.
+  std::chrono::nanoseconds stopping_for() const {
+    return std::chrono::nanoseconds(now() - stopped_ns_);
+  }
 
  private:
   bool take();
@@ -77,7 +83,7 @@ class Mailbox final : public protocol::Postbox {
   // the room they have.
   std::vector<protocol::Letter> collected_;
   std::atomic<bool> rung_{false};
-  std::atomic<bool> stopping_{false};
+  std::atomic<protocol::Nanoseconds> stopped_ns_{0};  // 0: not stopping
 };
 
 }  // namespace net

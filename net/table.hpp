@@ -38,11 +38,11 @@ class Table {
     return 0;
   }
 
-  /// Makes a value under next_id(). Throws what its constructor throws, and
-  /// std::bad_alloc where there was no next_id().
+  /// Makes a value under the id that next_id() has just given. Throws what its
+  /// constructor throws, and std::bad_alloc if that was 0.
   template <class... Args>
   T& emplace(Args&&... args) {
-    if (free_ == none) add_chunk();
+    if (free_ == none) throw std::bad_alloc();
     Slot& slot = at(free_);
     T* made = ::new (slot.bytes) T(std::forward<Args>(args)...);
     free_ = slot.next;

@@ -65,6 +65,7 @@ TEST(Table, KnowsNoIdThatItNeverGave) {
   Table table;
   for (const std::uint64_t id : {0ull, 1ull, 1ull << 32, ~0ull})
     EXPECT_EQ(table.find(id), nullptr);
+  EXPECT_NE(table.next_id(), 0u);
   table.emplace(nullptr);
   for (const std::uint64_t id : {0ull, 1ull, 2ull << 32, ~0ull})
     EXPECT_EQ(table.find(id), nullptr);
@@ -74,13 +75,13 @@ TEST(Table, DoesNotMoveItsValues) {
   net::Table<int> table;
   const auto id = table.next_id();
   const int* first = &table.emplace(1);
-  for (int i = 0; i < 1000; ++i) table.emplace(i);
+  for (int i = 0; i < 1000 && table.next_id() != 0; ++i) table.emplace(i);
   EXPECT_EQ(table.find(id), first);
 }
 
 TEST(Table, VisitsAllAndTheyMayGo) {
   net::Table<int> table;
-  for (int i = 0; i < 200; ++i) table.emplace(i);
+  for (int i = 0; i < 200 && table.next_id() != 0; ++i) table.emplace(i);
   int sum = 0;
   table.each([&](std::uint64_t id, int value) {
     sum += value;
@@ -109,7 +110,8 @@ TEST(Table, DestroysItsValues) {
   const auto counted = std::make_shared<int>();
   {
     net::Table<std::shared_ptr<int>> table;
-    for (int i = 0; i < 100; ++i) table.emplace(counted);
+    for (int i = 0; i < 100 && table.next_id() != 0; ++i)
+      table.emplace(counted);
     EXPECT_EQ(counted.use_count(), 101);
   }
   EXPECT_EQ(counted.use_count(), 1);
