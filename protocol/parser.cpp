@@ -14,24 +14,15 @@ using Kind = Parsed::Kind;
 constexpr std::string_view inline_long = "too big inline request";
 constexpr std::string_view frame_long = "too big request";
 
-Parsed incomplete(std::size_t needed) {
-  Parsed parsed;
-  parsed.needed = needed;
-  return parsed;
-}
+Parsed incomplete(std::size_t needed) { return {.needed = needed}; }
 
 Parsed failed(std::string_view error) {
-  Parsed parsed;
-  parsed.kind = Kind::error;
-  parsed.error = error;
-  return parsed;
+  return {.kind = Kind::error, .error = error};
 }
 
 Parsed taken(bool request, std::size_t consumed) {
-  Parsed parsed;
-  parsed.kind = request ? Kind::request : Kind::nothing;
-  parsed.consumed = consumed;
-  return parsed;
+  return {.kind = request ? Kind::request : Kind::nothing,
+          .consumed = consumed};
 }
 
 // A line's text, from its type byte to its '\r', and what is behind it. As in
@@ -278,12 +269,6 @@ Parsed parse_request(std::span<const std::byte> bytes, const Limits& limits,
                               bytes.size());
   if (text.front() == '*') return parse_array(text, limits, scratch, progress);
   return parse_inline(text, limits, scratch);
-}
-
-Parsed parse_request(std::span<const std::byte> bytes, const Limits& limits,
-                     Scratch& scratch) {
-  Progress progress;
-  return parse_request(bytes, limits, scratch, progress);
 }
 
 std::string protocol_error(const Parsed& parsed) {

@@ -12,6 +12,7 @@
 #include "protocol/client_session.hpp"
 #include "protocol/session.hpp"
 #include "tests/node/surroundings.hpp"
+#include "tests/node/thread_lock.hpp"
 
 namespace node {
 
@@ -125,7 +126,7 @@ struct Host {
               [this](std::string_view key) { return node.slot(key); }),
         node(std::move(with), store, surroundings) {}
 
-  protocol::ThreadLock lock;
+  ThreadLock lock;
   Store store;
   TestSurroundings surroundings;
   Node node;
