@@ -127,8 +127,6 @@ constexpr auto rows = std::to_array<Command>({
 });
 // clang-format on
 
-constexpr protocol::CommandTable table(rows);
-
 // "CLIENT SETNAME name", as a cell of a table: a bar would end it.
 std::string usage(const Command& command) {
   std::string name = upper(command.name);
@@ -143,26 +141,12 @@ std::string usage(const Command& command) {
 
 }  // namespace
 
-std::span<const Command> commands() { return table.commands(); }
-
-std::span<const Command> subcommands(const Command& command) {
-  return table.subcommands(command);
-}
-
-Row find_row(std::span<const std::string_view> arguments) {
-  return table.find_row(arguments);
-}
-
-const Command* find(std::string_view name) { return table.find(name); }
-
-const Command* find(std::string_view container, std::string_view name) {
-  return table.find(container, name);
-}
+constexpr protocol::CommandTable<Node> table(rows);
 
 std::string commands_page() {
   std::string page;
   std::string_view group;
-  for (const auto& command : commands()) {
+  for (const auto& command : table.commands()) {
     if (!command.answer) continue;
     if (command.group != group) {
       group = command.group;

@@ -73,8 +73,7 @@ struct Setup {
   const dht::Overlay* overlay = nullptr;  // null: no ring, every key is ours
   Lookups* lookups = nullptr;             // null: no other nodes can be asked
   Redirect redirect = Redirect::hop;      // whom MOVED names
-  std::string address;                    // "127.0.0.1:7000", announced
-  std::string id;                         // 40 hex digits
+  dht::Member self;                       // as announced; for who has no ring
   protocol::Limits limits;
 };
 
@@ -82,10 +81,8 @@ struct Setup {
 class Node final : public protocol::Service {
  public:
   /// All that is handed in outlives the node. With an overlay, its self() goes
-  /// before `address` and `id`; without one, an `id` that is not 40 hex digits
-  /// is a std::invalid_argument.
+  /// before that of the setup.
   Node(Setup setup, Store& store, Surroundings& surroundings);
-  ~Node() override;
 
   void answer(std::span<const std::string_view> arguments,
               protocol::Reply& reply) override;

@@ -82,8 +82,7 @@ node::Setup DhtNode::setup() {
           .overlay = ring_ ? &*ring_ : nullptr,
           .lookups = lookups_ ? &*lookups_ : nullptr,
           .redirect = options_.redirect,
-          .address = self_.address,
-          .id = dht::to_hex(self_.id),
+          .self = self_,
           .limits = options_.net.limits};
 }
 

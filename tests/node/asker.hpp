@@ -116,8 +116,7 @@ struct Host {
   static Setup setup() {
     Setup setup;
     setup.hash = test_hash;
-    setup.address = "127.0.0.1:7000";
-    setup.id = dht::to_hex(test_hash(setup.address));
+    setup.self = {test_hash("127.0.0.1:7000"), "127.0.0.1:7000"};
     return setup;
   }
 

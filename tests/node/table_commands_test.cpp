@@ -147,7 +147,7 @@ TEST_F(TableCommands, HelpListsTheSubcommands) {
             "+    Lists the subcommands.\r\n");
   for (const auto* container : {"client", "command", "cluster"})
     EXPECT_EQ(decode({container, "help"})->elements.size(),
-              1 + 2 * subcommands(*find(container)).size());
+              1 + 2 * table.subcommands(*table.find(container)).size());
 }
 
 // The page for students holds the table as the program prints it.
