@@ -39,6 +39,7 @@ Arguments keys_of(const Command& command, Arguments arguments) {
   return arguments.subspan(first, end - first);
 }
 
+// A ring of one, so that a node without a ring answers like one with it.
 std::unique_ptr<const dht::Overlay> make_alone(const Setup& setup) {
   if (setup.overlay) return nullptr;
   return std::make_unique<dht::Chord>(dht::Space{}, std::vector{setup.self},

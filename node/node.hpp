@@ -47,6 +47,7 @@ class Surroundings {
  public:
   virtual ~Surroundings() = default;
   using Numbers = std::vector<std::pair<std::string, std::uint64_t>>;
+  using Fields = std::vector<std::pair<std::string, std::string>>;
 
   /// The counter of this name, "cmd." and "get" for one, new or known. Asked
   /// for when the node is made.
@@ -63,8 +64,7 @@ class Surroundings {
   /// "cpu", "syscalls", "model") that belong to the process: "process_id"
   /// "4711" ... CONFIG GET takes "maxclients" from "clients", "tcp_port" from
   /// "server".
-  virtual std::vector<std::pair<std::string, std::string>> fields(
-      std::string_view section) const = 0;
+  virtual Fields fields(std::string_view section) const = 0;
 };
 
 struct Setup {
@@ -140,8 +140,5 @@ class Node final : public protocol::Service {
   unsigned lost_;                       // conversations, without memory
   std::vector<unsigned> protocol_errors_;  // one for each name, and "other"
 };
-
-/// The command table as a page of documentation, in Markdown.
-std::string commands_page();
 
 }  // namespace node

@@ -77,8 +77,8 @@ struct Calls {
 };
 
 void print_row(const std::string& name, const Calls& calls) {
-  std::printf("  %-24s %8s %8s\n", name.c_str(), decimal(calls.counted).c_str(),
-              decimal(calls.ideal).c_str());
+  std::printf("  %-24s %8.2f %8.2f\n", name.c_str(), calls.counted,
+              calls.ideal);
 }
 
 std::map<std::string, Calls> calls_per_request(const Counters& before,

@@ -6,9 +6,11 @@
 #include <stdexcept>
 #include <string>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 #include "dht/chord.hpp"
+#include "net/error.hpp"
 #include "program/sha1.hpp"
 
 namespace program {
@@ -17,7 +19,7 @@ namespace {
 node::HashKey random_key() {
   node::HashKey key;
   if (::getrandom(&key, sizeof key, 0) != sizeof key)
-    throw std::system_error(errno, std::generic_category(), "getrandom");
+    net::fail(errno, "getrandom");
   return key;
 }
 
@@ -39,13 +41,6 @@ net::SharedMemory memory_for(std::size_t memory_max) {
 
 dht::Member member(const std::string& address) {
   return {sha1(address), address};
-}
-
-std::vector<dht::Member> members(const std::vector<std::string>& addresses) {
-  std::vector<dht::Member> all;
-  all.reserve(addresses.size());
-  for (const std::string& address : addresses) all.push_back(member(address));
-  return all;
 }
 
 std::uint16_t port_of(const std::string& address) {
@@ -71,9 +66,11 @@ DhtNode::DhtNode(const ServerOptions& options, Host& host)
 // Makes the ring too, if there is one. Nobody else is asked by a node that is
 // alone, and by one whose commands are answered in processes of their own.
 node::Setup DhtNode::setup() {
-  if (!options_.ring.empty())
-    ring_.emplace(dht::Space{}, members(options_.ring), self_.id,
-                  options_.routing);
+  std::vector<dht::Member> members;
+  for (const std::string& address : options_.ring)
+    members.push_back(member(address));
+  if (!members.empty())
+    ring_.emplace(dht::Space{}, std::move(members), self_.id, options_.routing);
   if (options_.ring.size() > 1 && !Host::forks())
     lookups_.emplace(*ring_, mailbox_, options_.lookup_time,
                      options_.net.limits.bulk_max);

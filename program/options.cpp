@@ -186,12 +186,6 @@ void ring_options(CLI::App& app, ServerOptions& options) {
            "time for another node to answer");
 }
 
-void account_options(CLI::App& app, ServerOptions& options) {
-  trace_option(app, options.trace);
-  app.add_flag("--traits", options.traits,
-               "say what this variant promises, and end");
-}
-
 void check_wish(const ClientOptions& options) {
   if (!options.command.empty() && options.command.front().starts_with('-'))
     throw CLI::ValidationError(options.command.front(), "no such option");
@@ -211,7 +205,9 @@ std::expected<ServerOptions, Ending> parse_server(const Arguments& arguments,
   server_options(app, options);
   ring_options(app, options);
   limits(app, options.net.limits);
-  account_options(app, options);
+  trace_option(app, options.trace);
+  app.add_flag("--traits", options.traits,
+               "say what this variant promises, and end");
   rows(app, options.net, server);
   rows(app, options.net, client);
   return parse(app, arguments, options, [&] {

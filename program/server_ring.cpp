@@ -1,7 +1,6 @@
 #include "program/server_ring.hpp"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -11,12 +10,12 @@
 #include <deque>
 #include <optional>
 #include <string>
-#include <system_error>
 #include <utility>
 #include <vector>
 
 #include "net/clock.hpp"
 #include "net/endpoint.hpp"
+#include "net/error.hpp"
 #include "net/fd.hpp"
 #include "program/child.hpp"
 
@@ -32,10 +31,6 @@ constexpr std::size_t columns = 80;
 constexpr Nanoseconds ready_ns = 30'000'000'000;
 constexpr Nanoseconds end_ns = 5'000'000'000;
 
-[[noreturn]] void fail(const char* call) {
-  throw std::system_error(errno, std::generic_category(), call);
-}
-
 /// One server of the ring. Unless the ring is to stay, its messages are kept
 /// and shown only if something went wrong.
 class Server {
@@ -43,13 +38,13 @@ class Server {
   Server(const Arguments& command, int socket, bool messages_kept)
       : name_(command[0]) {
     std::array<int, 2> ends;
-    if (::pipe2(ends.data(), O_CLOEXEC) < 0) fail("pipe2");
+    net::check(::pipe2(ends.data(), O_CLOEXEC), "pipe2");
     output_ = net::Fd(ends[0]);
     const net::Fd output(ends[1]);
-    if (messages_kept) {
-      messages_ = net::Fd(::memfd_create("messages", MFD_CLOEXEC));
-      if (!messages_) fail("memfd_create");
-    }
+    net::check(::fcntl(ends[0], F_SETFL, O_NONBLOCK), "fcntl");
+    if (messages_kept)
+      messages_ = net::Fd(
+          net::check(::memfd_create("messages", MFD_CLOEXEC), "memfd_create"));
     child_.emplace(command, Inherited{socket, output.get(), messages_.get()});
   }
 
@@ -63,9 +58,9 @@ class Server {
     while (!said.ends_with('\n')) {
       if (!signals.wait(output_.get(), due) || signals.interrupted())
         return false;
-      if (!readable()) continue;
       std::array<char, 256> room;
       const ssize_t n = ::read(output_.get(), room.data(), room.size());
+      if (n < 0 && errno == EAGAIN) continue;
       if (n <= 0) return false;
       said.append(room.data(), static_cast<std::size_t>(n));
     }
@@ -86,11 +81,6 @@ class Server {
   }
 
  private:
-  bool readable() const {
-    pollfd output{output_.get(), POLLIN, 0};
-    return ::poll(&output, 1, 0) == 1;
-  }
-
   const std::string name_;
   net::Fd output_, messages_;
   std::optional<Child> child_;

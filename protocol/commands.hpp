@@ -81,13 +81,6 @@ struct Row {
   std::size_t number;
 };
 
-inline constexpr auto lower_of = [] {
-  std::array<char, 256> result{};
-  for (std::size_t byte = 0; byte < result.size(); ++byte)
-    result[byte] = lower(static_cast<char>(byte));
-  return result;
-}();
-
 /// Made by the compiler: constexpr CommandTable<Context> table(rows). The rows
 /// outlive it; the subcommands of a container stand right behind it.
 template <class Context>
@@ -153,16 +146,6 @@ class CommandTable {
            101 * letter(name.size() - 1);
   }
 
-  // `known` stands in the table, in lower case. Written out, and with a table
-  // of letters: every request comes here.
-  static bool is_word(std::string_view known, std::string_view word) {
-    if (known.size() != word.size()) return false;
-    for (std::size_t i = 0; i < word.size(); ++i)
-      if (lower_of[static_cast<unsigned char>(word[i])] != known[i])
-        return false;
-    return true;
-  }
-
   const Command<Context>* at(std::size_t row) const {
     return row == commands_.size() ? nullptr : &commands_[row];
   }
@@ -170,7 +153,7 @@ class CommandTable {
   std::size_t row_of(std::string_view name) const {
     for (std::size_t slot = hash(name) % slots; index_[slot] != empty;
          slot = (slot + 1) % slots)
-      if (is_word(commands_[index_[slot]].name, name)) return index_[slot];
+      if (same_word(commands_[index_[slot]].name, name)) return index_[slot];
     return commands_.size();
   }
   // The same among the subcommands of a row.
@@ -178,7 +161,7 @@ class CommandTable {
     const std::size_t prefix = commands_[container].name.size() + 1;
     for (std::size_t row = container + 1; row <= container + counts_[container];
          ++row)
-      if (is_word(commands_[row].name.substr(prefix), name)) return row;
+      if (same_word(commands_[row].name.substr(prefix), name)) return row;
     return commands_.size();
   }
 
