@@ -42,7 +42,7 @@ Arguments keys_of(const Command& command, Arguments arguments) {
 // A ring of one, so that a node without a ring answers like one with it.
 std::unique_ptr<const dht::Overlay> make_alone(const Setup& setup) {
   if (setup.overlay) return nullptr;
-  return std::make_unique<dht::Chord>(dht::Space{}, std::vector{setup.self},
+  return std::make_unique<dht::Chord>(dht::Space{}, std::vector(1, setup.self),
                                       setup.self.id);
 }
 

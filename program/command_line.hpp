@@ -98,14 +98,14 @@ inline CLI::Option* word(CLI::App& app, const std::string& name,
 
 /// A number; `value` keeps its default unless the option is given.
 template <class T>
-void number(CLI::App& app, const std::string& name, T& value, Range range,
-            const std::string& help) {
+CLI::Option* number(CLI::App& app, const std::string& name, T& value,
+                    Range range, const std::string& help) {
   const auto take = [&value, name, range](const std::string& text) {
     const auto parsed = parse_number(text, range);
     if (!parsed) refuse(name, text, allowed(range));
     value = static_cast<T>(*parsed);
   };
-  word(app, name, take, help)
+  return word(app, name, take, help)
       ->type_name(range.size ? "BYTES" : "N")
       ->default_str(written(static_cast<std::uint64_t>(value), range));
 }

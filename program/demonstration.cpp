@@ -42,7 +42,7 @@ std::string joined(const Command& command) {
   return text;
 }
 
-using Counters = std::map<std::string, double, std::less<>>;
+using Counters = std::vector<std::pair<std::string, double>>;
 
 /// "a:1\r\nb:2\r\n..." as numbers; what is no number is left out.
 Counters parse_counters(std::string_view text) {
@@ -55,13 +55,16 @@ Counters parse_counters(std::string_view text) {
     double number = 0;
     const char* end = line.data() + line.size();
     if (std::from_chars(line.data() + colon + 1, end, number).ptr == end)
-      counters.emplace(line.substr(0, colon), number);
+      counters.emplace_back(line.substr(0, colon), number);
   }
   return counters;
 }
 
+constexpr std::string_view counted = "syscall_", ideal = "ideal_";
+
 double value_of(const Counters& counters, const std::string& name) {
-  const auto found = counters.find(name);
+  const auto found =
+      std::ranges::find(counters, name, &Counters::value_type::first);
   return found == counters.end() ? 0 : found->second;
 }
 
@@ -84,7 +87,6 @@ void print_row(const std::string& name, const Calls& calls) {
 std::map<std::string, Calls> calls_per_request(const Counters& before,
                                                const Counters& after,
                                                int requests) {
-  static constexpr std::string_view counted = "syscall_", ideal = "ideal_";
   std::map<std::string, Calls> calls;
   for (const auto& [name, number] : after)
     if (name.starts_with(counted))
@@ -100,12 +102,10 @@ std::map<std::string, Calls> calls_per_request(const Counters& before,
 }
 
 /// Of the calls that a model needs it names the one first in which it waits.
-std::string first_ideal(std::string_view info) {
-  constexpr std::string_view mark = "\nideal_";
-  const std::size_t found = info.find(mark);
-  if (found == info.npos) return "";
-  info.remove_prefix(found + mark.size());
-  return std::string(info.substr(0, info.find(':')));
+std::string first_ideal(const Counters& counters) {
+  for (const auto& [name, number] : counters)
+    if (name.starts_with(ideal)) return name.substr(ideal.size());
+  return "";
 }
 
 bool is_near(const std::string& address) {
@@ -285,7 +285,7 @@ class Demonstration {
     const Answer answer = caller_.ask(address_, {"INFO", "syscalls"});
     Counters numbers = parse_counters(answer.text());
     check(!numbers.empty(), "INFO syscalls");
-    wait_ = first_ideal(answer.text());
+    wait_ = first_ideal(numbers);
     return numbers;
   }
 

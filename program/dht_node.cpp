@@ -43,12 +43,6 @@ dht::Member member(const std::string& address) {
   return {sha1(address), address};
 }
 
-std::uint16_t port_of(const std::string& address) {
-  if (address.starts_with('/')) return 0;
-  const auto colon = address.rfind(':');
-  return static_cast<std::uint16_t>(std::stoi(address.substr(colon + 1)));
-}
-
 }  // namespace
 
 DhtNode::DhtNode(const ServerOptions& options, Host& host)
@@ -59,8 +53,7 @@ DhtNode::DhtNode(const ServerOptions& options, Host& host)
       lock_(memory_.resource()),
       store_(memory_.resource(), lock_, options.memory_max, random_key(),
              [this](std::string_view key) { return node_.slot(key); }),
-      surroundings_(model::server, options.net, host.clients(),
-                    port_of(host.address())),
+      surroundings_(model::server, options.net, host.clients(), host.address()),
       node_(setup(), store_, surroundings_) {}
 
 // Makes the ring too, if there is one. Nobody else is asked by a node that is

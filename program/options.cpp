@@ -150,16 +150,16 @@ void server_options(CLI::App& app, ServerOptions& options) {
   number(app, "--port", options.net.port, {0, 65535}, "0 takes any");
   number(app, "--listen-fd", options.net.listen_fd,
          {0, std::numeric_limits<int>::max()},
-         "an inherited socket, bound already, instead of --bind and --port");
-  app.get_option("--listen-fd")->default_str("");
+         "an inherited socket, bound already, instead of --bind and --port")
+      ->default_str("");
   app.add_option("--announce", options.announce,
                  "the address by which others know this node [bind and port]")
       ->type_name("HOST:PORT");
   number(app, "--threads", options.net.threads, {1, 256},
          "loops or workers, where the variant has them");
   number(app, "--max-clients", options.net.clients_max, {1, 1'000'000},
-         "conversations at once [the descriptor limit less our own]");
-  app.get_option("--max-clients")->default_str("");
+         "conversations at once [the descriptor limit less our own]")
+      ->default_str("");
   number(app, "--max-memory", options.memory_max,
          {64 * kib, node::Store::bytes_most, true},
          "bytes of all entries, as INFO's used_memory counts them");

@@ -9,6 +9,8 @@
 #include <cstdio>
 #include <fstream>
 
+#include "node/text.hpp"
+
 namespace program {
 namespace {
 
@@ -72,11 +74,12 @@ Surroundings::Fields ideals(const net::Model& model) {
 }  // namespace
 
 Surroundings::Surroundings(const net::Model& model, const net::Options& options,
-                           const net::Clients& clients, std::uint16_t port)
+                           const net::Clients& clients,
+                           const std::string& address)
     : model_(model),
       options_(options),
       clients_(clients),
-      port_(port),
+      port_(node::split(address).port),
       system_(operating_system()) {}
 
 Surroundings::Fields Surroundings::fields(std::string_view section) const {
@@ -100,7 +103,7 @@ Surroundings::Fields Surroundings::server() const {
           {"arch_bits", decimal(8 * sizeof(void*))},
           {"multiplexing_api", model_.name},
           {"process_id", decimal(static_cast<std::uint64_t>(::getpid()))},
-          {"tcp_port", decimal(port_)},
+          {"tcp_port", port_},
           {"threads", decimal(options_.threads)},
           {"uptime_in_seconds", std::to_string(up)},
           {"uptime_in_days", std::to_string(up / (24 * 60 * 60))}};

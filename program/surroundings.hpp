@@ -17,9 +17,9 @@ namespace program {
 /// Thread-safe. All that is handed in outlives it.
 class Surroundings final : public node::Surroundings {
  public:
-  /// `port` is the one that was bound; 0 for a Unix socket.
+  /// `address` is the one that was bound.
   Surroundings(const net::Model& model, const net::Options& options,
-               const net::Clients& clients, std::uint16_t port);
+               const net::Clients& clients, const std::string& address);
 
   unsigned counter(std::string_view prefix, std::string_view name) override {
     return net::counter(prefix, name);
@@ -45,7 +45,7 @@ class Surroundings final : public node::Surroundings {
   const net::Model& model_;
   const net::Options& options_;
   const net::Clients& clients_;
-  const std::uint16_t port_;
+  const std::string port_;    // 0 for a Unix socket
   const std::string system_;  // the operating one
   const protocol::Nanoseconds began_ = net::now();
 };

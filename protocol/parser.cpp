@@ -1,6 +1,7 @@
 #include "protocol/parser.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <limits>
 #include <optional>
 
@@ -167,23 +168,16 @@ bool is_blank(char byte) {
   return byte == ' ' || (byte >= '\t' && byte <= '\r');
 }
 
-std::optional<int> read_hexadecimal(char digit) {
-  if (digit >= '0' && digit <= '9') return digit - '0';
-  if (digit >= 'a' && digit <= 'f') return digit - 'a' + 10;
-  if (digit >= 'A' && digit <= 'F') return digit - 'A' + 10;
-  return std::nullopt;
-}
-
 // What a backslash in double quotes stands for; `rest` begins behind it and
 // is not empty.
 char read_escape(std::string_view& rest) {
   const char letter = rest.front();
   if (letter == 'x' && rest.size() >= 3) {
-    const auto high = read_hexadecimal(rest[1]);
-    const auto low = read_hexadecimal(rest[2]);
-    if (high && low) {
+    unsigned byte = 0;
+    const char* const end = rest.data() + 3;
+    if (std::from_chars(rest.data() + 1, end, byte, 16).ptr == end) {
       rest.remove_prefix(3);
-      return static_cast<char>(*high * 16 + *low);
+      return static_cast<char>(byte);
     }
   }
   rest.remove_prefix(1);
