@@ -10,8 +10,13 @@
 # long as it lasts), readiness (any other) or completion.
 SERVERS := \
   blocking:thread:thread \
+  blocking:iterative:thread \
+  blocking:pool:thread \
   epoll:level:level \
   iouring:multishot:completion
+
+# Those that serve too few at once to be a node among others: run shows one.
+ALONE := blocking-iterative blocking-pool
 
 # Clients, model:variant, likewise.
 CLIENTS := \
@@ -142,7 +147,8 @@ $(MODELS:%=$(BIN)/%-client): $(BIN)/%-client: \
 ## run-<model>[-<variant>]: a ring of its servers echoes, stores and looks up
 $(SERVER_NAMES:%=run-%): run-%: $(BIN)/ring $(BIN)/%-server \
     $(BIN)/$$(call model,$$*)-client
-	$< --servers $(BIN)/$*-server --client $(BIN)/$(call model,$*)-client --count 8
+	$< --servers $(BIN)/$*-server --client $(BIN)/$(call model,$*)-client \
+	  $(if $(filter $*,$(ALONE)),--alone,--count 8)
 
 ## serve-<model>[-<variant>]: one server; ARGS="--port 7000 ..."
 $(SERVER_NAMES:%=serve-%): serve-%: $(BIN)/%-server

@@ -43,6 +43,8 @@ TEST(Blocking, TheTimeToReceiveIsLimitedOnlyInsideAFrame) {
 
 TEST(Blocking, AThreadEndsWithItsPeer) {
   constexpr std::ptrdiff_t count = 40;
+  if (model::server.variant != std::string_view("thread"))
+    GTEST_SKIP() << "its threads stay";
   LaterService service;
   Loop loop(service);
   for (int round = 0; round < 5; ++round) {
@@ -72,6 +74,7 @@ long sleeps() {
 // Each of them goes to sleep again after its answer; the others sleep on.
 TEST(Blocking, AnAnswerWakesTheThreadThatWaitsForItAndNoOther) {
   constexpr int count = 60;
+  REQUIRE_CONCURRENT(60u);
   LaterService service;
   Loop loop(service);
   std::vector<std::unique_ptr<Visitor>> peers;
@@ -91,6 +94,7 @@ TEST(Blocking, AnAnswerWakesTheThreadThatWaitsForItAndNoOther) {
 }
 
 TEST(Blocking, ThreadsInEveryKindOfSleepAreCalledBack) {
+  REQUIRE_CONCURRENT(3u);
   LaterService service;
   Loop loop(service);
   Visitor idle(loop.address), waiting(loop.address), deaf(loop.address);
@@ -118,7 +122,8 @@ TEST(Blocking, ThreadsInEveryKindOfSleepAreCalledBack) {
 }
 
 TEST(Blocking, AnEchoTakesSoManyInstructions) {
-  tests::expect_instructions({{"thread", 1393}});
+  tests::expect_instructions(
+      {{"thread", 1393}, {"iterative", 1393}, {"pool", 1393}});
 }
 
 }  // namespace

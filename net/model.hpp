@@ -27,10 +27,12 @@ struct Row {
 /// What a variant promises; --traits prints it and the conformance suite
 /// asserts it.
 struct Traits {
-  const char* concurrent = "all";  // conversations served at once: all, N, 1
+  // Conversations served at once: all, N, 1, or as many as --threads.
+  const char* concurrent = "all";
   const char* full = "tell";     // above --max-clients: tell, queue, processes
   bool sleeps = true;            // uses no CPU while nothing happens
   const char* threads = "none";  // what --threads multiplies: loops, workers
+  unsigned threads_default = 1;
   bool duplex = true;  // a client's: can send while it waits for a reply
   // What of the contract a server keeps, each level with those before it.
   bool store = true;   // the commands on keys

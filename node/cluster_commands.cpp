@@ -24,20 +24,13 @@ std::int64_t port_number(const Endpoint& endpoint) {
 void write_master(protocol::Reply& reply, const dht::Member& member) {
   const auto at = split(member.address);
   reply.map(7);
-  reply.bulk("id");
-  reply.bulk(dht::to_hex(member.id));
-  reply.bulk("port");
-  reply.integer(port_number(at));
-  reply.bulk("ip");
-  reply.bulk(at.host);
-  reply.bulk("endpoint");
-  reply.bulk(at.host);
-  reply.bulk("role");
-  reply.bulk("master");
-  reply.bulk("replication-offset");
-  reply.integer(0);
-  reply.bulk("health");
-  reply.bulk("online");
+  field(reply, "id", dht::to_hex(member.id));
+  field(reply, "port", port_number(at));
+  field(reply, "ip", at.host);
+  field(reply, "endpoint", at.host);
+  field(reply, "role", "master");
+  field(reply, "replication-offset", 0);
+  field(reply, "health", "online");
 }
 
 }  // namespace

@@ -1,12 +1,8 @@
 #include "node/commands.hpp"
 
-#include <algorithm>
 #include <array>
-#include <cstddef>
-#include <string>
 
 #include "node/handlers.hpp"
-#include "node/text.hpp"
 
 namespace node {
 
@@ -127,58 +123,8 @@ constexpr auto rows = std::to_array<Command>({
 });
 // clang-format on
 
-constexpr protocol::CommandTable table(rows);
-
-// "CLIENT SETNAME name", as a cell of a table: a bar would end it.
-std::string usage(const Command& command) {
-  std::string name = upper(command.name);
-  std::ranges::replace(name, '|', ' ');
-  if (!command.syntax.empty()) name += ' ';
-  for (const char letter : command.syntax) {
-    if (letter == '|') name += '\\';
-    name += letter;
-  }
-  return name;
-}
-
 }  // namespace
 
-std::span<const Command> commands() { return table.commands(); }
-
-std::span<const Command> subcommands(const Command& command) {
-  return table.subcommands(command);
-}
-
-Row find_row(std::span<const std::string_view> arguments) {
-  return table.find_row(arguments);
-}
-
-const Command* find(std::string_view name) { return table.find(name); }
-
-const Command* find(std::string_view container, std::string_view name) {
-  return table.find(container, name);
-}
-
-std::string commands_page() {
-  std::string page;
-  std::string_view group;
-  for (const auto& command : commands()) {
-    if (!command.answer) continue;
-    if (command.group != group) {
-      group = command.group;
-      page.append(page.empty() ? "" : "\n").append("### ").append(group);
-      page +=
-          "\n\n| command | arity | keys | what it does |\n"
-          "| --- | --- | --- | --- |\n";
-    }
-    page.append("| `").append(usage(command)).append("` | ");
-    page.append(std::to_string(command.arity)).append(" | ");
-    page += command.first_key == 0 ? "none"
-            : command.last_key < 0 ? "all"
-                                   : "1";
-    page.append(" | ").append(command.summary).append(" |\n");
-  }
-  return page;
-}
+constexpr protocol::CommandTable<Node> table(rows);
 
 }  // namespace node

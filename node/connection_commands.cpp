@@ -35,10 +35,6 @@ bool refuse_name(const Call& call, std::string_view what,
 
 constexpr std::string_view client_names = "Client names";
 
-void name_client(protocol::Client& client, std::string_view name) {
-  choices(client).name = name;
-}
-
 // HELLO's words behind the version. False: an error has been answered.
 bool read_options(const Call& call, std::optional<std::string_view>& name) {
   const auto arguments = call.arguments;
@@ -96,21 +92,16 @@ void hello(const Call& call) {
   std::optional<std::string_view> name;
   const auto version_asked = read_version(call);
   if (!version_asked || !read_options(call, name)) return;
-  if (name) name_client(reply.client(), *name);
+  if (name) choices(reply.client()).name = *name;
   reply.speak(*version_asked);
   reply.map(7);
-  reply.bulk("server");
-  reply.bulk("iomodels");
-  reply.bulk("version");
-  reply.bulk(version);
-  reply.bulk("proto");
-  reply.integer(*version_asked);
-  reply.bulk("id");
-  reply.integer(static_cast<std::int64_t>(call.context.number(reply.client())));
-  reply.bulk("mode");
-  reply.bulk(call.context.setup().overlay ? "cluster" : "standalone");
-  reply.bulk("role");
-  reply.bulk("master");
+  field(reply, "server", "iomodels");
+  field(reply, "version", version);
+  field(reply, "proto", *version_asked);
+  field(reply, "id",
+        static_cast<std::int64_t>(call.context.number(reply.client())));
+  field(reply, "mode", call.context.setup().overlay ? "cluster" : "standalone");
+  field(reply, "role", "master");
   reply.bulk("modules");
   reply.array(0);
 }
@@ -162,7 +153,7 @@ void client_setinfo(const Call& call) {
 
 void client_setname(const Call& call) {
   if (refuse_name(call, client_names, call.arguments[2])) return;
-  name_client(call.reply.client(), call.arguments[2]);
+  choices(call.reply.client()).name = call.arguments[2];
   call.reply.simple("OK");
 }
 

@@ -11,12 +11,6 @@ constexpr std::size_t said_max = 1024;
 // Bytes not yet sent to one node; above it nothing is appended.
 constexpr std::size_t unsent_max = 256 << 10;
 
-// Threads are told apart by where each keeps its own mark.
-const char* this_thread() {
-  thread_local const char mark = 0;
-  return &mark;
-}
-
 }  // namespace
 
 const protocol::Value* Contact::hear(Question& question) {
@@ -70,7 +64,7 @@ void Contacts::call(Contact& contact, bool& wake) {
   } else {
     return;
   }
-  if (this_thread() != driver_) wake = true;
+  if (std::this_thread::get_id() != driver_) wake = true;
 }
 
 // Questions stand in the order of their deadlines, so those that have ended are
@@ -102,7 +96,7 @@ Contact* Contacts::next_to_connect() {
 }
 
 Contact* Contacts::next_to_say() {
-  driver_ = this_thread();
+  driver_ = std::this_thread::get_id();
   while (Contact* contact = pop(to_say_)) {
     forget_ended(*contact);
     if (!contact->unsaid.empty()) return contact;

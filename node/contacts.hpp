@@ -9,6 +9,7 @@
 #include <functional>
 #include <list>
 #include <map>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -184,7 +185,7 @@ class Contacts {
   // Each contact is in one of them: watched, in the order of quiet_since;
   // watched, but no clock was seen; not watched.
   std::list<Contact*> watched_, fresh_, unwatched_;
-  const char* driver_ = nullptr;  // the mark of who asks, and need not be woken
+  std::thread::id driver_;  // who asks, and need not be woken
 };
 
 }  // namespace node

@@ -6,6 +6,18 @@
 
 namespace node {
 
+/// A field of a map, and its value.
+inline void field(protocol::Reply& reply, std::string_view name,
+                  std::string_view value) {
+  reply.bulk(name);
+  reply.bulk(value);
+}
+inline void field(protocol::Reply& reply, std::string_view name,
+                  std::int64_t value) {
+  reply.bulk(name);
+  reply.integer(value);
+}
+
 // connection_commands.cpp
 void ping(const Call& call);
 void echo(const Call& call);

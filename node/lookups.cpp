@@ -466,9 +466,7 @@ Lookups::~Lookups() = default;
 
 void Lookups::lookup(const dht::Id& key, protocol::ReturnAddress to,
                      int version) {
-  LookupList lookup;
-  lookup.push_back({.key = key, .to = to, .version = version});
-  state_->enter([&](Mail& mail) { state_->begin(std::move(lookup), mail); });
+  proxy(key, {}, to, version);
 }
 
 void Lookups::proxy(const dht::Id& key,

@@ -3,9 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <cstdlib>
-#include <stdexcept>
 
-#include "node/alone.hpp"
+#include "dht/chord.hpp"
 #include "node/commands.hpp"
 #include "node/text.hpp"
 #include "protocol/decimal.hpp"
@@ -40,11 +39,11 @@ Arguments keys_of(const Command& command, Arguments arguments) {
   return arguments.subspan(first, end - first);
 }
 
+// A ring of one, so that a node without a ring answers like one with it.
 std::unique_ptr<const dht::Overlay> make_alone(const Setup& setup) {
   if (setup.overlay) return nullptr;
-  const auto id = dht::from_hex(setup.id);
-  if (!id) throw std::invalid_argument("a node's id has 40 hex digits");
-  return std::make_unique<Alone>(dht::Member{*id, setup.address});
+  return std::make_unique<dht::Chord>(dht::Space{}, std::vector(1, setup.self),
+                                      setup.self.id);
 }
 
 }  // namespace
@@ -67,7 +66,7 @@ Node::Node(Setup setup, Store& store, Surroundings& surroundings)
     figures_.push_back({surroundings.counter("cmd.", name),
                         surroundings.counter("time.", name)});
   };
-  for (const auto& command : commands()) add(command.name);
+  for (const auto& command : table.commands()) add(command.name);
   add("unknown");
   for (const auto& [_, field] : protocol_errors)
     protocol_errors_.push_back(surroundings.counter("err.", field));
@@ -75,12 +74,10 @@ Node::Node(Setup setup, Store& store, Surroundings& surroundings)
   write_constants();
 }
 
-Node::~Node() = default;
-
 // Of a ring of 2 000 nodes CLUSTER SHARDS is half a megabyte. To put that
 // together takes a hundred times as long as to copy it, and others wait for it.
 void Node::write_constants() {
-  for (const auto& command : commands())
+  for (const auto& command : table.commands())
     for (const int version : {2, 3}) {
       auto& text = constants_.emplace_back();
       if (!command.cost.constant) continue;
@@ -98,7 +95,7 @@ void Node::write_constants() {
 }
 
 void Node::answer(Arguments arguments, protocol::Reply& reply) {
-  const Row row = find_row(arguments);
+  const Row row = table.find_row(arguments);
   const auto& figures = figures_[row.number];
   const auto nth = surroundings_.count(figures.requests, 1);
   const bool timed = nth <= timed_each || nth % timed_each == 0;
@@ -115,7 +112,7 @@ inline void Node::answer(const Row& row, Arguments arguments,
   Chosen* const said = chosen(reply.client());
   const bool asked = said && std::exchange(said->asking, false);
   if (!row.command)
-    return protocol::refuse_unknown(arguments, find(arguments[0]), reply);
+    return protocol::refuse_unknown(arguments, table.find(arguments[0]), reply);
   const Command& command = *row.command;
   reply.spend(command.cost.steps);
   if (!command.takes(arguments.size()))

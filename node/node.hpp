@@ -47,6 +47,7 @@ class Surroundings {
  public:
   virtual ~Surroundings() = default;
   using Numbers = std::vector<std::pair<std::string, std::uint64_t>>;
+  using Fields = std::vector<std::pair<std::string, std::string>>;
 
   /// The counter of this name, "cmd." and "get" for one, new or known. Asked
   /// for when the node is made.
@@ -63,8 +64,7 @@ class Surroundings {
   /// "cpu", "syscalls", "model") that belong to the process: "process_id"
   /// "4711" ... CONFIG GET takes "maxclients" from "clients", "tcp_port" from
   /// "server".
-  virtual std::vector<std::pair<std::string, std::string>> fields(
-      std::string_view section) const = 0;
+  virtual Fields fields(std::string_view section) const = 0;
 };
 
 struct Setup {
@@ -73,8 +73,7 @@ struct Setup {
   const dht::Overlay* overlay = nullptr;  // null: no ring, every key is ours
   Lookups* lookups = nullptr;             // null: no other nodes can be asked
   Redirect redirect = Redirect::hop;      // whom MOVED names
-  std::string address;                    // "127.0.0.1:7000", announced
-  std::string id;                         // 40 hex digits
+  dht::Member self;                       // as announced; for who has no ring
   protocol::Limits limits;
 };
 
@@ -82,10 +81,8 @@ struct Setup {
 class Node final : public protocol::Service {
  public:
   /// All that is handed in outlives the node. With an overlay, its self() goes
-  /// before `address` and `id`; without one, an `id` that is not 40 hex digits
-  /// is a std::invalid_argument.
+  /// before that of the setup.
   Node(Setup setup, Store& store, Surroundings& surroundings);
-  ~Node() override;
 
   void answer(std::span<const std::string_view> arguments,
               protocol::Reply& reply) override;
@@ -143,8 +140,5 @@ class Node final : public protocol::Service {
   unsigned lost_;                       // conversations, without memory
   std::vector<unsigned> protocol_errors_;  // one for each name, and "other"
 };
-
-/// The command table as a page of documentation, in Markdown.
-std::string commands_page();
 
 }  // namespace node

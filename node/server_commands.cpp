@@ -29,11 +29,6 @@ class Report {
   void field(std::string_view name, std::uint64_t value) {
     field(name, std::to_string(value));
   }
-  /// What the process has to say to this section.
-  void fields(std::string_view section) {
-    for (const auto& [name, value] : node_.surroundings().fields(section))
-      field(name, value);
-  }
   /// The sums of those counters. Where every peer has a thread there are ten
   /// thousand to look at, so all is added up in one go, when it is first
   /// wanted.
@@ -78,16 +73,15 @@ void server(Report& report) {
   report.field("redis_version", redis_version);
   report.field("iomodels_version", version);
   report.field("redis_mode", node.setup().overlay ? "cluster" : "standalone");
-  report.field("overlay", node.overlay().name());
+  report.field("overlay",
+               node.setup().overlay ? node.overlay().name() : "alone");
   report.field("node_id", dht::to_hex(node.overlay().self().id));
   report.field("node_address", node.overlay().self().address);
-  report.fields("server");
 }
 
 // Who is blocked waits for a lookup, and has one at a time.
 void clients(Report& report) {
   const auto* lookups = report.node().setup().lookups;
-  report.fields("clients");
   report.field("blocked_clients", lookups ? lookups->running() : 0);
 }
 
@@ -98,7 +92,6 @@ void memory(Report& report) {
   report.field("maxmemory_policy", "noeviction");
   report.field("buffers_used", node.buffers_used());
   report.field("buffers_max", node.limits().buffers_max);
-  report.fields("memory");
 }
 
 // There is no disk, so nothing is loaded or saved.
@@ -110,7 +103,6 @@ void persistence(Report& report) {
 
 void stats(Report& report) {
   const auto& node = report.node();
-  report.fields("stats");
   report.field("total_commands_processed", sum(report.totals("cmd.")));
   report.field("expired_keys", std::uint64_t{0});
   report.field("evicted_keys", std::uint64_t{0});
@@ -129,8 +121,6 @@ void replication(Report& report) {
   report.field("connected_slaves", std::uint64_t{0});
   report.field("master_repl_offset", std::uint64_t{0});
 }
-
-void cpu(Report& report) { report.fields("cpu"); }
 
 // "12.34"
 std::string hundredths(std::uint64_t number) {
@@ -152,16 +142,12 @@ void commandstats(Report& report) {
   }
 }
 
-void syscalls(Report& report) {
-  report.count("sys.", "syscall_");
-  report.fields("syscalls");
-}
+void syscalls(Report& report) { report.count("sys.", "syscall_"); }
 
 // Those at zero too: what has not happened is worth knowing of a model.
 void model(Report& report) {
   for (const auto& [name, number] : report.totals("model."))
     report.field(name, number);
-  report.fields("model");
 }
 
 void cluster(Report& report) {
@@ -176,6 +162,7 @@ void keyspace(Report& report) {
                  "keys=" + std::to_string(keys) + ",expires=0,avg_ttl=0");
 }
 
+/// What the node knows of it, and behind that what the process has to say.
 struct Section {
   std::string_view name, title;
   void (*write)(Report&);
@@ -188,7 +175,7 @@ constexpr std::array<Section, 12> sections = {{
     {"persistence", "Persistence", persistence},
     {"stats", "Stats", stats},
     {"replication", "Replication", replication},
-    {"cpu", "CPU", cpu},
+    {"cpu", "CPU", [](Report&) {}},
     {"commandstats", "Commandstats", commandstats},
     {"syscalls", "Syscalls", syscalls},
     {"model", "Model", model},
@@ -196,20 +183,12 @@ constexpr std::array<Section, 12> sections = {{
     {"keyspace", "Keyspace", keyspace},
 }};
 
-bool means_all(std::string_view name) {
-  return same_word(name, "all") || same_word(name, "everything") ||
-         same_word(name, "default");
-}
-
-// Which sections are asked for? Without a name all are: there are few.
-std::array<bool, sections.size()> wanted(
-    std::span<const std::string_view> names) {
-  std::array<bool, sections.size()> result{};
-  if (names.empty() || std::ranges::any_of(names, means_all)) result.fill(true);
-  for (std::size_t i = 0; i < sections.size(); ++i)
-    for (const auto name : names)
-      if (same_word(name, sections[i].name)) result[i] = true;
-  return result;
+// Is this section asked for? Without a name all are: there are few.
+bool wanted(const Section& section, std::span<const std::string_view> names) {
+  return names.empty() || std::ranges::any_of(names, [&](auto name) {
+           return same_word(name, section.name) || same_word(name, "all") ||
+                  same_word(name, "everything") || same_word(name, "default");
+         });
 }
 
 std::string find_field(const Node& node, std::string_view section,
@@ -257,12 +236,14 @@ constexpr std::size_t pattern_bytes_a_step = 32;
 void info(const Call& call) {
   const auto names = call.arguments.subspan(1);
   if (names.size() > names_max) return call.reply.error(too_many_names);
-  const auto chosen = wanted(names);
   Report report(call.context);
-  for (std::size_t i = 0; i < sections.size(); ++i) {
-    if (!chosen[i]) continue;
-    report.title(sections[i].title);
-    sections[i].write(report);
+  for (const auto& section : sections) {
+    if (!wanted(section, names)) continue;
+    report.title(section.title);
+    section.write(report);
+    for (const auto& [name, value] :
+         call.context.surroundings().fields(section.name))
+      report.field(name, value);
   }
   call.reply.spend(report.steps());
   call.reply.verbatim(report.text());
@@ -284,10 +265,8 @@ void config_get(const Call& call) {
       found.push_back(&setting);
   call.reply.spend(steps / pattern_bytes_a_step);
   call.reply.map(found.size());
-  for (const auto* setting : found) {
-    call.reply.bulk(setting->name);
-    call.reply.bulk(setting->value(call.context));
-  }
+  for (const auto* setting : found)
+    field(call.reply, setting->name, setting->value(call.context));
 }
 
 }  // namespace node

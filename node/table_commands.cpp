@@ -16,10 +16,6 @@ constexpr std::size_t steps_a_name = 20;
 
 using Rows = std::vector<const Command*>;
 
-bool is_subcommand(const Command& command) {
-  return command.name.contains('|');
-}
-
 // The commands that are named behind COMMAND DOCS or INFO; without a name all
 // of them, but not their subcommands. Unknown names are null.
 Rows named_rows(const Call& call) {
@@ -28,13 +24,13 @@ Rows named_rows(const Call& call) {
     const auto name = call.arguments[i];
     const auto bar = name.find('|');
     rows.push_back(bar == name.npos
-                       ? find(name)
-                       : find(name.substr(0, bar), name.substr(bar + 1)));
+                       ? table.find(name)
+                       : table.find(name.substr(0, bar), name.substr(bar + 1)));
   }
   call.reply.spend(steps_a_name * rows.size());
   if (call.arguments.size() > 2) return rows;
-  for (const auto& row : commands())
-    if (!is_subcommand(row)) rows.push_back(&row);
+  for (const auto& row : table.commands())
+    if (!row.is_subcommand()) rows.push_back(&row);
   return rows;
 }
 
@@ -63,7 +59,7 @@ void describe(protocol::Reply& reply, const Command& row) {
   reply.set(0);                               // key specifications
   // What has no subcommands has an empty set of them, and otherwise they are an
   // array: so is Redis.
-  const auto below = subcommands(row);
+  const auto below = table.subcommands(row);
   below.empty() ? reply.set(0) : reply.array(below.size());
   for (const auto& subcommand : below) describe(reply, subcommand);
 }
@@ -91,10 +87,8 @@ void document_arguments(protocol::Reply& reply, std::string_view syntax) {
     const bool optional = part.starts_with('[');
     if (optional) part = part.substr(1, part.size() - 2);
     reply.map(optional ? 3 : 2);
-    reply.bulk("name");
-    reply.bulk(part);
-    reply.bulk("type");
-    reply.bulk(part == "key" ? "key" : "string");
+    field(reply, "name", part);
+    field(reply, "type", part == "key" ? "key" : "string");
     if (!optional) continue;
     reply.bulk("flags");
     reply.set(1);
@@ -103,15 +97,12 @@ void document_arguments(protocol::Reply& reply, std::string_view syntax) {
 }
 
 void document(protocol::Reply& reply, const Command& row) {
-  const auto below = subcommands(row);
+  const auto below = table.subcommands(row);
   reply.bulk(row.name);
   reply.map(below.empty() ? 4 : 5);
-  reply.bulk("summary");
-  reply.bulk(row.summary);
-  reply.bulk("since");
-  reply.bulk(version);
-  reply.bulk("group");
-  reply.bulk(row.group);
+  field(reply, "summary", row.summary);
+  field(reply, "since", version);
+  field(reply, "group", row.group);
   reply.bulk("arguments");
   document_arguments(reply, row.syntax);
   if (below.empty()) return;
@@ -126,7 +117,7 @@ void command(const Call& call) { command_info(call); }
 
 void command_count(const Call& call) {
   call.reply.integer(std::ranges::count_if(
-      commands(), [](const auto& row) { return !is_subcommand(row); }));
+      table.commands(), [](const auto& row) { return !row.is_subcommand(); }));
 }
 
 void command_docs(const Call& call) {
@@ -153,8 +144,8 @@ void command_info(const Call& call) {
 }
 
 void help(const Call& call) {
-  const auto& container = *find(call.arguments[0]);
-  const auto below = subcommands(container);
+  const auto& container = *table.find(call.arguments[0]);
+  const auto below = table.subcommands(container);
   call.reply.array(1 + 2 * below.size());
   call.reply.simple(upper(container.name) +
                     " <subcommand> [<arg> [value] [opt] ...]. "

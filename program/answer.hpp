@@ -1,14 +1,15 @@
 #pragma once
 // A reply that stays, where a session only lends one.
 
+#include <deque>
+#include <string>
 #include <string_view>
-#include <vector>
 
 #include "protocol/value.hpp"
 
 namespace program {
 
-/// Owns the bytes of its value. Move-only.
+/// Owns the texts of its value. Move-only.
 class Answer {
  public:
   explicit Answer(const protocol::Value& lent);
@@ -22,7 +23,7 @@ class Answer {
 
  private:
   protocol::Value value_;
-  std::vector<char> bytes_;  // does not move its bytes when it is moved
+  std::deque<std::string> texts_;  // stay where they are when it is moved
 };
 
 }  // namespace program

@@ -68,17 +68,11 @@ void Caller::fail(const std::string& why) {
 }
 
 Caller::Contact& Caller::contact(const std::string& address) {
-  const auto found = std::ranges::find(
-      contacts_, address, [](const Contact& c) { return c.peer.address; });
+  const auto found = std::ranges::find(contacts_, address, &Contact::address);
   if (found != contacts_.end()) return *found;
   Contact& made = contacts_.emplace_back();
-  made.peer.address = address;
+  made.address = address;
   return made;
-}
-
-Caller::Contact& Caller::contact(const protocol::Peer& peer) {
-  return *std::ranges::find(contacts_, &peer,
-                            [](const Contact& c) { return &c.peer; });
 }
 
 protocol::Peer* Caller::next() {
@@ -86,7 +80,7 @@ protocol::Peer* Caller::next() {
   for (Contact& contact : contacts_) {
     if (contact.state != Contact::State::wanted) continue;
     contact.state = Contact::State::connecting;
-    return &contact.peer;
+    return &contact;
   }
   return nullptr;
 }
@@ -100,7 +94,7 @@ protocol::Peer* Caller::due(protocol::Nanoseconds) {
         contact.unsaid.empty())
       continue;
     contact.due = true;
-    return &contact.peer;
+    return &contact;
   }
   return nullptr;
 }
@@ -129,12 +123,12 @@ bool Caller::over() {
 
 void Caller::connected(protocol::Peer& peer) {
   const std::scoped_lock lock(mutex_);
-  contact(peer).state = Contact::State::connected;
+  static_cast<Contact&>(peer).state = Contact::State::connected;
 }
 
 void Caller::say(protocol::Peer& peer, protocol::Nanoseconds) {
   const std::scoped_lock lock(mutex_);
-  Contact& asked = contact(peer);
+  Contact& asked = static_cast<Contact&>(peer);
   for (const Command& command : asked.unsaid) {
     const std::vector<std::string_view> words(command.begin(), command.end());
     peer.session.request(words);
@@ -145,7 +139,7 @@ void Caller::say(protocol::Peer& peer, protocol::Nanoseconds) {
 
 void Caller::hand_over(protocol::Peer& peer, protocol::Nanoseconds) {
   const std::scoped_lock lock(mutex_);
-  Contact& asked = contact(peer);
+  Contact& asked = static_cast<Contact&>(peer);
   while (const protocol::Value* reply = peer.session.reply())
     // What comes after its question was given up is nobody's answer.
     if (asked.answers.size() < asked.awaited)
@@ -155,7 +149,7 @@ void Caller::hand_over(protocol::Peer& peer, protocol::Nanoseconds) {
 
 void Caller::closed(protocol::Peer& peer, std::string_view why) {
   const std::scoped_lock lock(mutex_);
-  Contact& asked = contact(peer);
+  Contact& asked = static_cast<Contact&>(peer);
   const bool was_connected = asked.state == Contact::State::connected;
   asked.state = Contact::State::away;
   asked.due = false;

@@ -62,9 +62,8 @@ class Caller final : public protocol::Agenda {
 
  private:
   /// A node that has been asked, and what it is being asked now.
-  struct Contact {
+  struct Contact : protocol::Peer {
     enum class State { away, wanted, connecting, connected };
-    protocol::Peer peer;
     State state = State::away;
     std::span<const Command> unsaid;  // lent by ask(), while it waits
     bool due = false;                 // handed out by due(), not yet said
@@ -74,7 +73,6 @@ class Caller final : public protocol::Agenda {
   };
 
   Contact& contact(const std::string& address);
-  Contact& contact(const protocol::Peer& peer);
   bool settled(const Contact& contact) const;
   bool await_look(std::unique_lock<std::mutex>& lock, const Contact& asked);
 

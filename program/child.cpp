@@ -13,19 +13,15 @@
 #include <cstdio>
 #include <cstring>
 #include <string>
-#include <system_error>
 #include <vector>
 
 #include "net/clock.hpp"
+#include "net/error.hpp"
 
 namespace program {
 namespace {
 
 constexpr int not_started_code = 127;  // as a shell says it
-
-[[noreturn]] void fail(const char* call) {
-  throw std::system_error(errno, std::generic_category(), call);
-}
 
 }  // namespace
 
@@ -35,8 +31,8 @@ Signals::Signals() {
   for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGCHLD})
     ::sigaddset(&set, signal);
   ::pthread_sigmask(SIG_BLOCK, &set, &before_);
-  fd_ = net::Fd(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
-  if (!fd_) fail("signalfd");
+  constexpr int flags = SFD_CLOEXEC | SFD_NONBLOCK;
+  fd_ = net::Fd(net::check(::signalfd(-1, &set, flags), "signalfd"));
 }
 
 Signals::~Signals() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
@@ -48,7 +44,7 @@ bool Signals::wait(int fd, protocol::Nanoseconds due) {
       forever ? 0 : std::max<protocol::Nanoseconds>(due - net::now(), 0));
   const int n =
       ::ppoll(fds.data(), fds.size(), forever ? nullptr : &left, nullptr);
-  if (n < 0 && errno != EINTR) fail("ppoll");
+  if (n < 0 && errno != EINTR) net::fail(errno, "ppoll");
   signalfd_siginfo signal;
   while (::read(fd_.get(), &signal, sizeof signal) == sizeof signal)
     interrupted_ = interrupted_ || signal.ssi_signo != SIGCHLD;
@@ -57,8 +53,7 @@ bool Signals::wait(int fd, protocol::Nanoseconds due) {
 
 Child::Child(const Arguments& command, const Inherited& inherited) {
   const pid_t parent = ::getpid();
-  pid_ = ::fork();
-  if (pid_ < 0) fail("fork");
+  pid_ = net::check(::fork(), "fork");
   if (pid_ == 0) become(command, inherited, parent);
 }
 

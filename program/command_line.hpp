@@ -14,11 +14,13 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "net/model.hpp"
 #include "program/options.hpp"
+#include "protocol/words.hpp"
 
 namespace program::command_line {
 
@@ -37,14 +39,12 @@ struct Range {
 /// "k", "kb", "m", "mb", "g", "gb", in any case; 0: none of these. (The
 /// library's AsSizeValue would do, but for what it says of a wrong one: neither
 /// the option's name nor what is allowed.)
-inline std::uint64_t factor_of(std::string suffix) {
-  std::ranges::transform(suffix, suffix.begin(), [](unsigned char c) {
-    return static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
-  });
+inline std::uint64_t factor_of(std::string_view suffix) {
+  using protocol::same_word;
   if (suffix.empty()) return 1;
-  if (suffix == "k" || suffix == "kb") return kib;
-  if (suffix == "m" || suffix == "mb") return mib;
-  if (suffix == "g" || suffix == "gb") return gib;
+  if (same_word(suffix, "k") || same_word(suffix, "kb")) return kib;
+  if (same_word(suffix, "m") || same_word(suffix, "mb")) return mib;
+  if (same_word(suffix, "g") || same_word(suffix, "gb")) return gib;
   return 0;
 }
 
@@ -98,14 +98,14 @@ inline CLI::Option* word(CLI::App& app, const std::string& name,
 
 /// A number; `value` keeps its default unless the option is given.
 template <class T>
-void number(CLI::App& app, const std::string& name, T& value, Range range,
-            const std::string& help) {
+CLI::Option* number(CLI::App& app, const std::string& name, T& value,
+                    Range range, const std::string& help) {
   const auto take = [&value, name, range](const std::string& text) {
     const auto parsed = parse_number(text, range);
     if (!parsed) refuse(name, text, allowed(range));
     value = static_cast<T>(*parsed);
   };
-  word(app, name, take, help)
+  return word(app, name, take, help)
       ->type_name(range.size ? "BYTES" : "N")
       ->default_str(written(static_cast<std::uint64_t>(value), range));
 }

@@ -6,9 +6,11 @@
 #include <stdexcept>
 #include <string>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 #include "dht/chord.hpp"
+#include "net/error.hpp"
 #include "program/sha1.hpp"
 
 namespace program {
@@ -17,7 +19,7 @@ namespace {
 node::HashKey random_key() {
   node::HashKey key;
   if (::getrandom(&key, sizeof key, 0) != sizeof key)
-    throw std::system_error(errno, std::generic_category(), "getrandom");
+    net::fail(errno, "getrandom");
   return key;
 }
 
@@ -41,19 +43,6 @@ dht::Member member(const std::string& address) {
   return {sha1(address), address};
 }
 
-std::vector<dht::Member> members(const std::vector<std::string>& addresses) {
-  std::vector<dht::Member> all;
-  all.reserve(addresses.size());
-  for (const std::string& address : addresses) all.push_back(member(address));
-  return all;
-}
-
-std::uint16_t port_of(const std::string& address) {
-  if (address.starts_with('/')) return 0;
-  const auto colon = address.rfind(':');
-  return static_cast<std::uint16_t>(std::stoi(address.substr(colon + 1)));
-}
-
 }  // namespace
 
 DhtNode::DhtNode(const ServerOptions& options, Host& host)
@@ -64,16 +53,17 @@ DhtNode::DhtNode(const ServerOptions& options, Host& host)
       lock_(memory_.resource()),
       store_(memory_.resource(), lock_, options.memory_max, random_key(),
              [this](std::string_view key) { return node_.slot(key); }),
-      surroundings_(model::server, options.net, host.clients(),
-                    port_of(host.address())),
+      surroundings_(model::server, options.net, host.clients(), host.address()),
       node_(setup(), store_, surroundings_) {}
 
 // Makes the ring too, if there is one. Nobody else is asked by a node that is
 // alone, and by one whose commands are answered in processes of their own.
 node::Setup DhtNode::setup() {
-  if (!options_.ring.empty())
-    ring_.emplace(dht::Space{}, members(options_.ring), self_.id,
-                  options_.routing);
+  std::vector<dht::Member> members;
+  for (const std::string& address : options_.ring)
+    members.push_back(member(address));
+  if (!members.empty())
+    ring_.emplace(dht::Space{}, std::move(members), self_.id, options_.routing);
   if (options_.ring.size() > 1 && !Host::forks())
     lookups_.emplace(*ring_, mailbox_, options_.lookup_time,
                      options_.net.limits.bulk_max);
@@ -82,8 +72,7 @@ node::Setup DhtNode::setup() {
           .overlay = ring_ ? &*ring_ : nullptr,
           .lookups = lookups_ ? &*lookups_ : nullptr,
           .redirect = options_.redirect,
-          .address = self_.address,
-          .id = dht::to_hex(self_.id),
+          .self = self_,
           .limits = options_.net.limits};
 }
 

@@ -9,10 +9,10 @@
 #include <ctime>
 #include <exception>
 #include <string_view>
-#include <system_error>
 #include <utility>
 
 #include "net/clock.hpp"
+#include "net/error.hpp"
 #include "net/timeline.hpp"
 
 namespace program {
@@ -123,8 +123,7 @@ void Host::guard(const std::string& name, const std::function<void()>& body) {
 void Host::opened(const std::string& url) {
   if (++opened_ != loops_) return;
   if (const net::Fd peer(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0)); !peer)
-    throw std::system_error(errno, std::generic_category(),
-                            "no descriptor is left for a peer (ulimit -n)");
+    net::fail(errno, "no descriptor is left for a peer (ulimit -n)");
   std::printf("ready %s %s %s\n", model::server.name, model::server.variant,
               url.c_str());
   std::fflush(stdout);

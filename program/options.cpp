@@ -127,7 +127,8 @@ void check_ring(ServerOptions& options) {
     refuse("--announce", options.announce, "one of the addresses of --ring");
 }
 
-void check_whole(const RingOptions& options) {
+void check_whole(RingOptions& options) {
+  if (options.alone) options.count = 1;
   if (options.client.empty() == !options.serve)
     throw CLI::ValidationError("Wanted is one of: --client PATH, --serve");
   const std::string& bind = options.bind;
@@ -150,16 +151,16 @@ void server_options(CLI::App& app, ServerOptions& options) {
   number(app, "--port", options.net.port, {0, 65535}, "0 takes any");
   number(app, "--listen-fd", options.net.listen_fd,
          {0, std::numeric_limits<int>::max()},
-         "an inherited socket, bound already, instead of --bind and --port");
-  app.get_option("--listen-fd")->default_str("");
+         "an inherited socket, bound already, instead of --bind and --port")
+      ->default_str("");
   app.add_option("--announce", options.announce,
                  "the address by which others know this node [bind and port]")
       ->type_name("HOST:PORT");
   number(app, "--threads", options.net.threads, {1, 256},
          "loops or workers, where the variant has them");
   number(app, "--max-clients", options.net.clients_max, {1, 1'000'000},
-         "conversations at once [the descriptor limit less our own]");
-  app.get_option("--max-clients")->default_str("");
+         "conversations at once [the descriptor limit less our own]")
+      ->default_str("");
   number(app, "--max-memory", options.memory_max,
          {64 * kib, node::Store::bytes_most, true},
          "bytes of all entries, as INFO's used_memory counts them");
@@ -186,10 +187,14 @@ void ring_options(CLI::App& app, ServerOptions& options) {
            "time for another node to answer");
 }
 
-void account_options(CLI::App& app, ServerOptions& options) {
-  trace_option(app, options.trace);
-  app.add_flag("--traits", options.traits,
-               "say what this variant promises, and end");
+void ring_programs(CLI::App& app, RingOptions& options) {
+  app.add_option("--servers", options.servers, "programs, taken in turn")
+      ->required()
+      ->type_name("PATH,...")
+      ->delimiter(',');
+  app.add_option("--client", options.client,
+                 "program that is run with --demo; needed unless --serve")
+      ->type_name("PATH");
 }
 
 void check_wish(const ClientOptions& options) {
@@ -206,12 +211,15 @@ std::expected<ServerOptions, Ending> parse_server(const Arguments& arguments,
                                                   const net::Model& server,
                                                   const net::Model& client) {
   ServerOptions options;
+  options.net.threads = server.traits.threads_default;
   CLI::App app(title(server, "server"),
                std::string(server.name) + "-" + server.variant + "-server");
   server_options(app, options);
   ring_options(app, options);
   limits(app, options.net.limits);
-  account_options(app, options);
+  trace_option(app, options.trace);
+  app.add_flag("--traits", options.traits,
+               "say what this variant promises, and end");
   rows(app, options.net, server);
   rows(app, options.net, client);
   return parse(app, arguments, options, [&] {
@@ -259,13 +267,7 @@ std::expected<RingOptions, Ending> parse_ring(const Arguments& arguments) {
       "Starts a ring of servers on this host, has a client demonstrate it,\n"
       "and stops it.",
       "ring");
-  app.add_option("--servers", options.servers, "programs, taken in turn")
-      ->required()
-      ->type_name("PATH,...")
-      ->delimiter(',');
-  app.add_option("--client", options.client,
-                 "program that is run with --demo; needed unless --serve")
-      ->type_name("PATH");
+  ring_programs(app, options);
   number(app, "--count", options.count, {1, 256}, "servers");
   app.add_option("--bind", options.bind,
                  "address of all servers, by which others find them")
@@ -273,6 +275,8 @@ std::expected<RingOptions, Ending> parse_ring(const Arguments& arguments) {
       ->capture_default_str();
   number(app, "--port", options.port, {0, 65535},
          "of the first server, the others' behind it; 0 takes any");
+  app.add_flag("--alone", options.alone,
+               "one server without a ring, and who waits for whom");
   app.add_flag("--serve", options.serve,
                "print the addresses and wait for SIGINT");
   const auto separator = std::ranges::find(arguments, "--");

@@ -47,7 +47,8 @@ struct RingOptions {
   std::string client;                // a program
   unsigned count = 8;
   std::string bind = "127.0.0.1";
-  unsigned port = 0;  // of the first server, the others' behind it; 0: any
+  unsigned port = 0;   // of the first server, the others' behind it; 0: any
+  bool alone = false;  // one server, and no ring
   bool serve = false;
   std::vector<std::string> server_options;  // behind --
 };

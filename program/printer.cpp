@@ -1,17 +1,17 @@
 #include "program/printer.hpp"
 
-#include <strings.h>
 #include <algorithm>
 #include <array>
 #include <cstddef>
 
+#include "protocol/words.hpp"
+
 namespace program {
 namespace {
 
+using protocol::same_word;
 using protocol::Value;
 using Type = Value::Type;
-
-bool printable(char c) { return c >= ' ' && c <= '~'; }
 
 void quote(std::string& out, char c) {
   static constexpr std::string_view special = "\\\"\n\r\t\a\b";
@@ -20,7 +20,7 @@ void quote(std::string& out, char c) {
   const auto byte = static_cast<unsigned char>(c);
   if (const auto at = special.find(c); at != special.npos)
     (out += '\\') += letters[at];
-  else if (printable(c))
+  else if (c >= ' ' && c <= '~')
     out += c;
   else
     ((out += "\\x") += digits[byte >> 4]) += digits[byte & 15];
@@ -46,12 +46,10 @@ const char* empty(Type type) {
 
 std::string formatted(const Value& value, const std::string& indent);
 
-bool aggregate(const Value& value) { return !value.elements.empty(); }
-
 /// What a key stands for: on the key's line, if that is enough for it.
 std::string mapped(const Value& value, const std::string& indent) {
   const std::string text = formatted(value, indent);
-  const bool lines = aggregate(value) && text.find('\n') != text.npos;
+  const bool lines = !value.elements.empty() && text.find('\n') != text.npos;
   return lines ? " => \n" + indent + text : " => " + text;
 }
 
@@ -109,10 +107,6 @@ std::string raw(const Value& value) {
     out += raw(value.elements[i]);
   }
   return out;
-}
-
-bool same_word(const std::string& a, const char* b) {
-  return ::strcasecmp(a.c_str(), b) == 0;
 }
 
 }  // namespace

@@ -25,15 +25,22 @@ using program::ServerOptions;
 constexpr int failed_code = 1;
 constexpr int skipped_code = 77;  // the model cannot run here
 
+/// Where a worker serves one at a time, there are as many at once as workers.
+std::string concurrent(const ServerOptions& options) {
+  const std::string promised = model::server.traits.concurrent;
+  return promised == "threads" ? std::to_string(options.net.threads) : promised;
+}
+
 /// A server never waits for a reply: duplex is said of the client by which it
 /// asks other nodes.
-void print_traits(const net::Model& model, const net::Model& client) {
+void print_traits(const net::Model& model, const net::Model& client,
+                  const ServerOptions& options) {
   const net::Traits& traits = model.traits;
   const auto word = [](bool promised) { return promised ? "yes" : "no"; };
   std::printf(
       "model=%s\nvariant=%s\nconcurrent=%s\nfull=%s\nsleeps=%s\n"
       "threads=%s\nduplex=%s\nstore=%s\nlimits=%s\nring=%s\n",
-      model.name, model.variant, traits.concurrent, traits.full,
+      model.name, model.variant, concurrent(options).c_str(), traits.full,
       word(traits.sleeps), traits.threads, word(client.traits.duplex),
       word(traits.store), word(traits.limits), word(traits.ring));
 }
@@ -98,7 +105,7 @@ int main(int count, char** words) {
                                          model::server, model::client);
     if (!options) return program::print(options.error());
     if (!options->traits) return serve(*std::move(options));
-    print_traits(model::server, model::client);
+    print_traits(model::server, model::client, *options);
     return 0;
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s\n", error.what());

@@ -1,7 +1,6 @@
 #include "program/server_ring.hpp"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -11,14 +10,15 @@
 #include <deque>
 #include <optional>
 #include <string>
-#include <system_error>
 #include <utility>
 #include <vector>
 
 #include "net/clock.hpp"
 #include "net/endpoint.hpp"
+#include "net/error.hpp"
 #include "net/fd.hpp"
 #include "program/child.hpp"
+#include "program/waiting.hpp"
 
 namespace program {
 namespace {
@@ -32,10 +32,6 @@ constexpr std::size_t columns = 80;
 constexpr Nanoseconds ready_ns = 30'000'000'000;
 constexpr Nanoseconds end_ns = 5'000'000'000;
 
-[[noreturn]] void fail(const char* call) {
-  throw std::system_error(errno, std::generic_category(), call);
-}
-
 /// One server of the ring. Unless the ring is to stay, its messages are kept
 /// and shown only if something went wrong.
 class Server {
@@ -43,13 +39,13 @@ class Server {
   Server(const Arguments& command, int socket, bool messages_kept)
       : name_(command[0]) {
     std::array<int, 2> ends;
-    if (::pipe2(ends.data(), O_CLOEXEC) < 0) fail("pipe2");
+    net::check(::pipe2(ends.data(), O_CLOEXEC), "pipe2");
     output_ = net::Fd(ends[0]);
     const net::Fd output(ends[1]);
-    if (messages_kept) {
-      messages_ = net::Fd(::memfd_create("messages", MFD_CLOEXEC));
-      if (!messages_) fail("memfd_create");
-    }
+    net::check(::fcntl(ends[0], F_SETFL, O_NONBLOCK), "fcntl");
+    if (messages_kept)
+      messages_ = net::Fd(
+          net::check(::memfd_create("messages", MFD_CLOEXEC), "memfd_create"));
     child_.emplace(command, Inherited{socket, output.get(), messages_.get()});
   }
 
@@ -63,9 +59,9 @@ class Server {
     while (!said.ends_with('\n')) {
       if (!signals.wait(output_.get(), due) || signals.interrupted())
         return false;
-      if (!readable()) continue;
       std::array<char, 256> room;
       const ssize_t n = ::read(output_.get(), room.data(), room.size());
+      if (n < 0 && errno == EAGAIN) continue;
       if (n <= 0) return false;
       said.append(room.data(), static_cast<std::size_t>(n));
     }
@@ -86,11 +82,6 @@ class Server {
   }
 
  private:
-  bool readable() const {
-    pollfd output{output_.get(), POLLIN, 0};
-    return ::poll(&output, 1, 0) == 1;
-  }
-
   const std::string name_;
   net::Fd output_, messages_;
   std::optional<Child> child_;
@@ -126,7 +117,8 @@ class Ring {
     for (unsigned i = 0; i < options_.count; ++i) {
       const int socket = sockets_[i].get();
       Arguments command{options_.servers[i % options_.servers.size()],
-                        "--listen-fd", std::to_string(socket), "--ring", list_};
+                        "--listen-fd", std::to_string(socket)};
+      if (!options_.alone) command.insert(command.end(), {"--ring", list_});
       command.insert(command.end(), options_.server_options.begin(),
                      options_.server_options.end());
       servers_.emplace_back(command, socket, !options_.serve);
@@ -179,7 +171,8 @@ class Ring {
 
   int demonstrate() {
     std::size_t column = static_cast<std::size_t>(
-        std::printf("A ring of %u servers:", options_.count));
+        options_.alone ? std::printf("One server:")
+                       : std::printf("A ring of %u servers:", options_.count));
     for (const std::string& address : addresses_) {
       if (column + 1 + address.size() > columns) std::printf("\n "), column = 1;
       std::printf(" %s", address.c_str());
@@ -190,7 +183,10 @@ class Ring {
     Child client({options_.client, addresses_[0], "--demo"}, {});
     const auto code = client.wait(signals_, protocol::never, false);
     if (!code) return interrupted_code;
-    return *code == skipped_code ? skip(options_.client) : *code;
+    if (*code == skipped_code) return skip(options_.client);
+    if (*code == 0 && options_.alone && !show_waiting(addresses_[0]))
+      return failed_code;
+    return *code;
   }
 
   void stop() {

@@ -9,7 +9,7 @@
 #include <cstdio>
 #include <fstream>
 
-#include "net/counters.hpp"
+#include "node/text.hpp"
 
 namespace program {
 namespace {
@@ -48,84 +48,7 @@ std::string object(const node::Surroundings::Numbers& numbers) {
   return text + '}';
 }
 
-}  // namespace
-
-Surroundings::Surroundings(const net::Model& model, const net::Options& options,
-                           const net::Clients& clients, std::uint16_t port)
-    : model_(model),
-      options_(options),
-      clients_(clients),
-      port_(port),
-      system_(operating_system()),
-      began_(std::chrono::steady_clock::now()) {}
-
-unsigned Surroundings::counter(std::string_view prefix, std::string_view name) {
-  return net::counter(prefix, name);
-}
-
-std::uint64_t Surroundings::count(unsigned counter, std::uint64_t n) {
-  return net::count(counter, n);
-}
-
-node::Surroundings::Numbers Surroundings::totals(
-    std::string_view prefix) const {
-  return net::totals(prefix);
-}
-
-std::size_t Surroundings::threads() const { return net::counting_threads(); }
-
-std::uint64_t Surroundings::now_ns() const {
-  return static_cast<std::uint64_t>(
-      std::chrono::steady_clock::now().time_since_epoch() /
-      std::chrono::nanoseconds(1));
-}
-
-std::vector<std::pair<std::string, std::string>> Surroundings::fields(
-    std::string_view section) const {
-  if (section == "server") return server();
-  if (section == "clients") return clients();
-  if (section == "memory") return memory();
-  if (section == "stats") return stats();
-  if (section == "cpu") return cpu();
-  if (section == "syscalls") return ideals();
-  return {};
-}
-
-Surroundings::Fields Surroundings::server() const {
-  const auto up = std::chrono::duration_cast<std::chrono::seconds>(
-                      std::chrono::steady_clock::now() - began_)
-                      .count();
-  return {{"model", model_.name},
-          {"variant", model_.variant},
-          {"os", system_},
-          {"arch_bits", decimal(8 * sizeof(void*))},
-          {"multiplexing_api", model_.name},
-          {"process_id", decimal(static_cast<std::uint64_t>(::getpid()))},
-          {"tcp_port", decimal(port_)},
-          {"threads", decimal(options_.threads)},
-          {"uptime_in_seconds", std::to_string(up)},
-          {"uptime_in_days", std::to_string(up / (24 * 60 * 60))}};
-}
-
-Surroundings::Fields Surroundings::clients() const {
-  return {{"connected_clients", decimal(clients_.now)},
-          {"maxclients", decimal(clients_.max)}};
-}
-
-Surroundings::Fields Surroundings::memory() const {
-  return {{"used_memory_rss", decimal(resident_bytes())}};
-}
-
-Surroundings::Fields Surroundings::stats() const {
-  return {{"total_connections_received",
-           decimal(clients_.accepted + clients_.refused)},
-          {"rejected_connections", decimal(clients_.refused)},
-          {"evicted_clients", decimal(one_total("net.", "evicted"))},
-          {"late_clients", decimal(one_total("net.", "late"))},
-          {"no_thread_clients", decimal(one_total("net.", "no_thread"))}};
-}
-
-Surroundings::Fields Surroundings::cpu() const {
+Surroundings::Fields cpu() {
   rusage used{};
   ::getrusage(RUSAGE_SELF, &used);
   const auto seconds = [](const timeval& time) {
@@ -138,14 +61,61 @@ Surroundings::Fields Surroundings::cpu() const {
           {"used_cpu_user", seconds(used.ru_utime)}};
 }
 
-Surroundings::Fields Surroundings::ideals() const {
-  Fields fields;
-  for (const net::Ideal& ideal : model_.ideal) {
+Surroundings::Fields ideals(const net::Model& model) {
+  Surroundings::Fields fields;
+  for (const net::Ideal& ideal : model.ideal) {
     std::array<char, 32> text;
     std::snprintf(text.data(), text.size(), "%.2f", ideal.per_request);
     fields.emplace_back("ideal_" + std::string(ideal.call), text.data());
   }
   return fields;
+}
+
+}  // namespace
+
+Surroundings::Surroundings(const net::Model& model, const net::Options& options,
+                           const net::Clients& clients,
+                           const std::string& address)
+    : model_(model),
+      options_(options),
+      clients_(clients),
+      port_(node::split(address).port),
+      system_(operating_system()) {}
+
+Surroundings::Fields Surroundings::fields(std::string_view section) const {
+  if (section == "server") return server();
+  if (section == "clients")
+    return {{"connected_clients", decimal(clients_.now)},
+            {"maxclients", decimal(clients_.max)}};
+  if (section == "memory")
+    return {{"used_memory_rss", decimal(resident_bytes())}};
+  if (section == "stats") return stats();
+  if (section == "cpu") return cpu();
+  if (section == "syscalls") return ideals(model_);
+  return {};
+}
+
+Surroundings::Fields Surroundings::server() const {
+  const auto up = (net::now() - began_) / 1'000'000'000;
+  return {{"model", model_.name},
+          {"variant", model_.variant},
+          {"os", system_},
+          {"arch_bits", decimal(8 * sizeof(void*))},
+          {"multiplexing_api", model_.name},
+          {"process_id", decimal(static_cast<std::uint64_t>(::getpid()))},
+          {"tcp_port", port_},
+          {"threads", decimal(options_.threads)},
+          {"uptime_in_seconds", std::to_string(up)},
+          {"uptime_in_days", std::to_string(up / (24 * 60 * 60))}};
+}
+
+Surroundings::Fields Surroundings::stats() const {
+  return {{"total_connections_received",
+           decimal(clients_.accepted + clients_.refused)},
+          {"rejected_connections", decimal(clients_.refused)},
+          {"evicted_clients", decimal(one_total("net.", "evicted"))},
+          {"late_clients", decimal(one_total("net.", "late"))},
+          {"no_thread_clients", decimal(one_total("net.", "no_thread"))}};
 }
 
 std::string summary(const net::Model& model, const net::Clients& clients) {

@@ -1,13 +1,14 @@
 #pragma once
 // What a node's INFO says about its process.
 
-#include <chrono>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "net/clients.hpp"
+#include "net/clock.hpp"
+#include "net/counters.hpp"
 #include "net/model.hpp"
 #include "node/node.hpp"
 
@@ -16,35 +17,37 @@ namespace program {
 /// Thread-safe. All that is handed in outlives it.
 class Surroundings final : public node::Surroundings {
  public:
-  /// `port` is the one that was bound; 0 for a Unix socket.
+  /// `address` is the one that was bound.
   Surroundings(const net::Model& model, const net::Options& options,
-               const net::Clients& clients, std::uint16_t port);
+               const net::Clients& clients, const std::string& address);
 
-  unsigned counter(std::string_view prefix, std::string_view name) override;
-  std::uint64_t count(unsigned counter, std::uint64_t n) override;
-  Numbers totals(std::string_view prefix) const override;
-  std::size_t threads() const override;
-  std::uint64_t now_ns() const override;
+  unsigned counter(std::string_view prefix, std::string_view name) override {
+    return net::counter(prefix, name);
+  }
+  std::uint64_t count(unsigned counter, std::uint64_t n) override {
+    return net::count(counter, n);
+  }
+  Numbers totals(std::string_view prefix) const override {
+    return net::totals(prefix);
+  }
+  std::size_t threads() const override { return net::counting_threads(); }
+  std::uint64_t now_ns() const override {
+    return static_cast<std::uint64_t>(net::now());
+  }
   /// Of "server", "clients", "memory", "stats", "cpu" and "syscalls" (the
   /// ideals).
-  std::vector<std::pair<std::string, std::string>> fields(
-      std::string_view section) const override;
+  Fields fields(std::string_view section) const override;
 
  private:
-  using Fields = std::vector<std::pair<std::string, std::string>>;
   Fields server() const;
-  Fields clients() const;
-  Fields memory() const;
   Fields stats() const;
-  Fields cpu() const;
-  Fields ideals() const;
 
   const net::Model& model_;
   const net::Options& options_;
   const net::Clients& clients_;
-  const std::uint16_t port_;
+  const std::string port_;    // 0 for a Unix socket
   const std::string system_;  // the operating one
-  const std::chrono::steady_clock::time_point began_;
+  const protocol::Nanoseconds began_ = net::now();
 };
 
 /// One line of JSON, without its end: what this process has done.

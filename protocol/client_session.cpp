@@ -20,19 +20,13 @@ constexpr std::size_t line_max = 3 + digits(~std::uint64_t{0});
 
 char* write_line(char* at, char type, std::size_t number) {
   *at++ = type;
-  at = write_decimal(at, number);
-  *at++ = '\r';
-  *at++ = '\n';
-  return at;
+  return write_break(write_decimal(at, number));
 }
 
 char* write_bulk(char* at, std::string_view bytes) {
   at = write_line(at, '$', bytes.size());
   if (!bytes.empty()) std::memcpy(at, bytes.data(), bytes.size());
-  at += bytes.size();
-  *at++ = '\r';
-  *at++ = '\n';
-  return at;
+  return write_break(at + bytes.size());
 }
 
 std::string_view as_text(std::span<const std::byte> bytes) {

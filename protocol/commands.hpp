@@ -3,6 +3,7 @@
 // what a service tells of itself (COMMAND, HELP, pages) is read from it.
 
 #include <array>
+#include <cassert>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -62,6 +63,7 @@ struct Command {
   void (*answer)(const Call<Context>&);
   Cost cost = {};
 
+  constexpr bool is_subcommand() const { return name.contains('|'); }
   std::size_t least_arguments() const {
     return static_cast<std::size_t>(std::abs(arity));
   }
@@ -79,29 +81,24 @@ struct Row {
   std::size_t number;
 };
 
-inline constexpr auto lower_of = [] {
-  std::array<char, 256> result{};
-  for (std::size_t byte = 0; byte < result.size(); ++byte)
-    result[byte] = lower(static_cast<char>(byte));
-  return result;
-}();
-
-/// Made by the compiler: constexpr CommandTable table(rows). The subcommands of
-/// a container stand right behind it.
-template <class Context, std::size_t rows>
+/// Made by the compiler: constexpr CommandTable<Context> table(rows). The rows
+/// outlive it; the subcommands of a container stand right behind it.
+template <class Context>
 class CommandTable {
  public:
-  explicit constexpr CommandTable(
-      const std::array<Command<Context>, rows>& commands)
+  explicit constexpr CommandTable(std::span<const Command<Context>> commands)
       : commands_(commands) {
+    assert(commands.size() < rows_max);
     index_.fill(empty);
-    for (std::size_t row = 0; row < rows; ++row) {
-      if (is_subcommand(row)) continue;
+    for (std::size_t row = 0; row < commands.size(); ++row) {
+      // Found through their container: nobody may say "client|id" for
+      // "client id".
+      if (commands[row].is_subcommand()) continue;
       std::size_t slot = hash(commands_[row].name) % slots;
       while (index_[slot] != empty) slot = (slot + 1) % slots;
       index_[slot] = static_cast<std::uint8_t>(row);
-      while (row + counts_[row] + 1 < rows &&
-             is_subcommand(row + counts_[row] + 1))
+      while (row + counts_[row] + 1 < commands.size() &&
+             commands[row + counts_[row] + 1].is_subcommand())
         ++counts_[row];
     }
   }
@@ -111,15 +108,15 @@ class CommandTable {
   std::span<const Command<Context>> subcommands(
       const Command<Context>& command) const {
     const auto row = static_cast<std::size_t>(&command - commands_.data());
-    return commands().subspan(row + 1, counts_[row]);
+    return commands_.subspan(row + 1, counts_[row]);
   }
 
   /// In constant time: every request is looked up here. At least one argument.
   Row<Context> find_row(std::span<const std::string_view> arguments) const {
     std::size_t row = row_of(arguments[0]);
-    if (row != rows && counts_[row] != 0 && arguments.size() > 1)
+    if (row != commands_.size() && counts_[row] != 0 && arguments.size() > 1)
       row = row_of(row, arguments[1]);
-    return {row == rows ? nullptr : &commands_[row], row};
+    return {at(row), row};
   }
   /// A row by its name in any case of letters, or null.
   const Command<Context>* find(std::string_view name) const {
@@ -128,14 +125,14 @@ class CommandTable {
   const Command<Context>* find(std::string_view container,
                                std::string_view name) const {
     const std::size_t row = row_of(container);
-    return row == rows ? nullptr : at(row_of(row, name));
+    return row == commands_.size() ? nullptr : at(row_of(row, name));
   }
 
  private:
   // Slots of the index, by hash; what is taken moves on to the next one.
   static constexpr std::uint8_t empty = 255;
   static constexpr std::size_t slots = 256;
-  static_assert(rows < slots / 2);  // and below `empty`
+  static constexpr std::size_t rows_max = slots / 2;  // and below `empty`
 
   // Of the length and three letters, whatever their case: enough to tell known
   // names apart, and what a peer sends can hit at most one chain of them.
@@ -149,44 +146,29 @@ class CommandTable {
            101 * letter(name.size() - 1);
   }
 
-  // `known` stands in the table, in lower case. Written out, and with a table
-  // of letters: every request comes here.
-  static bool is_word(std::string_view known, std::string_view word) {
-    if (known.size() != word.size()) return false;
-    for (std::size_t i = 0; i < word.size(); ++i)
-      if (lower_of[static_cast<unsigned char>(word[i])] != known[i])
-        return false;
-    return true;
-  }
-
-  // Subcommands are found through their container: nobody may say "client|id"
-  // for "client id".
-  constexpr bool is_subcommand(std::size_t row) const {
-    return commands_[row].name.contains('|');
-  }
   const Command<Context>* at(std::size_t row) const {
-    return row == rows ? nullptr : &commands_[row];
+    return row == commands_.size() ? nullptr : &commands_[row];
   }
-  // The number of a row; that of all rows if there is none.
+  // The number of a row; how many there are if there is none.
   std::size_t row_of(std::string_view name) const {
     for (std::size_t slot = hash(name) % slots; index_[slot] != empty;
          slot = (slot + 1) % slots)
-      if (is_word(commands_[index_[slot]].name, name)) return index_[slot];
-    return rows;
+      if (same_word(commands_[index_[slot]].name, name)) return index_[slot];
+    return commands_.size();
   }
   // The same among the subcommands of a row.
   std::size_t row_of(std::size_t container, std::string_view name) const {
     const std::size_t prefix = commands_[container].name.size() + 1;
     for (std::size_t row = container + 1; row <= container + counts_[container];
          ++row)
-      if (is_word(commands_[row].name.substr(prefix), name)) return row;
-    return rows;
+      if (same_word(commands_[row].name.substr(prefix), name)) return row;
+    return commands_.size();
   }
 
-  std::array<Command<Context>, rows> commands_;
+  std::span<const Command<Context>> commands_;
   std::array<std::uint8_t, slots> index_{};
   // How many of the rows behind each row are its subcommands.
-  std::array<std::uint8_t, rows> counts_{};
+  std::array<std::uint8_t, rows_max> counts_{};
 };
 
 /// Answers a request for which there is no row. `container`: of the first word
@@ -219,8 +201,8 @@ inline void refuse_arity(std::string_view command, Reply& reply) {
 }
 
 /// Answers a request by a table, for services that need nothing in between.
-template <class Context, std::size_t rows>
-void answer(const CommandTable<Context, rows>& table, Context& context,
+template <class Context>
+void answer(const CommandTable<Context>& table, Context& context,
             std::span<const std::string_view> arguments, Reply& reply) {
   const auto [command, number] = table.find_row(arguments);
   if (!command)

@@ -1,6 +1,6 @@
 #pragma once
 // Counts and lengths as RESP writes them: decimal, without a locale, without a
-// stream, without memory of their own.
+// stream, without memory of their own; and the end of their lines.
 
 #include <cstddef>
 #include <cstdint>
@@ -33,6 +33,13 @@ constexpr char* write_decimal(char* at, std::uint64_t number) {
     return at + 1;
   }
   return write_decimal(at, number, digits(number));
+}
+
+/// The end of a line, and of a bulk's bytes.
+constexpr char* write_break(char* at) {
+  *at++ = '\r';
+  *at++ = '\n';
+  return at;
 }
 
 /// The whole text as a number, or nothing: no blank, no '+', no leading zero,

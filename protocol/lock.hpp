@@ -2,8 +2,6 @@
 // A lock that is handed in. The pure parts name what they need; net supplies
 // one that works between processes too.
 
-#include <mutex>
-
 namespace protocol {
 
 /// Mutual exclusion between threads or, if the holder's memory is shared,
@@ -18,19 +16,6 @@ class Lock {
 
  protected:
   ~Lock() = default;
-};
-
-/// For the threads of one process, which die together.
-class ThreadLock final : public Lock {
- public:
-  bool lock() override {
-    mutex_.lock();
-    return false;
-  }
-  void unlock() noexcept override { mutex_.unlock(); }
-
- private:
-  std::mutex mutex_;
 };
 
 }  // namespace protocol

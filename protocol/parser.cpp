@@ -1,6 +1,7 @@
 #include "protocol/parser.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <limits>
 #include <optional>
 
@@ -14,24 +15,15 @@ using Kind = Parsed::Kind;
 constexpr std::string_view inline_long = "too big inline request";
 constexpr std::string_view frame_long = "too big request";
 
-Parsed incomplete(std::size_t needed) {
-  Parsed parsed;
-  parsed.needed = needed;
-  return parsed;
-}
+Parsed incomplete(std::size_t needed) { return {.needed = needed}; }
 
 Parsed failed(std::string_view error) {
-  Parsed parsed;
-  parsed.kind = Kind::error;
-  parsed.error = error;
-  return parsed;
+  return {.kind = Kind::error, .error = error};
 }
 
 Parsed taken(bool request, std::size_t consumed) {
-  Parsed parsed;
-  parsed.kind = request ? Kind::request : Kind::nothing;
-  parsed.consumed = consumed;
-  return parsed;
+  return {.kind = request ? Kind::request : Kind::nothing,
+          .consumed = consumed};
 }
 
 // A line's text, from its type byte to its '\r', and what is behind it. As in
@@ -176,23 +168,16 @@ bool is_blank(char byte) {
   return byte == ' ' || (byte >= '\t' && byte <= '\r');
 }
 
-std::optional<int> read_hexadecimal(char digit) {
-  if (digit >= '0' && digit <= '9') return digit - '0';
-  if (digit >= 'a' && digit <= 'f') return digit - 'a' + 10;
-  if (digit >= 'A' && digit <= 'F') return digit - 'A' + 10;
-  return std::nullopt;
-}
-
 // What a backslash in double quotes stands for; `rest` begins behind it and
 // is not empty.
 char read_escape(std::string_view& rest) {
   const char letter = rest.front();
   if (letter == 'x' && rest.size() >= 3) {
-    const auto high = read_hexadecimal(rest[1]);
-    const auto low = read_hexadecimal(rest[2]);
-    if (high && low) {
+    unsigned byte = 0;
+    const char* const end = rest.data() + 3;
+    if (std::from_chars(rest.data() + 1, end, byte, 16).ptr == end) {
       rest.remove_prefix(3);
-      return static_cast<char>(*high * 16 + *low);
+      return static_cast<char>(byte);
     }
   }
   rest.remove_prefix(1);
@@ -278,12 +263,6 @@ Parsed parse_request(std::span<const std::byte> bytes, const Limits& limits,
                               bytes.size());
   if (text.front() == '*') return parse_array(text, limits, scratch, progress);
   return parse_inline(text, limits, scratch);
-}
-
-Parsed parse_request(std::span<const std::byte> bytes, const Limits& limits,
-                     Scratch& scratch) {
-  Progress progress;
-  return parse_request(bytes, limits, scratch, progress);
 }
 
 std::string protocol_error(const Parsed& parsed) {

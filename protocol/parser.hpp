@@ -29,9 +29,9 @@ struct Parsed {
   /// string", "too big inline request", "unbalanced quotes in request"; for a
   /// frame above frame_max, which Redis does not limit, "too big request". The
   /// conversation cannot go on: nobody knows where the next request begins.
-  std::string_view error;
+  std::string_view error{};
   /// error "expected '$'": the byte that stands there.
-  std::optional<char> got;
+  std::optional<char> got{};
 };
 
 /// How far a frame that is not whole has been looked at; it fits into a block.
@@ -46,9 +46,6 @@ struct Progress {
 /// are the same and more; otherwise it is as if new. Throws std::bad_alloc.
 Parsed parse_request(std::span<const std::byte> bytes, const Limits& limits,
                      Scratch& scratch, Progress& progress);
-/// From its first byte.
-Parsed parse_request(std::span<const std::byte> bytes, const Limits& limits,
-                     Scratch& scratch);
 
 /// The whole answer to an error: "ERR Protocol error: expected '$', got 'f'".
 std::string protocol_error(const Parsed& parsed);

@@ -6,9 +6,6 @@
 
 namespace protocol {
 
-Pool::Pool(Budget& budget, std::size_t idle_max, Use use)
-    : budget_(budget), idle_max_(idle_max), use_(use) {}
-
 Pool::~Pool() {
   for (Block* block : free_) {
     while (block != nullptr) release(std::exchange(block, block->next));
@@ -19,7 +16,6 @@ Block* Pool::try_borrow(std::size_t bytes) noexcept {
   const std::size_t size_class =
       bytes <= block_min ? 0 : std::bit_width((bytes - 1) / block_min);
   if (size_class >= classes) return nullptr;
-  const Guard guard(*this);
   Block* const block = free_[size_class];
   if (block == nullptr) return allocate(size_class);
   free_[size_class] = block->next;
@@ -30,7 +26,6 @@ Block* Pool::try_borrow(std::size_t bytes) noexcept {
 }
 
 void Pool::give_back(Block* block) noexcept {
-  const Guard guard(*this);
   // Where the process is short, what lies here unused is the first to go.
   if (idle_ + block->capacity > idle_max_ || budget_.exceeded()) {
     release(block);
@@ -70,11 +65,6 @@ void Pool::release_idle(std::size_t idle_max) noexcept {
       release(block);
     }
   }
-}
-
-std::uint64_t Pool::allocations() const {
-  const Guard guard(*this);
-  return allocations_;
 }
 
 }  // namespace protocol

@@ -5,7 +5,6 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <mutex>
 #include <new>
 
 namespace protocol {
@@ -47,17 +46,15 @@ struct Block {
 };
 
 /// The free blocks of one loop, last in first out so that the next borrower
-/// finds them in the cache. Belongs to one thread, unless made `shared`: then
-/// every call takes a lock (for models whose sessions change threads).
+/// finds them in the cache. Belongs to one thread.
 class Pool {
  public:
-  enum class Use { one_thread, shared };
   static constexpr std::size_t block_min = 1 << 10;
   static constexpr std::size_t classes = 21;  // 1 KiB to 1 GiB
 
   /// Keeps at most `idle_max` bytes of free blocks. `budget` outlives it.
-  explicit Pool(Budget& budget, std::size_t idle_max = 1 << 20,
-                Use use = Use::one_thread);
+  explicit Pool(Budget& budget, std::size_t idle_max = 1 << 20)
+      : budget_(budget), idle_max_(idle_max) {}
   ~Pool();
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
@@ -74,7 +71,7 @@ class Pool {
 
   /// Gives free blocks back to the system, the largest first, until no more
   /// than `idle_max` bytes of them are left: for who is about to sleep and has
-  /// the whole pool for itself (not one that is shared).
+  /// the whole pool for itself.
   void trim(std::size_t idle_max) noexcept {
     if (idle_ > idle_max) release_idle(idle_max);
   }
@@ -84,34 +81,15 @@ class Pool {
   /// More than twice as much: then many small ones have it.
   bool far_exceeded() const { return budget_.far_exceeded(); }
   /// How often memory was asked of the system: constant in the steady state.
-  std::uint64_t allocations() const;
+  std::uint64_t allocations() const { return allocations_; }
 
  private:
-  // Holds the lock, if threads share the pool.
-  class Guard {
-   public:
-    explicit Guard(const Pool& pool)
-        : mutex_(pool.use_ == Use::shared ? &pool.mutex_ : nullptr) {
-      if (mutex_) mutex_->lock();
-    }
-    ~Guard() {
-      if (mutex_) mutex_->unlock();
-    }
-    Guard(const Guard&) = delete;
-    Guard& operator=(const Guard&) = delete;
-
-   private:
-    std::mutex* const mutex_;
-  };
-
   Block* allocate(std::size_t size_class) noexcept;
   void release(Block* block) noexcept;
   void release_idle(std::size_t idle_max) noexcept;
 
   Budget& budget_;
   const std::size_t idle_max_;
-  const Use use_;
-  mutable std::mutex mutex_;
   Block* free_[classes] = {};
   std::size_t idle_ = 0;
   std::uint64_t allocations_ = 0;

@@ -181,14 +181,10 @@ std::size_t Session::answer(std::span<const std::byte> bytes) {
     if (parsed.kind == Parsed::Kind::request)
       steps += answer(scratch.arguments());
     if (parsed.kind == Parsed::Kind::error) refuse(parsed);
-    spend(steps);
+    // An answer may say that it took more steps than can be counted.
+    spent_ += static_cast<std::uint32_t>(std::min(steps, portion_max));
   } while (bytes.size() - done >= needed_ && !blocked());
   return done;
-}
-
-// An answer may say that it took more steps than can be counted.
-void Session::spend(std::size_t steps) {
-  spent_ += static_cast<std::uint32_t>(std::min(steps, portion_max));
 }
 
 // Returns the steps that it took.

@@ -167,7 +167,6 @@ class Session {
   void begin_portion() {
     if (!wants_turn()) spent_ = 0;
   }
-  void spend(std::size_t steps);
   Parsed parse(std::span<const std::byte> bytes, Scratch& scratch);
   std::size_t answer(std::span<const std::byte> bytes);
   std::size_t answer(std::span<const std::string_view> arguments);

@@ -1,16 +1,27 @@
 #pragma once
 // Words of a peer, as Redis compares and prints them.
 
+#include <array>
 #include <cstddef>
 #include <string>
 #include <string_view>
 
 namespace protocol {
 
-/// A letter of ASCII in lower case; any other byte as it is.
+/// Every byte, letters of ASCII in lower case.
+inline constexpr auto lower_of = [] {
+  std::array<char, 256> result{};
+  for (std::size_t byte = 0; byte < result.size(); ++byte)
+    result[byte] = static_cast<char>(byte);
+  for (char letter = 'a'; letter <= 'z'; ++letter)
+    result[static_cast<std::size_t>(letter - 'a' + 'A')] = letter;
+  return result;
+}();
+
+/// A letter of ASCII in lower case; any other byte as it is. By a table, since
+/// the name of every command is read by it.
 constexpr char lower(char letter) {
-  return letter >= 'A' && letter <= 'Z' ? static_cast<char>(letter | 0x20)
-                                        : letter;
+  return lower_of[static_cast<unsigned char>(letter)];
 }
 
 /// In capitals, as Redis prints names.

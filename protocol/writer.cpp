@@ -9,12 +9,6 @@
 namespace protocol {
 namespace {
 
-char* write_break(char* at) {
-  *at++ = '\r';
-  *at++ = '\n';
-  return at;
-}
-
 char* write_text(char* at, std::string_view text) {
   if (!text.empty()) std::memcpy(at, text.data(), text.size());
   return at + text.size();
@@ -164,10 +158,6 @@ char* Writer::whole_bulk(std::size_t size) {
   at = write_break(write_decimal(at, size, count));
   write_break(at + size);
   return at;
-}
-
-void Writer::begin_bulk(std::size_t size) {
-  line('$', static_cast<std::int64_t>(size));
 }
 
 }  // namespace protocol

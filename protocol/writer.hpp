@@ -64,7 +64,7 @@ class Writer {
       return each_piece(            // GCOVR_EXCL_BR_LINE: bad_alloc
           [&](std::string_view piece) { at += piece.copy(at, piece.size()); });
     }
-    begin_bulk(size);
+    line('$', static_cast<std::int64_t>(size));
     std::span<char> room;
     each_piece([&](std::string_view piece) {
       while (!piece.empty()) {
@@ -95,7 +95,6 @@ class Writer {
   void line(char type, std::string_view text);
   void block(char type, std::string_view prefix, std::string_view bytes);
   char* whole_bulk(std::size_t size);
-  void begin_bulk(std::size_t size);
 
   // What is small is written in its place at once, with what stands around it.
   static constexpr std::size_t small_max = Sink::extend_max - 32;

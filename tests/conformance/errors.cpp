@@ -79,6 +79,7 @@ TEST_P(Errors, AreHeardByAPeerWhoSendsALargeValueWhole) {
   Peer above_bulk = server.connect();
   above_bulk.send(request({"SET", "key", std::string((1 << 20) + 1, 'x')}));
   EXPECT_EQ(above_bulk.rest(), "-ERR Protocol error: invalid bulk length\r\n");
+  above_bulk.close();
   Peer above_frame = server.connect();
   above_frame.send(
       request({"EXISTS", std::string(1 << 20, 'x'), std::string(1 << 20, 'y'),

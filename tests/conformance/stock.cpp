@@ -97,6 +97,7 @@ TEST_P(Stock, RedisCliPipesMassInsertions) {
 }
 
 TEST_P(Stock, RedisBenchmarkOneByOneAndPipelined) {
+  REQUIRE_CONCURRENT(2u);
   Server& server = start();
   const auto with = [&](std::size_t count, Arguments options) {
     options.insert(options.end(), {"-n", std::to_string(count), "--csv", "-t",

@@ -52,6 +52,22 @@ TEST_P(Promises, ConcurrentIsTheNumberServedAtOnce) {
   EXPECT_EQ(waiting.frame(), pong);
 }
 
+// Who is served ends by himself, or is late with the request that he has begun.
+TEST_P(Promises, ALaterOneIsServedWhenAnEarlierOneIsLate) {
+  if (traits()["concurrent"] == "all") GTEST_SKIP() << "all are served at once";
+  Server& server = start({"--frame-time", "400"});
+  std::vector<Peer> peers;
+  for (std::size_t i = 0; i < traits().concurrent(); ++i) {
+    peers.push_back(server.connect());
+    ASSERT_EQ(peers.back().ask({"PING"}), pong) << i;
+  }
+  Peer waiting = server.connect();
+  waiting.send(request({"PING"}));
+  peers.front().send("*1\r\n$4\r\nPI");
+  EXPECT_EQ(waiting.frame(), pong);
+  EXPECT_EQ(peers.front().rest(), "");
+}
+
 // sleeps: no CPU time is used while nothing happens, with idle peers or
 // without; or it is, and then it is the model's lesson.
 TEST_P(Promises, SleepsMeansNoCpuTimeWhileIdle) {

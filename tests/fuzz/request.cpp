@@ -27,7 +27,9 @@ Verdict parse(std::string_view text) {
   static protocol::Budget budget(64 << 20);
   static protocol::Pool pool(budget);
   protocol::Scratch scratch(pool);
-  const Parsed parsed = parse_request(fuzz::as_bytes(text), limits, scratch);
+  protocol::Progress progress;
+  const Parsed parsed =
+      parse_request(fuzz::as_bytes(text), limits, scratch, progress);
   if (parsed.kind != Kind::request) return {parsed, {}};
   const auto arguments = scratch.arguments();
   return {parsed, {arguments.begin(), arguments.end()}};

@@ -106,7 +106,9 @@ class Speaking {
     protocol::Budget budget(1 << 20);
     protocol::Pool pool(budget);
     protocol::Scratch scratch(pool);
-    const auto parsed = protocol::parse_request(bytes, limits_, scratch);
+    protocol::Progress progress;
+    const auto parsed =
+        protocol::parse_request(bytes, limits_, scratch, progress);
     EXPECT_EQ(parsed.consumed, bytes.size());
     const auto arguments = scratch.arguments();
     std::vector<std::string> words(arguments.begin(), arguments.end());

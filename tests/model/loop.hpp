@@ -80,6 +80,17 @@ class ModelTest : public testing::Test {
   }
 };
 
+/// How many conversations a Loop serves at once.
+inline unsigned concurrent() {
+  const std::string promised = model::server.traits.concurrent;
+  if (promised == "all") return ~0u;
+  return promised == "threads" ? model::server.traits.threads_default
+                               : static_cast<unsigned>(std::stoul(promised));
+}
+#define REQUIRE_CONCURRENT(n)    \
+  if (tests::concurrent() < (n)) \
+  GTEST_SKIP() << "it serves " << tests::concurrent() << " at once"
+
 /// One loop of model::server from construction to destruction.
 class Loop {
  public:
@@ -89,6 +100,7 @@ class Loop {
       options_.own[row.name] = row.value;
     for (const auto& [name, value] : own) options_.own[name] = value;
     options_.port = 0;
+    options_.threads = model::server.traits.threads_default;
     std::promise<std::string> opened;
     auto url = opened.get_future();
     thread_ = std::thread([this, &service, opened = std::move(opened)] mutable {

@@ -94,6 +94,7 @@ TEST_F(Service, TellsInItsOwnWordsWhoBreaksItsRules) {
 
 // Bytes that are no whole frame do not save him.
 TEST_F(Service, ClosesWhoHasNotSaidWhatItWaitsFor) {
+  REQUIRE_CONCURRENT(3u);
   Door door;
   door.patience_ms = 200;
   Loop loop(door);

@@ -71,6 +71,7 @@ bool one_for_all() {
 // loop.
 TEST(Turns, AreTakenBetweenThePortionsOfOnePeer) {
   constexpr int dear = 50;
+  REQUIRE_CONCURRENT(2u);
   Bookkeeper service;
   Loop loop(service);
   Visitor busy(loop.address), other(loop.address);

@@ -12,6 +12,7 @@
 #include "protocol/client_session.hpp"
 #include "protocol/session.hpp"
 #include "tests/node/surroundings.hpp"
+#include "tests/node/thread_lock.hpp"
 
 namespace node {
 
@@ -115,8 +116,7 @@ struct Host {
   static Setup setup() {
     Setup setup;
     setup.hash = test_hash;
-    setup.address = "127.0.0.1:7000";
-    setup.id = dht::to_hex(test_hash(setup.address));
+    setup.self = {test_hash("127.0.0.1:7000"), "127.0.0.1:7000"};
     return setup;
   }
 
@@ -125,7 +125,7 @@ struct Host {
               [this](std::string_view key) { return node.slot(key); }),
         node(std::move(with), store, surroundings) {}
 
-  protocol::ThreadLock lock;
+  ThreadLock lock;
   Store store;
   TestSurroundings surroundings;
   Node node;

@@ -214,7 +214,7 @@ TEST(Constants, AreTheSameBytesInTheirVersion) {
   Conversation client;
   for (const auto* version : {"2", "3", "2"}) {
     client.ask({"hello", version});
-    for (const auto& row : commands()) {
+    for (const auto& row : table.commands()) {
       const auto bar = row.name.find('|');
       if (!row.cost.constant) continue;
       std::vector<std::string_view> words = {row.name.substr(0, bar)};
@@ -396,13 +396,13 @@ TEST_F(KeySlots, WithoutARingWeAreARingOfOne) {
 
 TEST(Addresses, WithoutAPortHaveThePortZero) {
   auto setup = Host::setup();
-  setup.address = "/run/node.socket";
+  setup.self.address = "/run/node.socket";
   Conversation client(setup);
   const Decoded slots(client.ask({"cluster", "slots"}));
   const auto& at = slots->elements[0].elements[2].elements;
   EXPECT_EQ(at[0].text, "/run/node.socket");
   EXPECT_EQ(at[1].integer, 0);
-  setup.address = "127.0.0.1:port";
+  setup.self.address = "127.0.0.1:port";
   Conversation other(setup);
   EXPECT_EQ(Decoded(other.ask({"cluster", "slots"}))
                 ->elements[0]

@@ -27,28 +27,28 @@ std::string arity_error(const std::string& name) {
 
 TEST(Table, FindsEveryRowInAnyCase) {
   std::set<const Command*> rows;
-  for (const auto& row : commands()) {
+  for (const auto& row : table.commands()) {
     const auto bar = row.name.find('|');
     const auto name = upper(row.name);
-    const auto* found = bar == row.name.npos
-                            ? find(name)
-                            : find(name.substr(0, bar), name.substr(bar + 1));
+    const auto* found = bar == row.name.npos ? table.find(name)
+                                             : table.find(name.substr(0, bar),
+                                                          name.substr(bar + 1));
     EXPECT_EQ(found, &row) << row.name;
     rows.insert(found);
-    EXPECT_TRUE(row.answer || !subcommands(row).empty()) << row.name;
+    EXPECT_TRUE(row.answer || !table.subcommands(row).empty()) << row.name;
   }
-  EXPECT_EQ(rows.size(), commands().size());
+  EXPECT_EQ(rows.size(), table.commands().size());
 }
 
 TEST(Table, FindsNothingElse) {
   for (const auto* name :
        {"", "gett", "ge", "client|id", "clientsetname", "dht.", "set|",
         "a name that is longer than every one of the table"})
-    EXPECT_EQ(find(name), nullptr) << name;
-  EXPECT_EQ(find("client", ""), nullptr);
-  EXPECT_EQ(find("client|", "id"), nullptr);
-  EXPECT_EQ(find("clien", "t|id"), nullptr);
-  EXPECT_EQ(find("cluster", "a name that is longer than all"), nullptr);
+    EXPECT_EQ(table.find(name), nullptr) << name;
+  EXPECT_EQ(table.find("client", ""), nullptr);
+  EXPECT_EQ(table.find("client|", "id"), nullptr);
+  EXPECT_EQ(table.find("clien", "t|id"), nullptr);
+  EXPECT_EQ(table.find("cluster", "a name that is longer than all"), nullptr);
 }
 
 // What a peer could send to be taken for another name: bytes that differ from
@@ -56,20 +56,21 @@ TEST(Table, FindsNothingElse) {
 TEST(Table, ComparesNamesAndNotOnlyTheirHashes) {
   std::size_t found = 0;
   for (int i = 0; i < 20'000; ++i)
-    found += find("x" + std::to_string(i)) ? 1 : 0;
+    found += table.find("x" + std::to_string(i)) ? 1 : 0;
   EXPECT_EQ(found, 0u);
-  EXPECT_EQ(find("dht\016next"), nullptr);
+  EXPECT_EQ(table.find("dht\016next"), nullptr);
   for (int i = 0; i < 20'000; ++i)
-    found += find("client", std::to_string(i)) ? 1 : 0;
+    found += table.find("client", std::to_string(i)) ? 1 : 0;
   EXPECT_EQ(found, 0u);
 }
 
 TEST(Table, ContainersKnowTheirSubcommands) {
-  EXPECT_EQ(subcommands(*find("client")).size(), 5u);
-  EXPECT_EQ(subcommands(*find("client")).front().name, "client|getname");
-  EXPECT_TRUE(subcommands(*find("get")).empty());
-  EXPECT_TRUE(subcommands(*find("client", "id")).empty());
-  EXPECT_TRUE(subcommands(commands().back()).empty());
+  EXPECT_EQ(table.subcommands(*table.find("client")).size(), 5u);
+  EXPECT_EQ(table.subcommands(*table.find("client")).front().name,
+            "client|getname");
+  EXPECT_TRUE(table.subcommands(*table.find("get")).empty());
+  EXPECT_TRUE(table.subcommands(*table.find("client", "id")).empty());
+  EXPECT_TRUE(table.subcommands(table.commands().back()).empty());
 }
 
 // ---- what no command is
@@ -107,7 +108,7 @@ TEST_F(Commands, UnknownSubcommandsPointToHelp) {
 }
 
 TEST_F(Commands, EveryRowRefusesTooFewAndTooManyArguments) {
-  for (const auto& row : commands()) {
+  for (const auto& row : table.commands()) {
     std::vector<std::string_view> words;
     const auto bar = row.name.find('|');
     words.push_back(row.name.substr(0, bar));
@@ -228,7 +229,8 @@ TEST_F(Commands, EachSaysWhatItTakes) {
   EXPECT_EQ(steps_of(node, {"nosuch"}), 4u);
   EXPECT_EQ(steps_of(node, {"del", "a", "b", "c"}), 3u);
   EXPECT_EQ(steps_of(node, {"exists", "a", "a"}), 2u);
-  for (const auto& row : commands()) EXPECT_GE(row.cost.steps, 1u) << row.name;
+  for (const auto& row : table.commands())
+    EXPECT_GE(row.cost.steps, 1u) << row.name;
 }
 
 TEST_F(Commands, KeysCountForWhatItTakesToPlaceThem) {
@@ -450,12 +452,6 @@ TEST_F(Commands, BrokenProtocolIsCountedByName) {
   EXPECT_EQ(surroundings.total("err.invalid_multibulk_length"), 1u);
   EXPECT_EQ(surroundings.total("err.unbalanced_quotes"), 1u);
   EXPECT_EQ(surroundings.total("err.other"), 1u);
-}
-
-TEST(Nodes, WithoutARingNeedAnIdentifier) {
-  auto setup = Host::setup();
-  setup.id = "abc";
-  EXPECT_THROW(Host{setup}, std::invalid_argument);
 }
 
 }  // namespace

@@ -28,8 +28,6 @@ struct Seat {
     setup.placement = placement;
     setup.redirect = redirect;
     setup.overlay = &chord;
-    setup.address = chord.self().address;
-    setup.id = dht::to_hex(chord.self().id);
     return setup;
   }
   Seat(const std::vector<dht::Member>& members, std::size_t self,

@@ -5,7 +5,6 @@
 
 #include <set>
 
-#include "node/alone.hpp"
 #include "tests/node/fixed_overlay.hpp"
 #include "tests/node/ring.hpp"
 #include "tests/tools/allocations.hpp"
@@ -222,18 +221,6 @@ TEST(SeveralKeys, BySha1HaveToBeOfOneNode) {
 TEST(SeveralKeys, AreFreeWithoutARing) {
   Conversation alone;
   EXPECT_EQ(alone.ask({"exists", "foo", "bar"}), ":0\r\n");
-}
-
-TEST(Alone, OwnsTheWholeCircle) {
-  const auto id = test_hash("us");
-  const Alone alone({id, "127.0.0.1:7000"});
-  EXPECT_EQ(alone.self().id, id);
-  const auto hop = alone.next_hop(id_at(1), 0);
-  EXPECT_EQ(hop.kind, dht::Hop::Kind::here);
-  EXPECT_EQ(hop.rule, "owner");
-  EXPECT_FALSE(alone.nearer(id, id_at(1), id_at(2)));
-  ASSERT_EQ(alone.ranges().size(), 1u);
-  EXPECT_EQ(alone.ranges()[0].owner, &alone.self());
 }
 
 // ---- an overlay that knows no way

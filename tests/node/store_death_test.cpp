@@ -20,6 +20,7 @@
 
 #include "net/shared_memory.hpp"
 #include "node/store.hpp"
+#include "tests/node/thread_lock.hpp"
 
 namespace node {
 namespace {
@@ -127,7 +128,7 @@ Map content(const Store& store) {
 /// none is both free and in use.
 void expect_whole(Store& store, std::uint16_t slots = 8) {
   const auto all = content(store);
-  protocol::ThreadLock lock;
+  ThreadLock lock;
   Store fresh(*std::pmr::new_delete_resource(), lock, store.bytes_max(), {},
               slots == 0 ? nullptr : slot_of);
   for (const auto& [key, value] : all) fresh.set(key, value);

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "net/shared_memory.hpp"
+#include "tests/node/thread_lock.hpp"
 #include "tests/tools/allocations.hpp"
 
 namespace node {
@@ -63,7 +64,7 @@ std::size_t resident() {
 
 struct Stored : testing::Test {
   Memory memory;
-  protocol::ThreadLock lock;
+  ThreadLock lock;
   Store store{memory, lock, 1 << 20, {1, 2}};
 };
 
@@ -136,7 +137,7 @@ TEST_F(Stored, ClearForgetsEverything) {
 
 TEST(Store, TakesItsRegionAtOnceAndGivesItBackAtItsEnd) {
   Memory memory;
-  protocol::ThreadLock lock;
+  ThreadLock lock;
   {
     Store store(memory, lock, 1 << 20);
     EXPECT_EQ(memory.taken, Store::region_size(1 << 20));
@@ -214,7 +215,7 @@ struct Slotted : testing::Test {
   static std::uint16_t slot_of(std::string_view key) {
     return static_cast<std::uint16_t>(key.size() * 1000);
   }
-  protocol::ThreadLock lock;
+  ThreadLock lock;
   Store store{*std::pmr::new_delete_resource(), lock, 1 << 20, {}, slot_of};
 };
 
@@ -248,7 +249,7 @@ TEST_F(Stored, WithoutSlotsEveryKeyIsInTheOnlyOne) {
 
 TEST(StoreLimit, IsNeverPassedAndRefusalsChangeNothing) {
   Memory memory;
-  protocol::ThreadLock lock;
+  ThreadLock lock;
   Store store(memory, lock, 16 << 10);
   int keys = 0;
   while (store.set("key " + std::to_string(keys), "value") == Set::done) ++keys;
@@ -267,7 +268,7 @@ TEST(StoreLimit, IsNeverPassedAndRefusalsChangeNothing) {
 }
 
 TEST(StoreLimit, OneEntryMayTakeAllOfIt) {
-  protocol::ThreadLock lock;
+  ThreadLock lock;
   Store store(*std::pmr::new_delete_resource(), lock, 64 << 10);
   const std::size_t most = (64 << 10) / 68 * 64 - 16 - 3;
   EXPECT_EQ(store.set("key", std::string(most + 1, 'x')), Set::no_room);
@@ -282,7 +283,7 @@ TEST(StoreLimit, OneEntryMayTakeAllOfIt) {
 // Beside an entry its successor has room, up to the largest that a request can
 // bring; above that it can be refused where the store is full.
 TEST(StoreLimit, AFullStoreReplacesWhatARequestCanBring) {
-  protocol::ThreadLock lock;
+  ThreadLock lock;
   Store store(*std::pmr::new_delete_resource(), lock, 16 << 20);
   const std::string request(4 << 20, 'x');
   EXPECT_EQ(store.set("a", request), Set::done);
@@ -295,7 +296,7 @@ TEST(StoreLimit, AFullStoreReplacesWhatARequestCanBring) {
 
 // Two sizes whose sum is 0, where only the sum is looked at.
 TEST(StoreLimit, SizesThatOverflowAreRefused) {
-  protocol::ThreadLock lock;
+  ThreadLock lock;
   net::SharedMemory memory(Store::region_size(std::size_t{8} << 30));
   Store store(memory.resource(), lock, std::size_t{8} << 30);
   const char byte = 'x';
@@ -353,7 +354,7 @@ class Rounds {
   void leave() {}
 
   static constexpr std::size_t bytes_max = 256 << 10;
-  protocol::ThreadLock lock;
+  ThreadLock lock;
   Store store{*std::pmr::new_delete_resource(), lock, bytes_max, {5, 6}};
 
  private:
@@ -419,7 +420,7 @@ TEST(Store, TouchesWhatIsUsedAndNotMore) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   GTEST_SKIP() << "a sanitizer's shadow of what is touched is in memory, too";
 #endif
-  protocol::ThreadLock lock;
+  ThreadLock lock;
   net::SharedMemory memory(Store::region_size(std::size_t{1} << 30));
   Store store(memory.resource(), lock, std::size_t{1} << 30);
   const auto before = resident();
@@ -485,7 +486,7 @@ class Model {
 
   std::mt19937 random_;
   Memory memory_;
-  protocol::ThreadLock lock_;
+  ThreadLock lock_;
   Store store_{memory_, lock_, 40'000, {3, 4}};
   std::map<std::string, std::string> map_;
   std::size_t refused_ = 0;

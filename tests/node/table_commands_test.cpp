@@ -2,11 +2,14 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <fstream>
 #include <iterator>
 #include <set>
+#include <string>
 
 #include "node/commands.hpp"
+#include "node/text.hpp"
 #include "tests/node/asker.hpp"
 
 namespace node {
@@ -147,10 +150,45 @@ TEST_F(TableCommands, HelpListsTheSubcommands) {
             "+    Lists the subcommands.\r\n");
   for (const auto* container : {"client", "command", "cluster"})
     EXPECT_EQ(decode({container, "help"})->elements.size(),
-              1 + 2 * subcommands(*find(container)).size());
+              1 + 2 * table.subcommands(*table.find(container)).size());
 }
 
-// The page for students holds the table as the program prints it.
+// "CLIENT SETNAME name", as a cell of a table: a bar would end it.
+std::string usage(const Command& command) {
+  std::string name = upper(command.name);
+  std::ranges::replace(name, '|', ' ');
+  if (!command.syntax.empty()) name += ' ';
+  for (const char letter : command.syntax) {
+    if (letter == '|') name += '\\';
+    name += letter;
+  }
+  return name;
+}
+
+// The command table as a page of documentation, in Markdown.
+std::string commands_page() {
+  std::string page;
+  std::string_view group;
+  for (const auto& command : table.commands()) {
+    if (!command.answer) continue;
+    if (command.group != group) {
+      group = command.group;
+      page.append(page.empty() ? "" : "\n").append("### ").append(group);
+      page +=
+          "\n\n| command | arity | keys | what it does |\n"
+          "| --- | --- | --- | --- |\n";
+    }
+    page.append("| `").append(usage(command)).append("` | ");
+    page.append(std::to_string(command.arity)).append(" | ");
+    page += command.first_key == 0 ? "none"
+            : command.last_key < 0 ? "all"
+                                   : "1";
+    page.append(" | ").append(command.summary).append(" |\n");
+  }
+  return page;
+}
+
+// The page for students holds the table.
 TEST(ProtocolPage, HasTheTableOfCommands) {
   std::ifstream file("docs/protocol.md");
   ASSERT_TRUE(file) << "run from the root of the tree";

@@ -97,8 +97,9 @@ class Converse {
       protocol::Budget budget(1 << 20);
       protocol::Pool pool(budget);
       protocol::Scratch scratch(pool);
+      protocol::Progress progress;
       const auto parsed = protocol::parse_request(
-          std::as_bytes(std::span(bytes)), limits_, scratch);
+          std::as_bytes(std::span(bytes)), limits_, scratch, progress);
       const auto arguments = scratch.arguments();
       const std::vector<std::string> request(arguments.begin(),
                                              arguments.end());

@@ -33,7 +33,8 @@ class SurroundingsTest : public testing::Test {
   }
   net::Options options_;
   net::Clients clients_;
-  program::Surroundings surroundings_{model(), options_, clients_, 7007};
+  program::Surroundings surroundings_{model(), options_, clients_,
+                                      "127.0.0.1:7007"};
 };
 
 TEST_F(SurroundingsTest, KnowTheProcess) {

@@ -19,13 +19,14 @@ void add(const Call& call) {
 }
 void say(const Call& call) { call.reply.bulk(call.arguments.back()); }
 
-constexpr protocol::CommandTable table(std::to_array<Command>({
+constexpr auto rows = std::to_array<Command>({
     {"add", -2, {}, 0, 0, "", "thing [thing ...]", "", add, {.steps = 7}},
     {"dda", 1, {}, 0, 0, "", "", "", say},  // of the same letters
     {"say", -2, {}, 0, 0, "", "", "", nullptr},
     {"say|word", 3, {}, 0, 0, "", "word", "", say},
     {"say|it", 2, {}, 0, 0, "", "", "", say},
-}));
+});
+constexpr protocol::CommandTable<Counter> table(rows);
 
 struct Answer {
   std::string text;

@@ -18,7 +18,8 @@ using Kind = Parsed::Kind;
 
 Parsed parse(std::string_view bytes, Scratch& scratch,
              const Limits& limits = {}) {
-  return parse_request(fixture::as_bytes(bytes), limits, scratch);
+  protocol::Progress progress;
+  return parse_request(fixture::as_bytes(bytes), limits, scratch, progress);
 }
 
 Arguments arguments_of(const Scratch& scratch) {

@@ -4,7 +4,6 @@
 
 #include <cstring>
 #include <new>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -147,29 +146,6 @@ TEST(Pool, gives_other_sizes_back_before_it_says_no) {
   ASSERT_NE(block, nullptr);
   EXPECT_EQ(budget.used(), block->capacity);
   pool.give_back(block);
-}
-
-TEST(Pool, shared_by_threads_loses_nothing) {
-  Budget budget(64 << 20);
-  Pool pool(budget, 1 << 20, Pool::Use::shared);
-  const auto borrow_and_return = [&pool](std::uint32_t mine) {
-    for (int i = 0; i < 10'000; ++i) {
-      Block* const block = pool.borrow(1);
-      Block* const other = pool.borrow(3000);
-      block->begin = block->end = other->end = mine;
-      ASSERT_EQ(block->end, mine);
-      pool.give_back(other);
-      pool.give_back(block);
-    }
-  };
-  std::vector<std::thread> threads;
-  for (std::uint32_t mine = 1; mine <= 4; ++mine) {
-    threads.emplace_back(borrow_and_return, mine);
-  }
-  for (std::thread& thread : threads) thread.join();
-  // Never more than one of each at a time for each thread.
-  EXPECT_LE(pool.allocations(), 8u);
-  EXPECT_LE(budget.used(), 4 * (1 + 4) * kibibyte);
 }
 
 // Whoever sleeps with a pool of its own gives back what it does not need: the

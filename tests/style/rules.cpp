@@ -503,7 +503,7 @@ Complaints check_length(const File& file, int lines_max) {
 }
 
 Complaints check_model_readme(const File& readme) {
-  Complaints complaints = check_length(readme, 140);
+  Complaints complaints = check_length(readme, 160);
   for (const std::string_view step : server_steps)
     if (readme.text.find(step) == readme.text.npos)
       complaints.push_back(readme.path + ": does not tell step " +
