@@ -28,10 +28,13 @@ struct Row {
 /// asserts it.
 struct Traits {
   const char* concurrent = "all";  // conversations served at once: all, N, 1
-  const char* full = "tell";     // above --max-clients: tell, queue, processes
-  bool sleeps = true;            // uses no CPU while nothing happens
-  const char* threads = "none";  // what --threads multiplies: loops, workers
-  bool duplex = true;  // a client's: can send while it waits for a reply
+  const char* full = "tell";  // above --max-clients: tell, queue, processes
+  bool sleeps = true;         // uses no CPU while nothing happens
+  const char* sleeps_by = nullptr;  // the row that has it sleep all the same,
+                                    // unless it is 0
+  const char* threads = "none";     // what --threads multiplies: loops, workers
+  unsigned descriptors = 0;  // it can watch those below; 0: all there are
+  bool duplex = true;        // a client's: can send while it waits for a reply
   // What of the contract a server keeps, each level with those before it.
   bool store = true;   // the commands on keys
   bool limits = true;  // the limits, deadlines and counters
@@ -39,10 +42,11 @@ struct Traits {
 };
 
 /// Calls per request at one connection and no pipelining; the one in which the
-/// model waits is the first.
+/// model waits, or asks, is the first.
 struct Ideal {
   const char* call;
   double per_request;
+  bool at_least = false;  // and as often as it was asked in vain
 };
 
 /// What all of the process's options came to.

@@ -73,7 +73,7 @@ class Table {
 
   std::size_t size() const { return size_; }
 
-  /// visit(id, value) for all; it may erase the one it is given.
+  /// visit(id, value) for all; it may erase any of them.
   template <class Visit>
   void each(Visit visit) {
     for (std::size_t i = 0; size_ && i < chunks_.size() * chunk_size; ++i) {

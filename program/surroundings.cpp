@@ -143,7 +143,9 @@ Surroundings::Fields Surroundings::ideals() const {
   for (const net::Ideal& ideal : model_.ideal) {
     std::array<char, 32> text;
     std::snprintf(text.data(), text.size(), "%.2f", ideal.per_request);
-    fields.emplace_back("ideal_" + std::string(ideal.call), text.data());
+    fields.emplace_back(
+        (ideal.at_least ? "least_" : "ideal_") + std::string(ideal.call),
+        text.data());
   }
   return fields;
 }

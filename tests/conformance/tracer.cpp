@@ -43,7 +43,8 @@ Tracer::Tracer(Server& server, Arguments options) : server_(server.process()) {
 
 // A call that strace is about to break when it detaches has lost its number
 // and fails with ENOSYS. So it goes only when the server has been asleep for a
-// while, in calls that were let through.
+// while, in calls that were let through. (One that never sleeps makes no calls
+// that could be broken by then: they were let through, too.)
 std::string Tracer::finish() {
   int looks = 0;
   eventually([&] { return (looks = server_.asleep() ? looks + 1 : 0) >= 20; });

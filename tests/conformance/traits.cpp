@@ -33,10 +33,11 @@ TEST_P(Promises, AreOfKnownWords) {
 }
 
 // concurrent: as many are served at once as it says, and one more only when
-// one of them has gone.
+// one of them has gone, or not at all where who is too many is told so.
 TEST_P(Promises, ConcurrentIsTheNumberServedAtOnce) {
   Server& server = start();
-  const std::size_t many = std::min(traits().concurrent(), size_of(300, 100));
+  const bool all = traits()["concurrent"] == "all";
+  const std::size_t many = all ? size_of(300, 100) : traits().concurrent();
   std::vector<Peer> peers;
   for (std::size_t i = 0; i < many; ++i) {
     peers.push_back(server.connect());
@@ -44,8 +45,12 @@ TEST_P(Promises, ConcurrentIsTheNumberServedAtOnce) {
   }
   // All of them are still there, the first as well as the last.
   for (Peer& peer : peers) ASSERT_EQ(peer.ask({"PING"}), pong);
-  if (traits()["concurrent"] == "all") return;
+  if (all) return;
   Peer waiting = server.connect();
+  if (traits()["full"] == "tell") {
+    EXPECT_EQ(waiting.rest(), "-ERR max number of clients reached\r\n");
+    return;
+  }
   waiting.send(request({"PING"}));
   EXPECT_FALSE(waiting.at_end(Milliseconds(200)));
   peers.pop_back();
