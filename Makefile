@@ -10,19 +10,22 @@
 # long as it lasts), readiness (any other) or completion.
 SERVERS := \
   blocking:thread:thread \
+  select:select:level select:poll:level \
   epoll:level:level \
   iouring:multishot:completion
 
 # Clients, model:variant, likewise.
 CLIENTS := \
   blocking:thread \
+  select:select select:poll \
   epoll:level \
   iouring:completion
 
 # By which clients the load may be generated; the first that can run here is
 # taken, unless one is called by its name.
 # The cheapest first: what the load takes, it cannot ask.
-LOAD_CLIENTS := iouring:completion epoll:level blocking:thread
+LOAD_CLIENTS := iouring:completion epoll:level select:poll select:select \
+  blocking:thread
 
 # What a model links with, and the package that brings it. Without the package
 # it is left out, and said to be. Both may be said of one variant alone, as
