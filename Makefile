@@ -10,6 +10,7 @@
 # long as it lasts), readiness (any other) or completion.
 SERVERS := \
   blocking:thread:thread \
+  nonblocking:spin:level \
   select:select:level select:poll:level \
   epoll:level:level \
   iouring:multishot:completion
@@ -17,6 +18,7 @@ SERVERS := \
 # Clients, model:variant, likewise.
 CLIENTS := \
   blocking:thread \
+  nonblocking:spin \
   select:select select:poll \
   epoll:level \
   iouring:completion
@@ -25,7 +27,7 @@ CLIENTS := \
 # taken, unless one is called by its name.
 # The cheapest first: what the load takes, it cannot ask.
 LOAD_CLIENTS := iouring:completion epoll:level select:poll select:select \
-  blocking:thread
+  blocking:thread nonblocking:spin
 
 # What a model links with, and the package that brings it. Without the package
 # it is left out, and said to be. Both may be said of one variant alone, as
