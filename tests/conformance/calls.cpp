@@ -52,7 +52,7 @@ TEST_P(Calls, PerRequestAreTheIdeal) {
   // A request that comes while the server is still busy with the last one would
   // save it a call.
   const Before it_sleeps = [&] {
-    if (traits()["sleeps"] == "no") return;
+    if (!sleeps()) return;
     EXPECT_TRUE(eventually([&] { return server.process().asleep(); }));
   };
   const std::size_t count = 1000;
@@ -91,7 +91,7 @@ TEST_P(Calls, ATracerCountsTheSame) {
   const auto before = numbers(peer, "syscall_");
   Tracer tracer(server, {"-c"});
   talk(peer, 300);
-  const auto counted = counts_of(tracer.finish());
+  const auto counted = counts_of(tracer.finish(sleeps()));
   const auto after = numbers(peer, "syscall_");
   const Ideal ideal(peer);
   for (const auto& [name, calls] : after) {

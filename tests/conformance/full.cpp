@@ -37,8 +37,6 @@ class Full : public ServerTest {
          GetParam().path, "--max-clients", "1000"},
         bind_socket());
   }
-  /// Else it asks again and again anyhow.
-  bool sleeps() const { return traits()["sleeps"] != "no"; }
   /// All system calls that the server has counted, if it has to count them.
   std::size_t calls(Peer& observer) const {
     std::size_t sum = 0;
