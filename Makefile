@@ -12,6 +12,8 @@ SERVERS := \
   blocking:thread:thread \
   blocking:iterative:thread \
   blocking:pool:thread \
+  nonblocking:spin:level \
+  select:select:level select:poll:level \
   epoll:level:level \
   iouring:multishot:completion
 
@@ -21,13 +23,16 @@ ALONE := blocking-iterative blocking-pool
 # Clients, model:variant, likewise.
 CLIENTS := \
   blocking:thread \
+  nonblocking:spin \
+  select:select select:poll \
   epoll:level \
   iouring:completion
 
 # By which clients the load may be generated; the first that can run here is
 # taken, unless one is called by its name.
 # The cheapest first: what the load takes, it cannot ask.
-LOAD_CLIENTS := iouring:completion epoll:level blocking:thread
+LOAD_CLIENTS := iouring:completion epoll:level select:poll select:select \
+  blocking:thread nonblocking:spin
 
 # What a model links with, and the package that brings it. Without the package
 # it is left out, and said to be. Both may be said of one variant alone, as

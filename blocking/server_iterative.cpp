@@ -82,7 +82,7 @@ class Server {
   }
 
   // All that has come by now, and its end, is taken; what comes later is thrown
-  // away. False if the peer has gone.
+  // away. False if the peer has gone, or the time is over.
   bool stop(Connection& c) {
     c.stopping = true;
     let_in();
@@ -90,7 +90,7 @@ class Server {
     c.deadline.drain(mailbox_.stopping_for());
     constexpr int least = 4 << 10;  // of it, by each receive
     for (auto left = net::unread(c.socket()) + 1; left > 0; left -= least) {
-      if (!receive(c, MSG_DONTWAIT) || !send(c)) return false;
+      if (!receive(c, MSG_DONTWAIT) || !send(c) || !in_time(c)) return false;
       c.session.take_turn();
     }
     c.session.drain();

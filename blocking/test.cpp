@@ -123,7 +123,7 @@ TEST(Blocking, ThreadsInEveryKindOfSleepAreCalledBack) {
 
 TEST(Blocking, AnEchoTakesSoManyInstructions) {
   tests::expect_instructions(
-      {{"thread", 1393}, {"iterative", 1393}, {"pool", 1393}});
+      {{"thread", 1346}, {"iterative", 1346}, {"pool", 1346}});
 }
 
 }  // namespace

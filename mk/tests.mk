@@ -104,6 +104,12 @@ export SAMPLED := 1
 endif
 test check test-all: export SERVERS := $(SERVER_NAMES)
 test check test-all: export CLIENTS := $(CLIENT_NAMES)
+# Of the live tests a part, by a seed that is printed: SAMPLE=1234 make test
+# repeats it, SAMPLE=0 leaves nothing out (as test-all and test-<model> do).
+ifeq ($(origin SAMPLE),undefined)
+SAMPLE := $(shell date +%s)
+endif
+test check: export SAMPLE := $(SAMPLE)
 
 # A program of one's own, and how much of the contract it is held to. Its path
 # may have blanks.
@@ -162,6 +168,7 @@ check: $(CHECK_PROGRAMS) $(CHECK_SUITES:%=$(BUILD)/tests/%) $(TOOLS)  ## what ev
 	@$(SUITES) $(CHECK_SUITES)
 
 test-all: export EVERYTHING := 1
+test-all: export SAMPLE := 0
 test-all: programs tests  ## nothing sampled, the sanitizers, and coverage
 	@$(SUITES) $(ALL_SUITES)
 	env -u EVERYTHING $(MAKE) test MODE=asan

@@ -57,6 +57,11 @@ void Listener::open(int flags, int peer_flags) {
   if (opened_) opened_(url_of(fd));
 }
 
+void Listener::refuse_from(int descriptor) {
+  refused_from_ = descriptor;
+  refused_counter_ = counter("model.", "refused_descriptors");
+}
+
 unsigned Listener::queued() const {
   // Of a listening socket the kernel tells here how long its queue is (tcp_info
   // in net/ipv4/tcp.c); a Unix socket does not tell.
@@ -94,6 +99,11 @@ Guest Listener::admit(int fd, int error) {
 }
 
 Guest Listener::seat(Fd peer) {
+  if (peer.get() >= refused_from_) {
+    count(refused_counter_);
+    refuse(std::move(peer));
+    return {};
+  }
   if (clients_.now.fetch_add(1, std::memory_order_relaxed) >= clients_.max) {
     clients_.now.fetch_sub(1, std::memory_order_relaxed);
     refuse(std::move(peer));

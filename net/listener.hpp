@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <optional>
 #include <string>
 
@@ -45,6 +46,10 @@ class Listener {
   /// once. Throws std::system_error naming the call.
   void open(int flags, int peer_flags);
   void open(int flags) { open(flags, flags); }
+  /// For models that cannot watch every descriptor: a peer who gets this one or
+  /// a higher one is refused, as if there were too many (they hold the lower
+  /// ones), and counted under "model.refused_descriptors", too.
+  void refuse_from(int descriptor);
   int fd() const { return socket_.get(); }
   /// How many peers have connected and are not accepted yet: all who have to be
   /// let in before a close, for it would reset them. More may come meanwhile.
@@ -83,6 +88,8 @@ class Listener {
   Fd socket_;
   bool blocking_ = false;
   int peer_flags_ = 0;
+  int refused_from_ = std::numeric_limits<int>::max();
+  unsigned refused_counter_ = 0;
   std::int64_t complained_ns_ = 0;  // 0: never
 };
 

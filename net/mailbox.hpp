@@ -37,6 +37,10 @@ class Mailbox final : public protocol::Postbox {
   /// in the old one any more, and what that uses may be destroyed.
   void on_wake(std::function<void()> call);
 
+  /// For loops that do not sleep: has the bell been rung, or is it about to be?
+  /// Then silence() and collect() follow. One load, where a read of the bell
+  /// would be a system call in every turn.
+  bool rung() const { return rung_.load(std::memory_order_acquire); }
   /// Reads the bell once it is readable, for models that do not read it with a
   /// call of their own. One system call.
   void silence();

@@ -29,11 +29,14 @@ struct Row {
 struct Traits {
   // Conversations served at once: all, N, 1, or as many as --threads.
   const char* concurrent = "all";
-  const char* full = "tell";     // above --max-clients: tell, queue, processes
-  bool sleeps = true;            // uses no CPU while nothing happens
-  const char* threads = "none";  // what --threads multiplies: loops, workers
+  const char* full = "tell";  // above --max-clients: tell, queue, processes
+  bool sleeps = true;         // uses no CPU while nothing happens
+  const char* sleeps_by = nullptr;  // the row that has it sleep all the same,
+                                    // unless it is 0
+  const char* threads = "none";     // what --threads multiplies: loops, workers
   unsigned threads_default = 1;
-  bool duplex = true;  // a client's: can send while it waits for a reply
+  unsigned descriptors = 0;  // it can watch those below; 0: all there are
+  bool duplex = true;        // a client's: can send while it waits for a reply
   // What of the contract a server keeps, each level with those before it.
   bool store = true;   // the commands on keys
   bool limits = true;  // the limits, deadlines and counters
@@ -41,10 +44,11 @@ struct Traits {
 };
 
 /// Calls per request at one connection and no pipelining; the one in which the
-/// model waits is the first.
+/// model waits, or asks, is the first.
 struct Ideal {
   const char* call;
   double per_request;
+  bool at_least = false;  // and as often as it was asked in vain
 };
 
 /// What all of the process's options came to.

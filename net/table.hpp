@@ -73,13 +73,16 @@ class Table {
 
   std::size_t size() const { return size_; }
 
-  /// visit(id, value) for all; it may erase the one it is given.
+  /// visit(id, value) for all; it may erase any of them.
   template <class Visit>
   void each(Visit visit) {
-    for (std::size_t i = 0; size_ && i < chunks_.size() * chunk_size; ++i) {
-      const auto index = static_cast<std::uint32_t>(i);
-      if (Slot& slot = at(index); slot.next == taken)
-        visit(id_of(index), *slot.value());
+    // Chunk by chunk: a loop that asks everybody does this in every turn.
+    for (std::size_t i = 0; size_ && i < chunks_.size(); ++i) {
+      Slot* const slots = chunks_[i].get();
+      for (std::uint32_t k = 0; k < chunk_size; ++k)
+        if (slots[k].next == taken)
+          visit(id_of(static_cast<std::uint32_t>(i) * chunk_size + k),
+                *slots[k].value());
     }
   }
 

@@ -60,7 +60,7 @@ Counters parse_counters(std::string_view text) {
   return counters;
 }
 
-constexpr std::string_view counted = "syscall_", ideal = "ideal_";
+constexpr std::string_view counted = "syscall_", least = "least_";
 
 double value_of(const Counters& counters, const std::string& name) {
   const auto found =
@@ -77,23 +77,26 @@ std::string decimal(double number) {
 /// What a request takes, call by call: counted, and the model's own claim.
 struct Calls {
   double counted = 0, ideal = 0;
+  bool at_least = false;  // the ideal: and as often as it asked in vain
 };
 
 void print_row(const std::string& name, const Calls& calls) {
-  std::printf("  %-24s %8.2f %8.2f\n", name.c_str(), calls.counted,
-              calls.ideal);
+  std::printf("  %-24s %8.2f %8.2f%s\n", name.c_str(), calls.counted,
+              calls.ideal, calls.at_least ? " or more" : "");
 }
 
 std::map<std::string, Calls> calls_per_request(const Counters& before,
                                                const Counters& after,
                                                int requests) {
   std::map<std::string, Calls> calls;
-  for (const auto& [name, number] : after)
+  for (const auto& [name, number] : after) {
+    Calls& call = calls[name.substr(name.find('_') + 1)];
     if (name.starts_with(counted))
-      calls[name.substr(counted.size())].counted =
-          (number - value_of(before, name)) / requests;
-    else if (name.starts_with(ideal))
-      calls[name.substr(ideal.size())].ideal = number;
+      call.counted = (number - value_of(before, name)) / requests;
+    else
+      call.ideal = number;
+    call.at_least |= name.starts_with(least);
+  }
   // Not what a request takes: made once, or now and then.
   std::erase_if(calls, [](const auto& entry) {
     return entry.second.counted < 0.005 && entry.second.ideal == 0;
@@ -101,11 +104,17 @@ std::map<std::string, Calls> calls_per_request(const Counters& before,
   return calls;
 }
 
-/// Of the calls that a model needs it names the one first in which it waits.
-std::string first_ideal(const Counters& counters) {
+/// Of the calls that a model needs it names the one first in which it waits, or
+/// by which it asks.
+struct Wait {
+  std::string call;
+  bool asks = false;
+};
+Wait first_ideal(const Counters& counters) {
   for (const auto& [name, number] : counters)
-    if (name.starts_with(ideal)) return name.substr(ideal.size());
-  return "";
+    if (!name.starts_with(counted))
+      return {name.substr(name.find('_') + 1), name.starts_with(least)};
+  return {};
 }
 
 bool is_near(const std::string& address) {
@@ -179,10 +188,12 @@ class Demonstration {
         " times: the system calls that the server made for each of them, "
         "and\nhow many this model needs:\n");
     print_calls(calls_per_request(before, after, echoes + 1));
-    if (!wait_.empty())
-      say("In between the server waits in " + wait_ +
-          ", until the kernel has something for it:\n" +
-          who_slept(asleep_before, asleep_after, wait_));
+    if (wait_.call.empty()) return;
+    say((wait_.asks ? "In between the server asks by " + wait_.call +
+                          " whether there is something for it:\n"
+                    : "In between the server waits in " + wait_.call +
+                          ", until the kernel has something for it:\n") +
+        who_slept(asleep_before, asleep_after, wait_.call));
   }
 
   static void print_calls(const std::map<std::string, Calls>& calls) {
@@ -332,7 +343,7 @@ class Demonstration {
   Caller& caller_;
   const std::string address_;
   std::string last_;  // who answered the last command
-  std::string wait_;  // the call in which the server waits
+  Wait wait_;         // the call in which the server waits
   bool in_ring_ = false;
   bool right_ = true;
 };

@@ -7,6 +7,7 @@
 
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <string>
@@ -25,10 +26,37 @@ using program::ServerOptions;
 constexpr int failed_code = 1;
 constexpr int skipped_code = 77;  // the model cannot run here
 
-/// Where a worker serves one at a time, there are as many at once as workers.
+/// Descriptors that are no peer's: a loop's listener, reserve, bell and what
+/// its model waits with; the same of the client, and its connections to the
+/// other nodes; the standard streams, the trace, what is inherited or opened
+/// for a moment.
+std::uint64_t descriptors_of_our_own(const ServerOptions& options) {
+  constexpr std::uint64_t process = 28, loop = 4, client = 4;
+  const std::uint64_t nodes = options.ring.size();
+  return process + loop * program::Host::loops_of(options.net) +
+         (nodes ? client + nodes : 0);
+}
+
+/// A peer is a descriptor, of which `descriptors` may be had.
+std::uint64_t clients_most(std::uint64_t descriptors,
+                           const ServerOptions& options) {
+  const std::uint64_t ours = descriptors_of_our_own(options);
+  return descriptors > 2 * ours ? descriptors - ours : descriptors / 2;
+}
+
 std::string concurrent(const ServerOptions& options) {
-  const std::string promised = model::server.traits.concurrent;
-  return promised == "threads" ? std::to_string(options.net.threads) : promised;
+  const net::Traits& traits = model::server.traits;
+  if (traits.descriptors)
+    return std::to_string(clients_most(traits.descriptors, options));
+  return traits.concurrent == std::string_view("threads")
+             ? std::to_string(options.net.threads)
+             : traits.concurrent;
+}
+
+bool sleeps(const ServerOptions& options) {
+  const net::Traits& traits = model::server.traits;
+  return traits.sleeps ||
+         (traits.sleeps_by && options.net[traits.sleeps_by] > 0);
 }
 
 /// A server never waits for a reply: duplex is said of the client by which it
@@ -41,29 +69,19 @@ void print_traits(const net::Model& model, const net::Model& client,
       "model=%s\nvariant=%s\nconcurrent=%s\nfull=%s\nsleeps=%s\n"
       "threads=%s\nduplex=%s\nstore=%s\nlimits=%s\nring=%s\n",
       model.name, model.variant, concurrent(options).c_str(), traits.full,
-      word(traits.sleeps), traits.threads, word(client.traits.duplex),
+      word(sleeps(options)), traits.threads, word(client.traits.duplex),
       word(traits.store), word(traits.limits), word(traits.ring));
 }
 
-/// Descriptors that are no peer's: a loop's listener, reserve, bell and what
-/// its model waits with; the same of the client, and its connections to the
-/// other nodes; the standard streams, the trace, what is inherited or opened
-/// for a moment.
-std::uint64_t descriptors_of_our_own(const ServerOptions& options) {
-  constexpr std::uint64_t process = 28, loop = 4, client = 4;
-  const std::uint64_t nodes = options.ring.size();
-  return process + loop * program::Host::loops_of(options.net) +
-         (nodes ? client + nodes : 0);
-}
-
-/// A peer is a descriptor: so as many as we may have. Returns how many.
+/// As many descriptors as we may have. Returns how many the model can watch.
 std::uint64_t raise_descriptor_limit() {
   rlimit limit{};
   ::getrlimit(RLIMIT_NOFILE, &limit);
   limit.rlim_cur = limit.rlim_max;
   ::setrlimit(RLIMIT_NOFILE, &limit);
   ::getrlimit(RLIMIT_NOFILE, &limit);
-  return limit.rlim_cur;
+  const rlim_t watched = model::server.traits.descriptors;
+  return watched ? std::min(watched, limit.rlim_cur) : limit.rlim_cur;
 }
 
 std::string refusal(const ServerOptions& options) {
@@ -74,10 +92,8 @@ std::string refusal(const ServerOptions& options) {
 
 int serve(ServerOptions options) {
   const std::uint64_t descriptors = raise_descriptor_limit();
-  const std::uint64_t ours = descriptors_of_our_own(options);
   if (options.net.clients_max == 0)
-    options.net.clients_max =
-        descriptors > 2 * ours ? descriptors - ours : descriptors / 2;
+    options.net.clients_max = clients_most(descriptors, options);
   program::Host::block_all_signals();
   if (const std::string why = refusal(options); !why.empty()) {
     std::fprintf(stderr, "%s\n", why.c_str());

@@ -66,7 +66,9 @@ Surroundings::Fields ideals(const net::Model& model) {
   for (const net::Ideal& ideal : model.ideal) {
     std::array<char, 32> text;
     std::snprintf(text.data(), text.size(), "%.2f", ideal.per_request);
-    fields.emplace_back("ideal_" + std::string(ideal.call), text.data());
+    fields.emplace_back(
+        (ideal.at_least ? "least_" : "ideal_") + std::string(ideal.call),
+        text.data());
   }
   return fields;
 }

@@ -19,6 +19,13 @@ using tests::soon;
 
 using ClientsMailbox = tests::ModelTest;
 
+net::Options usual() {
+  net::Options options;
+  for (const net::Row& row : model::client.rows)
+    options.own[row.name] = row.value;
+  return options;
+}
+
 /// Has something new to say whenever add() is called, by any thread.
 class Errands final : public protocol::Agenda {
  public:
@@ -89,7 +96,7 @@ TEST_F(ClientsMailbox, BringsNewWork) {
   Errands errands(mailbox, loop.address);
   std::thread client([&] {
     Loop::block_signals();
-    model::converse(errands, mailbox, {});
+    model::converse(errands, mailbox, usual());
   });
   const int works = sized(2'000, 100'000);
   std::vector<std::string> expected;
@@ -132,7 +139,7 @@ TEST_F(ClientsMailbox, StopsWhoWaitsForAnAnswer) {
   } patience(loop.address);
   std::thread client([&] {
     Loop::block_signals();
-    model::converse(patience, mailbox, {});
+    model::converse(patience, mailbox, usual());
   });
   service.take();  // it has asked, and waits
   mailbox.stop();

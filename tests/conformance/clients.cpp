@@ -304,7 +304,7 @@ std::string ring_servers() {
   std::string paths;
   for (const Program& program : servers())
     if (availability(program).usable() &&
-        traits_of(program)["concurrent"] == "all" &&
+        traits_of(program).concurrent() >= 100 &&
         traits_of(program)["ring"] == "yes")
       paths += (paths.empty() ? "" : ",") + program.path;
   return paths;

@@ -37,7 +37,7 @@ TEST_P(Interrupts, NoPeerNoticesThem) {
   Tracer tracer(server, {"-e", "trace=" + interruptible, "-e",
                          "inject=" + interruptible + ":error=EINTR:when=2+3"});
   converse(server);
-  const std::string trace = tracer.finish();
+  const std::string trace = tracer.finish(sleeps());
   std::size_t injected = 0;
   for (const auto& line : lines_of(trace))
     injected += line.find("(INJECTED)") != std::string::npos;

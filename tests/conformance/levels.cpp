@@ -127,8 +127,9 @@ constexpr Demand demands[] = {
     {"Vanished", ring, "In a ring",
      "A node that vanished and comes back is asked again."},
 
-    {"Calls", ring, "INFO",
-     "INFO counts the system calls, and a request takes the ideal number."},
+    {"Calls", limits, "INFO",
+     "Who names an ideal counts the system calls, and a request takes as "
+     "many."},
     {"Commands.ANodeAloneIsARingOfOne", ring, "In a ring",
      "A node without a ring owns every key."},
     {"Commands.SlotsAreRedissSlots", ring, "In a ring",

@@ -8,6 +8,8 @@
 #include <functional>
 #include <iostream>
 #include <map>
+#include <set>
+#include <string>
 
 #include "tests/conformance/server.hpp"
 
@@ -34,17 +36,48 @@ Level level_of(const testing::TestInfo& test) {
   return demand ? demand->level : Level::ring;
 }
 
-/// Takes away from GoogleTest's filter whatever is not asked for.
-void choose(Level most) {
+/// Takes away from GoogleTest's filter whatever is not asked for. Returns how
+/// many tests that are.
+int choose(const std::function<bool(const testing::TestInfo&)>& is_asked_for) {
   std::string filter = GTEST_FLAG_GET(filter);
   char separator = filter.find('-') == std::string::npos ? '-' : ':';
+  int left_out = 0;
   for_every_test([&](const testing::TestInfo& test) {
-    if (is_of_a_server(test) && level_of(test) <= most) return;
+    if (is_asked_for(test)) return;
     filter += separator + std::string(test.test_suite_name()) + '.';
     filter += test.name();
     separator = ':';
+    ++left_out;
   });
   GTEST_FLAG_SET(filter, filter);
+  return left_out;
+}
+
+/// What a variant promises of its own, and how it begins and ends.
+bool is_its_own(const testing::TestInfo& test) {
+  static const std::set<std::string_view> suites = {
+      "Servers/Promises", "Servers/Calls", "Servers/Full", "Servers/Stop"};
+  return suites.contains(test.test_suite_name());
+}
+
+/// Many variants share most of their code, so each is tried with a part of the
+/// tests: about as many in all as three of them have. Another seed chooses
+/// others; SAMPLE=0 leaves nothing out. Whoever names tests gets these.
+void sample() {
+  constexpr double whole = 3;
+  const char* seed = std::getenv("SAMPLE");
+  const bool is_named = GTEST_FLAG_GET(filter).find_first_not_of("*") == 0 &&
+                        !GTEST_FLAG_GET(filter).starts_with('-');
+  const double share = whole / static_cast<double>(servers().size());
+  if (!seed || std::string_view(seed) == "0" || is_named || share >= 1) return;
+  const int left_out = choose([&](const testing::TestInfo& test) {
+    const std::string name = std::string(test.test_suite_name()) + test.name();
+    const std::size_t lot = std::hash<std::string>()(seed + name) % 1'000;
+    return !is_of_a_server(test) || is_its_own(test) ||
+           static_cast<double>(lot) < 1'000 * share;
+  });
+  std::printf("sample %s: %d tests of servers are left out, in all parts\n",
+              seed, left_out);
 }
 
 /// Tells the rule and the way to run it alone below a test that has failed,
@@ -125,8 +158,12 @@ int main(int count, char** words) {
   try {
     if (count == 2 && std::string_view(words[1]) == "--try") return try_out();
     if (own_program()) {
-      choose(level_asked_of(servers().front()));
+      choose([most = level_asked_of(servers().front())](const auto& test) {
+        return is_of_a_server(test) && level_of(test) <= most;
+      });
       testing::UnitTest::GetInstance()->listeners().Append(new Explainer);
+    } else {
+      sample();
     }
   } catch (const Trouble& trouble) {
     std::printf("%s\n", trouble.what());

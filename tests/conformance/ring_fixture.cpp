@@ -15,7 +15,7 @@ void RingTest::SetUp() {
       << "a ring is made of sockets that are bound before: --listen-fd";
   // A process that was forked for a peer cannot ask other nodes, and one that
   // serves one peer at a time cannot be asked while it asks.
-  if (traits()["full"] == "processes" || traits()["concurrent"] != "all")
+  if (traits()["full"] == "processes" || traits().concurrent() < 100)
     GTEST_SKIP() << "a node that serves " << traits()["concurrent"]
                  << " at once (" << traits()["full"] << ") makes no ring";
 }

@@ -105,6 +105,12 @@ class ServerTest : public testing::TestWithParam<Program> {
   Server& launch(const Program& program, const Arguments& options,
                  Descriptor socket);
   const Traits& traits() const { return traits_of(GetParam()); }
+  /// Is it asleep while nothing happens? Not if it says that it never is.
+  bool sleeps() const {
+    const auto& said = traits().values;
+    const auto found = said.find("sleeps");
+    return found == said.end() || found->second != "no";
+  }
   /// Is the program held to a level, so that a test may look for its signs?
   bool held_to(Level level) const {
     return level_asked_of(GetParam()) >= level;

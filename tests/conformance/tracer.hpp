@@ -20,8 +20,9 @@ class Tracer {
   /// Waits until every thread of the server is traced.
   Tracer(Server& server, Arguments options);
 
-  /// Waits until the server sleeps, and detaches; what it has written.
-  std::string finish();
+  /// Waits until the server sleeps, if it does, and detaches; what it has
+  /// written.
+  std::string finish(bool sleeps);
 
  private:
   Process& server_;

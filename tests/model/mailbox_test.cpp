@@ -35,9 +35,10 @@ TEST_F(Mailbox, BringsLettersThatAreAwaitedOneByOne) {
 }
 
 TEST_F(Mailbox, BringsLettersThatComeTogether) {
+  constexpr int peers = 20;
+  REQUIRE_CONCURRENT(20u);
   LaterService service;
   Loop loop(service);
-  constexpr int peers = 20;
   const int rounds = sized(1'000, 50'000) / peers;
   std::vector<std::unique_ptr<Visitor>> visitors;
   for (int i = 0; i < peers; ++i)

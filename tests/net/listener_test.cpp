@@ -126,6 +126,22 @@ TEST_F(ListenerTest, TellsWhoIsTooMany) {
   EXPECT_EQ(clients_.now, 0u);
 }
 
+TEST_F(ListenerTest, RefusesADescriptorThatCannotBeWatched) {
+  const unsigned counter = net::counter("model.", "refused_descriptors");
+  const auto before = net::total(counter);
+  open(options_for("127.0.0.1"));
+  const net::Fd low = connect_to(address()), high = connect_to(address());
+  const int next = net::Fd(::dup(low.get())).get();
+  listener_->refuse_from(next + 1);
+  const net::Guest guest = listener_->admit(accept_from(*listener_), 0);
+  EXPECT_EQ(guest.socket.get(), next);
+  EXPECT_FALSE(listener_->admit(accept_from(*listener_), 0));
+  EXPECT_EQ(read_all(high), too_many);
+  EXPECT_EQ(clients_.now, 1u);
+  EXPECT_EQ(clients_.refused, 1u);
+  EXPECT_EQ(net::total(counter), before + 1);
+}
+
 TEST_F(ListenerTest, MakesNoGuestOfAFailure) {
   open(options_for("127.0.0.1"));
   const auto before = accepts();

@@ -65,6 +65,19 @@ TEST(Mailbox, WritesItsBellOnceForManyRings) {
 
 // A ring between the reading of the bell and collect() is answered by this
 // collect(), one behind it by the next.
+TEST(Mailbox, TellsThatItWasRungUntilItIsCollected) {
+  net::Mailbox mailbox;
+  EXPECT_FALSE(mailbox.rung());
+  mailbox.wake();
+  EXPECT_TRUE(mailbox.rung());
+  mailbox.silence();
+  EXPECT_TRUE(mailbox.rung()) << "the letters have not been taken";
+  mailbox.collect();
+  EXPECT_FALSE(mailbox.rung());
+  mailbox.stop();
+  EXPECT_TRUE(mailbox.rung());
+}
+
 TEST(Mailbox, LosesNoRingBeforeOrAfterCollecting) {
   net::Mailbox mailbox;
   mailbox.post(letter(1));

@@ -84,11 +84,15 @@ class Ring {
     return ":" + std::to_string(keys_.erase(words[1])) + "\r\n";
   }
 
+ public:
+  static inline std::string ideals = "ideal_recv:1.00\r\n";
+
+ private:
   /// As a server that takes two calls for a request, one of which it knows.
   std::string counters() const {
     const std::string sent = std::to_string(sent_);
     return "# Syscalls\r\nsyscall_recv:" + sent + "\r\nsyscall_accept4:1\r\n" +
-           "syscall_brk:" + sent + "\r\nideal_recv:1.00\r\n";
+           "syscall_brk:" + sent + "\r\n" + ideals;
   }
 
   const Steps addresses_;
@@ -224,6 +228,17 @@ TEST_F(DemonstrationTest, ShowsTheCallsBesideTheIdeal) {
   EXPECT_TRUE(says("  recv                         1.00     1.00\n"));
   EXPECT_TRUE(says("  all                          2.00     1.00\n"));
   EXPECT_FALSE(says("accept4"));
+}
+
+TEST_F(DemonstrationTest, TellsWhoAsksInsteadOfWaiting) {
+  const std::string usual =
+      std::exchange(Ring::ideals, "least_recv:1.00\r\nideal_send:1.00\r\n");
+  demonstrate("");
+  Ring::ideals = usual;
+  EXPECT_TRUE(says("  recv                         1.00     1.00 or more\n"))
+      << text_;
+  EXPECT_TRUE(says("  send                         0.00     1.00\n"));
+  EXPECT_TRUE(says("In between the server asks by recv whether"));
 }
 
 class WrongAnswerTest : public DemonstrationTest,

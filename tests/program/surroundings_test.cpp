@@ -11,7 +11,7 @@
 
 namespace {
 
-constexpr net::Ideal ideal[] = {{"wait", 1}, {"recv", 0.5}};
+constexpr net::Ideal ideal[] = {{"wait", 1}, {"recv", 0.5}, {"ask", 2, true}};
 
 const net::Model& model() {
   static const net::Model made{.name = "some",
@@ -85,6 +85,8 @@ TEST_F(SurroundingsTest, TellTheIdeals) {
   auto ideals = fields("syscalls");
   EXPECT_EQ(ideals["ideal_wait"], "1.00");
   EXPECT_EQ(ideals["ideal_recv"], "0.50");
+  EXPECT_EQ(ideals["least_ask"], "2.00");
+  EXPECT_FALSE(ideals.contains("ideal_ask"));
   EXPECT_TRUE(fields("no such section").empty());
 }
 

@@ -364,9 +364,9 @@ TEST(Length, counts_lines_of_any_kind) {
 
 TEST(ModelReadme, is_short_and_tells_every_step) {
   const std::string steps = told(server_steps);
-  EXPECT_EQ("", all(check_model_readme({"a", steps + repeated("x\n", 132)})));
-  EXPECT_TRUE(complains(check_model_readme({"a", steps + repeated("x\n", 133)}),
-                        "141 lines"));
+  EXPECT_EQ("", all(check_model_readme({"a", steps + repeated("x\n", 152)})));
+  EXPECT_TRUE(complains(check_model_readme({"a", steps + repeated("x\n", 153)}),
+                        "161 lines"));
   EXPECT_TRUE(complains(
       check_model_readme({"a", steps.substr(0, steps.find("  // 8."))}),
       "CLOSE"));
