@@ -22,6 +22,10 @@ CLIENT, SERVER = "client", "server"
 RUNS = "runs"  # no call, but all that the scheduler tells of a thread
 
 
+class TooLong(Failed):
+    """More has happened than a trace has room for."""
+
+
 @dataclasses.dataclass
 class Call:
     """A system call of a thread, in microseconds. `asleep` is how much of it
@@ -205,7 +209,7 @@ def socket_of(threads, role):
                 found += [result for _, result in asked.results]
     found = {fd for fd in found if fd >= 0}
     if not found and any(len(t.calls) >= EVENTS_MAX // 2 for t in threads):
-        raise Failed(f"the {role}'s trace is too long to have its beginning")
+        raise TooLong(f"the {role}'s trace is too long to have its beginning")
     if len(found) != 1:
         raise Failed(f"the {role} has {len(found)} connections in its trace")
     return found.pop()

@@ -47,6 +47,21 @@ inline std::int64_t unread(int socket) {
   return sys::ioctl(socket, FIONREAD, &bytes) == 0 ? bytes : 0;
 }
 
+/// At the stop: all that has come from a peer by now, and its end, is taken by
+/// receive(), as long as there is time; what comes later is thrown away. False
+/// if receive() was: the peer has gone.
+template <class T, class Receive>
+bool take_all(T& conversation, const Deadlines& deadlines, Receive receive) {
+  constexpr int least = 4 << 10;  // of it, by each receive
+  for (auto left = unread(conversation.socket()) + 1; left > 0; left -= least) {
+    if (!receive(conversation)) return false;
+    if (!deadlines.lets_in()) break;
+    conversation.session.take_turn();
+  }
+  conversation.session.drain();
+  return true;
+}
+
 /// A peer becomes a conversation of a loop; null if there is no memory for it:
 /// then it has to go, and is counted.
 template <class T>

@@ -190,14 +190,8 @@ class Server {
     sets_.remove(listener_.fd());
     listener_.close();
     connections_.each([this](std::uint64_t id, Connection& c) {
-      // All that has come by now, and its end, as long as there is time.
-      constexpr int least = 4 << 10;  // of it, by each receive
-      for (auto left = net::unread(c.socket()) + 1; left > 0; left -= least) {
-        if (!receive(c)) return close(id);
-        if (!deadlines_.lets_in()) break;
-        c.session.take_turn();
-      }
-      c.session.drain();
+      if (!net::take_all(c, deadlines_, [this](auto& c) { return receive(c); }))
+        return close(id);
       serve(c, false);
     });
     while (connections_.size() && !deadlines_.drained()) turn();

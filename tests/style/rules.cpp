@@ -396,7 +396,8 @@ Complaints check_budget(const File& file, int code_lines_max) {
 int server_budget(std::string_view kind) {
   if (kind == "completion") return 240;
   if (kind == "thread") return 200;
-  if (kind == "level" || kind == "readiness") return 180;
+  if (kind == "readiness") return 195;
+  if (kind == "level") return 180;
   return 0;
 }
 

@@ -265,7 +265,7 @@ TEST(Budget, counts_code_alone) {
 TEST(Budget, depends_on_the_kind) {
   EXPECT_EQ(server_budget("thread"), 200);
   EXPECT_EQ(server_budget("level"), 180);
-  EXPECT_EQ(server_budget("readiness"), 180);
+  EXPECT_EQ(server_budget("readiness"), 195);
   EXPECT_EQ(server_budget("completion"), 240);
   EXPECT_EQ(server_budget("magic"), 0);
 }
