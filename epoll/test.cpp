@@ -74,7 +74,7 @@ TEST(Epoll, APeerThatResetsWhileNothingIsArmedIsClosed) {
 }
 
 TEST(Epoll, AnEchoTakesSoManyInstructions) {
-  tests::expect_instructions({{"level", 1455}, {"edge", 1500}});
+  tests::expect_instructions({{"level", 1455}, {"edge", 1470}});
 }
 
 }  // namespace

@@ -93,8 +93,8 @@ TEST_P(Stopped, ItFindsThatAReaderHasRead) {
   Peer peer = server.connect({.receive = 4096});
   EXPECT_EQ(peer.ask({"PING"}), pong);
   peer.send(request({"GET", "key"}));
-  std::string answer;
-  stop_for(server, deadline, [&] { answer = peer.receive(8192); });
+  std::string answer = peer.receive(1);  // the server has sent what it can
+  stop_for(server, deadline, [&] { answer += peer.receive(8191); });
   // It would be reset now.
   std::this_thread::sleep_for(deadline / 4);
   answer += peer.receive(bulk(value).size() - answer.size());
