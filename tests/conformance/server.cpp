@@ -30,9 +30,27 @@ std::vector<Program> listed(const char* only, const char* names,
   return programs;
 }
 
+/// "--nap=50" of NAPS="<program>=--nap=50": whoever asks all the time
+/// takes the processors of all other tests. Only where it is about that it
+/// does.
+std::string nap_of(const Program& program) {
+  const char* naps = std::getenv("NAPS");
+  const auto* test = testing::UnitTest::GetInstance()->current_test_info();
+  const std::string suite = test ? test->test_suite_name() : "";
+  if (!naps || suite == "Servers/Promises" || suite == "Servers/Calls")
+    return "";
+  std::istringstream words(naps);
+  for (std::string word; words >> word;)
+    if (word.starts_with(program.name + "="))
+      return word.substr(program.name.size() + 1);
+  return "";
+}
+
 Arguments command_of(const Program& program, const Arguments& options) {
   Arguments command{program.path};
   command.insert(command.end(), options.begin(), options.end());
+  if (const std::string nap = nap_of(program); !nap.empty())
+    command.push_back(nap);
   return command;
 }
 
