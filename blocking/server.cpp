@@ -32,8 +32,9 @@ class Server {
       : listener_(listener), service_(service), mailbox_(mailbox) {
     blocking::install_wake_signal();
     listener_.open(0);
-    // 2. ARM. Nothing: each call does its own waiting. Only the mailbox has to
-    // know how to reach those who sleep.
+    // 2. ARM. Nothing: each call does its own waiting, and only how long it may
+    // do so is said to a socket (conversation.hpp). But the mailbox has to know
+    // how to reach those who sleep.
     blocking::admit_calls(listener_.fd());
     mailbox_.on_letter(std::bind_front(&Server::deliver, this));
     mailbox_.on_wake([this, acceptor = ::pthread_self()] {

@@ -30,8 +30,9 @@ class Server {
       : listener_(listener), service_(service), mailbox_(mailbox) {
     blocking::install_wake_signal();
     listener_.open(0);
-    // 2. ARM. Nothing: each call does its own waiting. Only the mailbox has to
-    // know how to reach those who sleep.
+    // 2. ARM. Nothing: each call does its own waiting, and only how long it may
+    // do so is said to a socket (conversation.hpp). But the mailbox has to know
+    // how to reach those who sleep.
     blocking::admit_calls(listener_.fd());
     mailbox_.on_letter(std::bind_front(&Server::deliver, this));
     mailbox_.on_wake([this, thread = ::pthread_self()] {
@@ -101,7 +102,7 @@ class Server {
   bool accept() {
     const int fd = sys::accept4(listener_.fd(), nullptr, nullptr, SOCK_CLOEXEC);
     net::Guest guest = listener_.admit(fd, errno);
-    if (!guest) return false;
+    if (!guest) return fd >= 0;
     try {
       guests_.push_back(std::move(guest));
     } catch (const std::bad_alloc&) {

@@ -17,7 +17,7 @@ struct Connection : net::Conversation {
   // What the kernel has reported and no call has used up. A new socket has room
   // to send; with what it has received the kernel begins.
   bool readable = false, writable = true;
-  bool ending = false;  // the peer's end has been reported: recv(2) brings it
+  bool ending = false;  // the peer's end is behind what can be read
 };
 
 class Server {
@@ -147,8 +147,8 @@ class Server {
     serve(c);
   }
 
-  // A bounded part of what is to be done: a peer who sends without end has an
-  // end of his socket never, and until then the others would wait.
+  // A bounded part of what is to be done: the socket of a peer who sends
+  // without end is never empty, and the others would wait until it is.
   void serve(Connection& c) {
     for (std::uint64_t i = 1; receive(c) && send(c); ++i) {
       if (i == portions_max_ || !has_more(c)) return watch(c);
@@ -169,9 +169,10 @@ class Server {
     if (has_more(c)) unfinished_.push_back(c);
   }
 
-  // 5. RECEIVE. A part of what has arrived. It is all of it if there was room
-  // for more, and then the next byte is a change that will be reported; the
-  // peer's end is none once it has been reported with these bytes.
+  // 5. RECEIVE. A part of what has arrived. If it did not fill the room, the
+  // socket is empty now, and the next byte will be reported. But if the peer's
+  // end was reported together with these bytes, nothing more will be: then
+  // recv(2) is called until it says so itself, by 0.
   bool receive(Connection& c) {
     if (!c.readable || !c.session.wants_input()) return true;
     const auto room = c.session.input();
@@ -188,8 +189,8 @@ class Server {
     return true;
   }
 
-  // 7. SEND. What the kernel has room for. When it has none (EAGAIN) it will
-  // report the change, and not before it has said so.
+  // 7. SEND. What the kernel has room for. Only after it has said that there is
+  // none (EAGAIN) does it report that there is some again.
   bool send(Connection& c) {
     for (int i = 0; i < sends_max && c.writable && c.session.has_output();
          ++i) {

@@ -104,6 +104,9 @@ export SAMPLED := 1
 endif
 test check test-all: export SERVERS := $(SERVER_NAMES)
 test check test-all: export CLIENTS := $(CLIENT_NAMES)
+ifeq ($(SERVER),)
+export ALONE
+endif
 # Who never sleeps naps in the black-box tests that are not about that.
 export NAPS := nonblocking-spin=--nap=50
 # Of the live tests a part, by a seed that is printed: SAMPLE=1234 make test

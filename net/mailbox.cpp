@@ -104,8 +104,8 @@ void Mailbox::wake() {
   // The lock is held while the loop is woken, so that on_wake() with an empty
   // function can promise that nobody is in the old one any more.
   const std::scoped_lock lock(mutex_);
-  // The flag saves writes of the bell; a function is to be called each
-  // time, so the flag is cleared before the call. By an exchange, not a store:
+  // The flag saves writes of the bell; a function is to be called each time, so
+  // the flag is cleared before the call. By an exchange, not a store:
   // another thread may have found the flag set in the meantime and left it to
   // us to wake the loop. An exchange reads what that thread has written to the
   // flag, so the function sees all that was done before; a store reads nothing.

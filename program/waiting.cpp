@@ -24,7 +24,9 @@ net::Fd ask(const std::string& address) {
   net::Fd peer = net::open_socket(*to, 0);
   net::check(peer.get(), "socket");
   net::check(::connect(peer.get(), to->get(), to->length), "connect");
-  ::send(peer.get(), ping.data(), ping.size(), MSG_NOSIGNAL);
+  net::check(static_cast<int>(
+                 ::send(peer.get(), ping.data(), ping.size(), MSG_NOSIGNAL)),
+             "send");
   return peer;
 }
 

@@ -131,6 +131,23 @@ TEST_P(Stop, AllThatHasComeWholeIsAnswered) {
   EXPECT_EQ(server.process().wait(bound()), 0);
 }
 
+// One who is too many is told so, and is no reason to forget those behind him:
+// the listener's end would reset them.
+TEST_P(Stop, WhoIsTooManyInTheQueueIsTold) {
+  Server& server = start({"--max-clients", "1"});
+  Peer inside = server.connect();
+  EXPECT_EQ(inside.ask({"PING"}), pong);
+  halt(server.process());
+  std::vector<Peer> outside;
+  while (outside.size() < 5) outside.push_back(server.connect());
+  end_and_go_on(server.process());
+  for (Peer& peer : outside)
+    EXPECT_EQ(peer.rest(), "-ERR max number of clients reached\r\n");
+  EXPECT_EQ(inside.rest(), "");
+  inside.close();
+  EXPECT_EQ(server.process().wait(bound()), 0);
+}
+
 /// How often the server has made a call, by its account; 0 if it never does.
 double calls_of(const Account& account, const std::string& call) {
   const auto found = account.find("calls." + call);

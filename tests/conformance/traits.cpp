@@ -1,6 +1,9 @@
 // What `--traits` says is a promise, and each means something that can be seen.
 
+#include <cstdlib>
+#include <iterator>
 #include <set>
+#include <sstream>
 
 #include "tests/conformance/crowd.hpp"
 #include "tests/conformance/server.hpp"
@@ -63,6 +66,16 @@ TEST_P(Promises, ConcurrentIsTheNumberServedAtOnce) {
   EXPECT_FALSE(waiting.at_end(Milliseconds(200)));
   peers.pop_back();
   EXPECT_EQ(waiting.frame(), pong);
+}
+
+// The Makefile knows whom it can run in a ring (ALONE=, the others).
+TEST_P(Promises, WhoIsNoNodeIsRunAlone) {
+  const char* alone = std::getenv("ALONE");
+  if (!alone) GTEST_SKIP() << "only of the Makefile's servers";
+  std::istringstream names(alone);
+  const std::set<std::string> listed{std::istream_iterator<std::string>(names),
+                                     {}};
+  EXPECT_EQ(traits()["ring"] == "no", listed.contains(GetParam().name));
 }
 
 // Who is served ends by himself, or is late with the request that he has begun.

@@ -2,6 +2,7 @@
 // portions, with the others between them; whoever comes has a turn among those
 // who are busy.
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <latch>
@@ -86,6 +87,36 @@ TEST(Turns, AreTakenBetweenThePortionsOfOnePeer) {
   const auto order = service.order();
   const auto at = std::ranges::find(order, "OTHER") - order.begin();
   EXPECT_LE(at, 5) << "portions came before it";
+}
+
+/// How often the loop waits until a peer is answered who has sent three
+/// receives while the loop was held.
+std::uint64_t waits_with(std::uint64_t portions) {
+  constexpr int pings = 8'000;
+  const unsigned waits = net::counter("sys.", model::server.ideal[0].call);
+  Bookkeeper service;
+  Loop loop(service, {{"portions", portions}});
+  Visitor busy(loop.address);
+  busy.write("HOLD\r\n");
+  service.held.wait();
+  busy.write(repeated("PING\r\n", pings));
+  const auto before = net::total(waits);
+  service.let_go.count_down();
+  const std::string answers = repeated("+OK\r\n", pings + 1);
+  EXPECT_EQ(busy.read(answers.size()), answers);
+  return net::total(waits) - before;
+}
+
+// Between two receives the loop waits, without sleeping, for what the others
+// have; or it does not.
+TEST(Turns, HaveSoManyPortionsAsTheOptionSays) {
+  const auto has = [](const net::Row& row) {
+    return std::string_view(row.name) == "portions";
+  };
+  if (std::ranges::none_of(model::server.rows, has))
+    GTEST_SKIP() << "it has no --portions";
+  EXPECT_GE(waits_with(1), 3u);
+  EXPECT_LE(waits_with(1'000'000), 2u);
 }
 
 // The requests take longer than a stop may: what has not been answered by then

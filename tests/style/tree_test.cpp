@@ -148,15 +148,18 @@ TEST(Models, ownership) {
       [](const File& file, const Variant&) { return check_ownership(file); });
 }
 
-TEST(Models, level_triggered_ones_share_steps_5_to_7) {
-  std::vector<File> files;
-  for (const Variant& v : servers_listed())
-    if (v.kind == "level")
-      files.push_back(
-          read(v.model + "/" + source_of(servers_listed(), v, "server")));
-  ASSERT_FALSE(files.empty());
-  // With itself at least: so the steps are found in it.
-  for (const File& file : files) expect_none(check_same_steps(files[0], file));
+TEST(Models, of_one_kind_share_steps_5_to_7) {
+  for (const std::string kind : {"level", "thread"}) {
+    std::vector<File> files;
+    for (const Variant& v : servers_listed())
+      if (v.kind == kind)
+        files.push_back(
+            read(v.model + "/" + source_of(servers_listed(), v, "server")));
+    ASSERT_FALSE(files.empty());
+    // With itself at least: so the steps are found in it.
+    for (const File& file : files)
+      expect_none(check_same_steps(files[0], file));
+  }
 }
 
 TEST(Models, folders) {
