@@ -9,16 +9,15 @@
 # by what rules the source is measured: thread, level (readiness, reported as
 # long as it lasts), readiness (any other) or completion.
 SERVERS := \
-  blocking:thread:thread \
-  blocking:iterative:thread \
-  blocking:pool:thread \
+  blocking:thread:thread blocking:iterative:thread \
+  blocking:fork:thread blocking:pool:thread \
   nonblocking:spin:level \
   select:select:level select:poll:level \
   epoll:level:level epoll:edge:readiness \
   iouring:multishot:completion
 
 # Those that serve too few at once to be a node among others: run shows one.
-ALONE := blocking-iterative blocking-pool
+ALONE := blocking-iterative blocking-fork blocking-pool
 
 # Clients, model:variant, likewise.
 CLIENTS := \

@@ -28,24 +28,29 @@ namespace blocking {
 inline constexpr int wake_signal = SIGUSR1;
 inline thread_local constinit int sleeps_in = -1;  // the thread's own socket
 
-inline void install_wake_signal() {
+inline void install_wake_signal(int number = wake_signal) {
   struct sigaction action{};
   action.sa_flags = SA_SIGINFO;  // and no SA_RESTART
   action.sa_sigaction = [](int, siginfo_t* signal, void*) {
     const int error = errno;  // of whatever is interrupted
-    // Nobody but this program calls its threads back: kill(2) is SI_USER.
-    if (signal->si_code == SI_TKILL) ::fcntl(sleeps_in, F_SETFL, O_NONBLOCK);
+    // Nobody but this program calls its threads back, and nobody but the kernel
+    // tells of a child's end (CLD_EXITED, CLD_KILLED ...): kill(2) is SI_USER.
+    if (signal->si_code == SI_TKILL ||
+        (signal->si_signo == SIGCHLD && signal->si_code > 0))
+      ::fcntl(sleeps_in, F_SETFL, O_NONBLOCK);
     errno = error;
   };
-  ::sigaction(wake_signal, &action, nullptr);
+  ::sigaction(number, &action, nullptr);
 }
 
 // Blocks the signal in the calling thread, or lets it in; in all threads that
-// do not ask for it, it is blocked.
+// do not ask for it, it is blocked. So is SIGCHLD, which the kernel sends to
+// who has forked; to others it does nothing.
 inline void mask_wake_signal(int how) {
   sigset_t set;
   ::sigemptyset(&set);
   ::sigaddset(&set, wake_signal);
+  ::sigaddset(&set, SIGCHLD);
   ::pthread_sigmask(how, &set, nullptr);
 }
 

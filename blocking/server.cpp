@@ -113,6 +113,7 @@ class Server {
       net::count_lost(net::Want::memory);
     } catch (const std::system_error&) {
       net::count_lost(net::Want::thread);
+      listener_.turn_away(std::move(connections_.find(id)->guest));
     }
     connections_.erase(id);  // there is nobody to serve it: it has to go
     return true;

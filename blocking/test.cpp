@@ -73,6 +73,7 @@ long sleeps() {
 
 // Each of them goes to sleep again after its answer; the others sleep on.
 TEST(Blocking, AnAnswerWakesTheThreadThatWaitsForItAndNoOther) {
+  REQUIRE_ONE_PROCESS();
   constexpr int count = 60;
   REQUIRE_CONCURRENT(60u);
   LaterService service;
@@ -94,6 +95,7 @@ TEST(Blocking, AnAnswerWakesTheThreadThatWaitsForItAndNoOther) {
 }
 
 TEST(Blocking, ThreadsInEveryKindOfSleepAreCalledBack) {
+  REQUIRE_ONE_PROCESS();
   REQUIRE_CONCURRENT(3u);
   LaterService service;
   Loop loop(service);
@@ -122,6 +124,7 @@ TEST(Blocking, ThreadsInEveryKindOfSleepAreCalledBack) {
 }
 
 TEST(Blocking, AnEchoTakesSoManyInstructions) {
+  REQUIRE_ONE_PROCESS();  // callgrind's numbers are those of one
   tests::expect_instructions(
       {{"thread", 1346}, {"iterative", 1346}, {"pool", 1346}});
 }

@@ -3,49 +3,74 @@
 #include <pthread.h>
 
 #include <algorithm>
-#include <deque>
 #include <mutex>
 #include <new>
+#include <span>
 #include <stdexcept>
+#include <system_error>
+
+#include "net/shared_memory.hpp"
 
 namespace net {
 namespace {
 
-/// Names and cells of the process.
+/// So many may count at once without getting into each other's way.
+constexpr std::size_t arrays_max = 1 << 14;
+
+/// What they count in lies in one mapping, made before any process is forked.
+struct alignas(64) Array {
+  Cells cells;
+  Array* next;  // of those that nobody has; the parent's affair
+};
+
 struct Registry {
   std::mutex mutex;
   std::vector<std::string> names;
-  // All arrays of cells come from here and from nowhere else, so this is the
-  // place to change when forked children have to share them. A deque does not
-  // move what it holds.
-  std::deque<Cells> arrays;
-  std::vector<Cells*> used, unused;
-  Cells ended{};  // what threads that have ended had counted
+  SharedMemory memory = map();
+  // How many of the arrays have been taken at some time: these are summed up.
+  // The first one is for those who get none of their own, and for calls at the
+  // very end of a thread, after it has given its cells back; two of these at
+  // once might lose one.
+  std::atomic<std::size_t>& used = make<std::atomic<std::size_t>>();
+  Array& common = make<Array>();
+  Array* unused = nullptr;
+  std::size_t made = 0;  // as the parent knows it, whatever a child has done
 
-  /// Null if there is no memory. Room to give it back is made now.
+  /// It costs addresses, no memory. Where those are counted (ulimit -v), it
+  /// makes do with fewer.
+  static SharedMemory map() {
+    for (std::size_t arrays = arrays_max;; arrays /= 2) try {
+        return SharedMemory(arrays * sizeof(Array));
+      } catch (const std::system_error&) {
+        if (arrays == 2) throw;
+      }
+  }
+  template <class T>
+  T& make() {
+    return *std::pmr::polymorphic_allocator<>(&memory.resource())
+                .new_object<T>();
+  }
+
   Cells* take() noexcept try {
     const std::scoped_lock lock(mutex);
-    if (used.size() == used.capacity()) used.reserve(2 * used.size() + 1);
-    if (unused.empty()) {
-      if (unused.capacity() <= arrays.size())
-        unused.reserve(2 * arrays.size() + 1);
-      unused.push_back(&arrays.emplace_back());
+    if (!unused) {
+      unused = &make<Array>();
+      used.store(++made, std::memory_order_release);
     }
-    used.push_back(unused.back());
-    unused.pop_back();
-    return used.back();
+    return &std::exchange(unused, unused->next)->cells;
   } catch (const std::bad_alloc&) {
     return nullptr;
   }
 
   void give_back(Cells* cells) {
     const std::scoped_lock lock(mutex);
-    for (unsigned i = 0; i < counters_max; ++i) {
-      ended.add(i, cells->at(i));
-      cells->count[i].store(0, std::memory_order_relaxed);
-    }
-    std::erase(used, cells);
-    unused.push_back(cells);
+    auto* const array = reinterpret_cast<Array*>(cells);
+    array->next = std::exchange(unused, array);
+  }
+
+  /// Array by array: one's cells lie together, and ten thousand fill no cache.
+  std::span<const Array> arrays() const {
+    return {&common, 1 + used.load(std::memory_order_acquire)};
   }
 };
 
@@ -56,18 +81,13 @@ Registry& registry() {
   return only;
 }
 
-/// Calls made at the very end of a thread, after its cells have been folded,
-/// are counted here, and those of threads for which there was no memory; two
-/// threads at once might lose one.
-constinit Cells shared_cells{};
-
 /// Gives the cells of a thread that ends back. By a key, not by a thread_local
 /// with a destructor: registering that takes memory, and the C library ends the
 /// process where there is none.
 struct AtThreadEnd {
   AtThreadEnd() {
     ::pthread_key_create(&key, [](void* cells) {
-      own_cells = &shared_cells;
+      own_cells = &registry().common.cells;
       registry().give_back(static_cast<Cells*>(cells));
     });
   }
@@ -96,15 +116,17 @@ Cells& attach_cells() {
   own_cells = registry().take();
   if (own_cells && ::pthread_setspecific(at_end.key, own_cells) != 0)
     registry().give_back(std::exchange(own_cells, nullptr));
-  if (!own_cells) own_cells = &shared_cells;
+  if (!own_cells) own_cells = &registry().common.cells;
   return *own_cells;
 }
 
+Cells* take_cells() noexcept { return registry().take(); }
+
+void give_back_cells(Cells* cells) { registry().give_back(cells); }
+
 std::uint64_t total(unsigned counter) {
-  Registry& all = registry();
-  const std::scoped_lock lock(all.mutex);
-  std::uint64_t sum = all.ended.at(counter) + shared_cells.at(counter);
-  for (const Cells* cells : all.used) sum += cells->at(counter);
+  std::uint64_t sum = 0;
+  for (const Array& array : registry().arrays()) sum += array.cells.at(counter);
   return sum;
 }
 
@@ -114,27 +136,17 @@ std::vector<std::pair<std::string, std::uint64_t>> totals(
   std::vector<unsigned> counters;
   Registry& all = registry();
   const std::scoped_lock lock(all.mutex);
-  const auto add = [&](const Cells& cells) {
-    for (std::size_t i = 0; i < found.size(); ++i)
-      found[i].second += cells.at(counters[i]);
-  };
   for (unsigned i = 0; i < all.names.size(); ++i)
     if (all.names[i].starts_with(prefix)) {
       found.emplace_back(all.names[i].substr(prefix.size()), 0);
       counters.push_back(i);
     }
-  add(all.ended);
-  add(shared_cells);
-  // Thread by thread: one's cells lie together, and of 10 000 threads they fill
-  // no cache.
-  for (const Cells* cells : all.used) add(*cells);
+  for (const Array& array : all.arrays())
+    for (std::size_t i = 0; i < found.size(); ++i)
+      found[i].second += array.cells.at(counters[i]);
   return found;
 }
 
-std::size_t counting_threads() {
-  Registry& all = registry();
-  const std::scoped_lock lock(all.mutex);
-  return all.used.size();
-}
+std::size_t counting_threads() { return registry().arrays().size(); }
 
 }  // namespace net

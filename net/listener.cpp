@@ -113,6 +113,11 @@ Guest Listener::seat(Fd peer) {
   return {std::move(peer), Seat(clients_)};
 }
 
+void Listener::turn_away(Guest guest) {
+  clients_.accepted.fetch_sub(1, std::memory_order_relaxed);
+  refuse(std::move(guest.socket));
+}
+
 // accept4 fails before it has looked for a peer, at once, blocking or not: so
 // whether somebody is there is asked first.
 Guest Listener::exhausted(int error) {

@@ -68,6 +68,9 @@ class Listener {
   /// comes, at most 100 ms, and where even the reserve is gone, or memory,
   /// it pauses for 10 ms.
   Guest admit(int fd, int error);
+  /// A guest cannot be served after all (no thread, no process): he is told as
+  /// if there were too many, and counts as one of those.
+  void turn_away(Guest guest);
 
  private:
   Guest seat(Fd peer);

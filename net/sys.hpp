@@ -7,6 +7,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/types.h>  // fd_set
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -69,6 +70,7 @@ inline constexpr Counted<"accept4", ::accept4> accept4;
 inline constexpr Counted<"close", ::close> close;
 inline constexpr Counted<"connect", ::connect> connect;
 inline constexpr Counted<"fcntl", ::fcntl> fcntl;
+inline constexpr Counted<"fork", ::fork> fork;
 inline constexpr Counted<"getsockopt", ::getsockopt> getsockopt;
 inline constexpr Counted<"ioctl", ::ioctl> ioctl;
 inline constexpr Counted<"poll", ::poll> poll;
@@ -77,6 +79,7 @@ inline constexpr Counted<"send", ::send> send;
 inline constexpr Counted<"setsockopt", ::setsockopt> setsockopt;
 inline constexpr Counted<"shutdown", ::shutdown> shutdown;
 inline constexpr Counted<"read", ::read> read;
+inline constexpr Counted<"waitpid", ::waitpid> waitpid;
 inline constexpr Counted<"write", ::write> write;
 
 }  // namespace sys

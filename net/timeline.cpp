@@ -208,17 +208,30 @@ class Printer {
  public:
   explicit Printer(std::FILE* file) : file_(file) {}
 
+  void begin() {
+    std::fputs("{\"displayTimeUnit\":\"ns\",\"traceEvents\":[\n", file_);
+    print_name();
+  }
   void print(const std::deque<Timeline>& lines) {
-    std::fprintf(file_,
-                 "{\"displayTimeUnit\":\"ns\",\"traceEvents\":[\n"
-                 "{\"name\":\"process_name\",\"ph\":\"M\",\"pid\":%d,"
-                 "\"args\":{\"name\":\"%s\"}}",
-                 process_, program_invocation_short_name);
     for (const Timeline& line : lines) print_thread(line);
-    std::fputs("\n]}\n", file_);
+  }
+  void end() { std::fputs("\n]}\n", file_); }
+
+  /// A child's.
+  void print_process(const std::deque<Timeline>& lines) {
+    std::fputs(",\n", file_);
+    print_name();
+    print(lines);
   }
 
  private:
+  void print_name() {
+    std::fprintf(file_,
+                 "{\"name\":\"process_name\",\"ph\":\"M\",\"pid\":%d,"
+                 "\"args\":{\"name\":\"%s\"}}",
+                 process_, program_invocation_short_name);
+  }
+
   void print_thread(const Timeline& line) {
     thread_ = line.thread;
     asked_.clear();
@@ -276,6 +289,21 @@ class Printer {
   std::map<std::uint64_t, const Event*> asked_;
 };
 
+/// Appends to the file. False if that could not be done. Processes take turns.
+template <class Print>
+bool print(Print what) {
+  const int fd = ::dup(timelines().file.get());
+  std::FILE* file = fd < 0 ? nullptr : ::fdopen(fd, "w");
+  if (!file) return false;
+  while (::lockf(fd, F_LOCK, 0) != 0 && errno == EINTR) {
+  }
+  Printer printer(file);
+  what(printer);
+  // Closing any descriptor of the file releases the lock (fcntl_locking(2)).
+  const bool printed = std::ferror(file) == 0;
+  return std::fclose(file) == 0 && printed;
+}
+
 }  // namespace
 
 constinit std::atomic<bool> on{false};
@@ -331,6 +359,25 @@ void to(const std::string& file) {
   if (!opened) fail(errno, "open " + file);
   timelines().file = std::move(opened);
   on.store(true, std::memory_order_relaxed);
+  print([](Printer& printer) { printer.begin(); });
+}
+
+void begin_child() {
+  if (!on) return;
+  Timelines& all = timelines();
+  own_timeline = nullptr;
+  all.ended.clear();
+  all.lines.clear();
+}
+
+void end_child() {
+  if (!on.exchange(false)) return;
+  // So much is enough, of a server that goes on for days.
+  constexpr off_t enough = 64 << 20;
+  print([](Printer& printer) {
+    if (::lseek(timelines().file.get(), 0, SEEK_CUR) < enough)
+      printer.print_process(timelines().lines);
+  });
 }
 
 bool write() {
@@ -338,12 +385,10 @@ bool write() {
   if (!on.exchange(false)) return true;
   Timelines& all = timelines();
   const std::scoped_lock lock(all.mutex);
-  const int fd = ::dup(all.file.get());
-  std::FILE* file = fd < 0 ? nullptr : ::fdopen(fd, "w");
-  if (!file) return false;
-  Printer(file).print(all.lines);
-  const bool printed = std::ferror(file) == 0;
-  return std::fclose(file) == 0 && printed;
+  return print([&](Printer& printer) {
+    printer.print(all.lines);
+    printer.end();
+  });
 }
 
 }  // namespace net::trace

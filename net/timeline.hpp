@@ -40,6 +40,11 @@ void done(std::uint64_t id, std::int64_t result, bool more);
 /// Opens FILE, into which write() puts what all threads have recorded, in the
 /// trace-event format. Throws std::system_error if it cannot be written to.
 void to(const std::string& file);
+/// In a child that has been forked: what its parent has recorded is not its
+/// own. At its end it puts what it has recorded itself into the file, whose
+/// whole its parent writes: afterwards.
+void begin_child();
+void end_child();
 /// At the end of the process; any thread. True if there is no trace; false: the
 /// file could not be written.
 bool write();

@@ -60,7 +60,9 @@ Node::Node(Setup setup, Store& store, Surroundings& surroundings)
       owners_(*overlay_),
       store_(store),
       surroundings_(surroundings),
-      budget_(setup_.limits.buffers_max),
+      common_(std::allocate_shared<Common>(
+          std::pmr::polymorphic_allocator<Common>(setup_.shared))),
+      budget_(setup_.limits.buffers_max, common_->buffers),
       lost_(surroundings.counter("lost.", "memory")) {
   const auto add = [&](std::string_view name) {
     figures_.push_back({surroundings.counter("cmd.", name),
@@ -211,7 +213,8 @@ std::uint16_t Node::slot(std::string_view key) const {
 
 std::uint64_t Node::number(protocol::Client& client) {
   std::uint64_t& id = choices(client).id;
-  if (id == 0) id = clients_.fetch_add(1, std::memory_order_relaxed) + 1;
+  if (id == 0)
+    id = common_->clients.fetch_add(1, std::memory_order_relaxed) + 1;
   return id;
 }
 

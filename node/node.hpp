@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <memory_resource>
 #include <span>
 #include <string>
 #include <string_view>
@@ -75,6 +76,8 @@ struct Setup {
   Redirect redirect = Redirect::hop;      // whom MOVED names
   dht::Member self;                       // as announced; for who has no ring
   protocol::Limits limits;
+  // Of what is counted over all processes of the node; outlives it.
+  std::pmr::memory_resource* shared = std::pmr::new_delete_resource();
 };
 
 /// Thread-safe, as store and surroundings are.
@@ -133,8 +136,13 @@ class Node final : public protocol::Service {
   const Owners owners_;
   Store& store_;
   Surroundings& surroundings_;
+  /// What processes that are forked count together.
+  struct Common {
+    protocol::Budget::Bytes buffers{0};
+    std::atomic<std::uint64_t> clients{0};  // numbers given
+  };
+  const std::shared_ptr<Common> common_;
   protocol::Budget budget_;
-  std::atomic<std::uint64_t> clients_{0};  // numbers given
   std::vector<Figures> figures_;        // of each row, and of unknown commands
   std::vector<std::string> constants_;  // of each row, in RESP 2 and 3
   unsigned lost_;                       // conversations, without memory

@@ -23,13 +23,13 @@ node::HashKey random_key() {
   return key;
 }
 
-/// What the store and its lock lie in. Addresses are asked for, no memory yet;
-/// ulimit -v can refuse them, and so can a kernel that promises no more memory
-/// than it has.
+/// What the store, its lock and the node's sums lie in. Addresses are asked
+/// for, no memory yet; ulimit -v can refuse them, and so can a kernel that
+/// promises no more memory than it has.
 net::SharedMemory memory_for(std::size_t memory_max) {
-  constexpr std::size_t lock = 4096;
+  constexpr std::size_t beside = 4096;
   try {
-    return net::SharedMemory(node::Store::region_size(memory_max) + lock);
+    return net::SharedMemory(node::Store::region_size(memory_max) + beside);
   } catch (const std::system_error& error) {
     const bool large = memory_max > std::size_t{16} << 20;
     throw std::runtime_error(
@@ -73,7 +73,8 @@ node::Setup DhtNode::setup() {
           .lookups = lookups_ ? &*lookups_ : nullptr,
           .redirect = options_.redirect,
           .self = self_,
-          .limits = options_.net.limits};
+          .limits = options_.net.limits,
+          .shared = &memory_.resource()};
 }
 
 void DhtNode::start(const Begin& begin) {

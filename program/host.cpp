@@ -29,6 +29,9 @@ constexpr protocol::Nanoseconds stop_ns = 10'000'000'000;
 constexpr protocol::Nanoseconds stop_ns = 2'000'000'000;
 #endif
 
+/// For what processes share, beside the mailboxes.
+constexpr std::size_t shared_bytes = 64 << 10;
+
 /// A thread that has ended tells the main thread so, by a signal of its own.
 constexpr int ended_signal = SIGUSR1;
 
@@ -63,7 +66,10 @@ unsigned Host::loops_of(const net::Options& options) {
 Host::Host(const net::Options& options)
     : options_(options),
       loops_(loops_of(options)),
-      mailboxes_(loops_),
+      shared_(shared_bytes + 2 * loops_ * sizeof(net::Mailbox)),
+      mailboxes_(loops_, &shared_.resource()),
+      clients_(*std::pmr::polymorphic_allocator<>(&shared_.resource())
+                    .new_object<net::Clients>()),
       endpoint_(options, loops_),
       bound_(endpoint_.address()),
       awaited_(awaited_signals()) {
@@ -74,11 +80,6 @@ Host::Host(const net::Options& options)
 }
 
 bool Host::run(Application& application) {
-  if (forks()) {
-    // It takes its signals itself, and no other thread may exist when it forks.
-    guard("serve", [&] { serve(0, application.service()); });
-    return !failed_;
-  }
   // If not all threads can be had, those that run are stopped.
   guard("start", [&] {
     application.start(

@@ -9,12 +9,14 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <memory_resource>
 #include <string>
 #include <thread>
 
 #include "net/listener.hpp"
 #include "net/mailbox.hpp"
 #include "net/model.hpp"
+#include "net/shared_memory.hpp"
 
 namespace program {
 
@@ -54,8 +56,9 @@ class Host {
 
   /// Before the first thread, since threads inherit it.
   static void block_all_signals();
-  /// Does the model serve each peer in a process of its own? Then nothing else
-  /// may run beside it.
+  /// Does the model serve each peer in a process of its own? Then only its
+  /// loop's thread runs, which forks, while the main thread sleeps: a child has
+  /// nothing of other threads but the locks that they held.
   static bool forks();
   /// Threads of the model that each have a listener, a bell and a table.
   static unsigned loops_of(const net::Options& options);
@@ -70,8 +73,10 @@ class Host {
 
   const net::Options& options_;
   const unsigned loops_;
-  std::deque<net::Mailbox> mailboxes_;
-  net::Clients clients_;
+  // Children see in it that the program stops, and count themselves.
+  net::SharedMemory shared_;
+  std::pmr::deque<net::Mailbox> mailboxes_;
+  net::Clients& clients_;
   net::Endpoint endpoint_;
   std::deque<net::Listener> listeners_;
   const std::string bound_;

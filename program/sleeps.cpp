@@ -4,6 +4,9 @@
 #include <fstream>
 #include <limits>
 #include <system_error>
+#include <vector>
+
+#include "program/processes.hpp"
 
 namespace program {
 namespace {
@@ -28,11 +31,13 @@ Sleeper read(const std::filesystem::path& task) {
 
 std::map<int, Sleeper> sleepers_of(int process) {
   std::map<int, Sleeper> sleepers;
-  const std::filesystem::path tasks =
-      "/proc/" + std::to_string(process) + "/task";
+  std::vector<pid_t> all = children_of(process);
+  all.push_back(process);
   std::error_code gone;
-  for (const auto& task : std::filesystem::directory_iterator(tasks, gone))
-    sleepers[std::stoi(task.path().filename())] = read(task.path());
+  for (const pid_t one : all)
+    for (const auto& task :
+         std::filesystem::directory_iterator(proc(one, "task"), gone))
+      sleepers[std::stoi(task.path().filename())] = read(task.path());
   return sleepers;
 }
 

@@ -8,8 +8,10 @@
 #include <cstdint>
 #include <cstdio>
 #include <fstream>
+#include <vector>
 
 #include "node/text.hpp"
+#include "program/processes.hpp"
 
 namespace program {
 namespace {
@@ -22,15 +24,69 @@ std::string operating_system() {
   return std::string(name.sysname) + " " + name.release + " " + name.machine;
 }
 
+/// What the pages come to that are in memory, those that several processes map
+/// by a part for each (proc(5), smaps_rollup: Pss).
+std::uint64_t proportional_bytes(pid_t process) {
+  std::ifstream file(proc(process, "smaps_rollup"));
+  std::uint64_t kib = 0;
+  for (std::string word; file >> word;)
+    if (word == "Pss:" && file >> kib) break;
+  return kib * 1024;
+}
+
 /// Pages that are in memory (proc(5), statm); where there is no /proc, the most
 /// that there ever were.
-std::uint64_t resident_bytes() {
+std::uint64_t resident_bytes(pid_t process) {
+  if (const auto children = children_of(process); !children.empty()) {
+    std::uint64_t sum = proportional_bytes(process);
+    for (const pid_t child : children) sum += proportional_bytes(child);
+    return sum;
+  }
   std::uint64_t all = 0, resident = 0;
-  if (std::ifstream("/proc/self/statm") >> all >> resident)
+  if (std::ifstream(proc(process, "statm")) >> all >> resident)
     return resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
   rusage used{};
   ::getrusage(RUSAGE_SELF, &used);
   return static_cast<std::uint64_t>(used.ru_maxrss) * 1024;
+}
+
+/// In microseconds.
+struct CpuTime {
+  std::uint64_t user = 0, system = 0;
+};
+
+/// In user mode and in the system's; of who has children, with those that have
+/// ended and were reaped (proc(5), stat: 14 to 17, in ticks of the clock).
+CpuTime ticks_of(pid_t process) {
+  std::ifstream file(proc(process, "stat"));
+  std::string skipped;
+  std::getline(file, skipped, ')');  // the name may have blanks
+  for (int field = 3; field < 14; ++field) file >> skipped;
+  std::uint64_t user = 0, system = 0, of_children_user = 0, of_children = 0;
+  file >> user >> system >> of_children_user >> of_children;
+  const auto tick =
+      1'000'000 / static_cast<std::uint64_t>(::sysconf(_SC_CLK_TCK));
+  return {(user + of_children_user) * tick, (system + of_children) * tick};
+}
+
+/// Of a process with its children, asked by itself or by one of these.
+CpuTime cpu_time(pid_t process) {
+  if (process == ::getpid()) {
+    rusage used{};
+    ::getrusage(RUSAGE_SELF, &used);
+    const auto us = [](const timeval& time) {
+      return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000 +
+             static_cast<std::uint64_t>(time.tv_usec);
+    };
+    return {us(used.ru_utime), us(used.ru_stime)};
+  }
+  CpuTime sum = ticks_of(process);
+  for (const pid_t child : children_of(process)) {
+    const CpuTime one = ticks_of(child);
+    sum.user += one.user;
+    sum.system += one.system;
+  }
+  return sum;
 }
 
 std::uint64_t one_total(std::string_view prefix, std::string_view name) {
@@ -48,17 +104,14 @@ std::string object(const node::Surroundings::Numbers& numbers) {
   return text + '}';
 }
 
-Surroundings::Fields cpu() {
-  rusage used{};
-  ::getrusage(RUSAGE_SELF, &used);
-  const auto seconds = [](const timeval& time) {
-    std::array<char, 32> text;
-    std::snprintf(text.data(), text.size(), "%lld.%06ld",
-                  static_cast<long long>(time.tv_sec), time.tv_usec);
-    return std::string(text.data());
+Surroundings::Fields cpu(pid_t process) {
+  const auto seconds = [](std::uint64_t us) {
+    const std::string part = decimal(1'000'000 + us % 1'000'000);
+    return decimal(us / 1'000'000) + '.' + part.substr(1);
   };
-  return {{"used_cpu_sys", seconds(used.ru_stime)},
-          {"used_cpu_user", seconds(used.ru_utime)}};
+  const CpuTime used = cpu_time(process);
+  return {{"used_cpu_sys", seconds(used.system)},
+          {"used_cpu_user", seconds(used.user)}};
 }
 
 Surroundings::Fields ideals(const net::Model& model) {
@@ -90,9 +143,9 @@ Surroundings::Fields Surroundings::fields(std::string_view section) const {
     return {{"connected_clients", decimal(clients_.now)},
             {"maxclients", decimal(clients_.max)}};
   if (section == "memory")
-    return {{"used_memory_rss", decimal(resident_bytes())}};
+    return {{"used_memory_rss", decimal(resident_bytes(process_))}};
   if (section == "stats") return stats();
-  if (section == "cpu") return cpu();
+  if (section == "cpu") return cpu(process_);
   if (section == "syscalls") return ideals(model_);
   return {};
 }
@@ -104,7 +157,7 @@ Surroundings::Fields Surroundings::server() const {
           {"os", system_},
           {"arch_bits", decimal(8 * sizeof(void*))},
           {"multiplexing_api", model_.name},
-          {"process_id", decimal(static_cast<std::uint64_t>(::getpid()))},
+          {"process_id", decimal(static_cast<std::uint64_t>(process_))},
           {"tcp_port", port_},
           {"threads", decimal(options_.threads)},
           {"uptime_in_seconds", std::to_string(up)},

@@ -1,6 +1,8 @@
 #pragma once
 // What a node's INFO says about its process.
 
+#include <unistd.h>
+
 #include <string>
 #include <string_view>
 #include <utility>
@@ -14,7 +16,8 @@
 
 namespace program {
 
-/// Thread-safe. All that is handed in outlives it.
+/// Thread-safe. All that is handed in outlives it. Where peers are served by
+/// children, it is made by their parent: the process is all of them together.
 class Surroundings final : public node::Surroundings {
  public:
   /// `address` is the one that was bound.
@@ -47,6 +50,7 @@ class Surroundings final : public node::Surroundings {
   const net::Clients& clients_;
   const std::string port_;    // 0 for a Unix socket
   const std::string system_;  // the operating one
+  const pid_t process_ = ::getpid();
   const protocol::Nanoseconds began_ = net::now();
 };
 

@@ -12,13 +12,29 @@ namespace protocol {
 /// What all pools of the process together have taken from the system, in
 /// bytes, and how much they should. Thread-safe. It never refuses: a pool that
 /// finds it exceeded has its loop close the largest conversation of its own.
+/// Processes that are forked share the sum.
 class Budget {
  public:
+  using Bytes = std::atomic<std::uint64_t>;
+
   explicit Budget(std::size_t bytes_max) : bytes_max_(bytes_max) {}
+  /// The sum lies elsewhere: in memory that processes share. `used` outlives
+  /// the budget.
+  Budget(std::size_t bytes_max, Bytes& used)
+      : bytes_max_(bytes_max), used_(used) {}
+  /// In a child, of one thread: its own share of the sum is kept at `share`,
+  /// for give() by the parent when the child has died, however it did.
+  void share_at(Bytes& share) { share_ = &share; }
+
+  // A child that is killed between the two leaves a block in the sum. With the
+  // two the other way round its parent would give back what had not been taken:
+  // the sum would fall below zero, and everybody be evicted.
   void take(std::size_t bytes) {
     used_.fetch_add(bytes, std::memory_order_relaxed);
+    if (share_) share_->fetch_add(bytes, std::memory_order_relaxed);
   }
   void give(std::size_t bytes) {
+    if (share_) share_->fetch_sub(bytes, std::memory_order_relaxed);
     used_.fetch_sub(bytes, std::memory_order_relaxed);
   }
   std::size_t used() const { return used_.load(std::memory_order_relaxed); }
@@ -26,8 +42,10 @@ class Budget {
   bool far_exceeded() const { return used() / 2 > bytes_max_; }
 
  private:
-  std::atomic<std::size_t> used_{0};
   const std::size_t bytes_max_;
+  Bytes own_{0};
+  Bytes& used_ = own_;
+  Bytes* share_ = nullptr;
 };
 
 /// A piece of memory of 1 KiB << n bytes, header included in none of them. The

@@ -14,6 +14,8 @@ constexpr std::size_t peers = 150;
 constexpr std::size_t each = 1 << 10;
 // A peer's own thread keeps what it needed of its stack: a page, or two.
 constexpr std::size_t each_thread = 8 << 10;
+// His own process keeps pages of a heap.
+constexpr std::size_t each_process = 48 << 10;
 
 class BudgetTest : public ServerTest {
  protected:
@@ -54,7 +56,10 @@ class BudgetTest : public ServerTest {
       }
   }
 
-  std::size_t allowed() const { return threaded_ ? each_thread : each; }
+  std::size_t allowed() const {
+    if (traits()["full"] == "processes") return each_process;
+    return threaded_ ? each_thread : each;
+  }
 
   /// What each of those costs who have sent these bytes, beyond the budget. All
   /// that the process takes once and keeps (a heap that has grown, the memory

@@ -10,6 +10,7 @@
 
 #include "tests/conformance/crowd.hpp"
 #include "tests/conformance/server.hpp"
+#include "tests/conformance/tracer.hpp"
 
 namespace conformance {
 namespace {
@@ -58,7 +59,7 @@ TEST_P(Full, AboveMaxClientsPeersAreToldOrWait) {
   }
   std::vector<Peer> outside;
   for (int i = 0; i < 20; ++i) outside.push_back(server.connect());
-  const bool told = traits()["full"] == "tell";
+  const bool told = traits()["full"] != "queue";
   if (told) {
     for (Peer& peer : outside) EXPECT_EQ(peer.rest(), too_many);
   }
@@ -75,6 +76,28 @@ TEST_P(Full, AboveMaxClientsPeersAreToldOrWait) {
   server.stop();
   const Account account = server.account();
   EXPECT_GE(account.at("refused"), told ? 20 : 0);
+}
+
+// However a model serves a peer: where it takes a thread or a process, and
+// there can be no more of these, the peer learns it.
+TEST_P(Full, WithoutAThreadForHimAPeerIsTold) {
+  if (!Tracer::obstacle().empty()) GTEST_SKIP() << Tracer::obstacle();
+  REQUIRE_CONCURRENT(6u);
+  Server& server = start();
+  Peer inside = server.connect();
+  EXPECT_EQ(inside.ask({"PING"}), pong);
+  Tracer tracer(server, {"-e", "trace=clone,clone3,fork", "-e",
+                         "inject=clone,clone3,fork:error=EAGAIN"});
+  std::size_t told = 0;
+  for (int i = 0; i < 5; ++i) {
+    Peer peer = server.connect();
+    peer.finish();
+    told += peer.rest() == too_many;
+  }
+  EXPECT_EQ(inside.ask({"PING"}), pong);
+  EXPECT_EQ(Server::figure(inside, "no_thread_clients"), told);
+  tracer.finish(sleeps());
+  EXPECT_EQ(server.ask({"PING"}), pong);
 }
 
 /// May this process, and those that it starts, have so many descriptors?
@@ -151,7 +174,7 @@ TEST_P(Full, WithoutDescriptorsItNeitherSpinsNorDies) {
   calls(observer);
   limit_descriptors(server.process(), 20);
   Crowd crowd;
-  ask_all(crowd, server, traits()["full"] == "tell");
+  ask_all(crowd, server, traits()["full"] != "queue");
 
   // More come: nothing is to be done for them but to tell them.
   std::vector<Peer> waiting;
@@ -199,7 +222,7 @@ TEST_P(Full, WithoutDescriptorsTheStopClosesTheListener) {
   Peer peer = server.connect();
   EXPECT_EQ(peer.ask({"PING"}), pong);
   Crowd crowd;
-  ask_all(crowd, server, traits()["full"] == "tell");
+  ask_all(crowd, server, traits()["full"] != "queue");
   EXPECT_TRUE(is_listening(server));
   server.process().signal(SIGTERM);
   EXPECT_EQ(peer.rest(), "");

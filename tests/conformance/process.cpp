@@ -213,32 +213,73 @@ std::size_t Process::descriptors() const {
   return entries_of(proc(pid_, "fd"));
 }
 
-std::size_t Process::threads() const { return entries_of(proc(pid_, "task")); }
-
-std::size_t Process::anonymous() const {
-  return 1024 * number_in(proc(pid_, "smaps_rollup"), "Anonymous");
+std::vector<pid_t> Process::children() const {
+  std::vector<pid_t> found;
+  for (const auto& task :
+       std::filesystem::directory_iterator(proc(pid_, "task"))) {
+    std::ifstream pids(task.path().string() + "/children");
+    for (pid_t pid; pids >> pid;) found.push_back(pid);
+  }
+  return found;
 }
 
-Milliseconds Process::cpu_time() const {
-  // Field 2 is the name in parentheses and may hold spaces; utime and stime
-  // are fields 14 and 15 (proc(5)).
-  const std::string line = slurp(proc(pid_, "stat"));
+std::vector<pid_t> Process::all() const {
+  std::vector<pid_t> pids = children();
+  pids.push_back(pid_);
+  return pids;
+}
+
+namespace {
+
+/// The sum over processes; nothing of one that has ended meanwhile.
+template <class Number>
+Number sum_over(const std::vector<pid_t>& pids, Number (*of)(pid_t)) {
+  Number sum{};
+  for (const pid_t pid : pids) try {
+      sum += of(pid);
+    } catch (const std::exception&) {
+      if (pid == pids.back()) throw;
+    }
+  return sum;
+}
+
+std::size_t threads_of(pid_t pid) { return entries_of(proc(pid, "task")); }
+
+std::size_t anonymous_of(pid_t pid) {
+  return 1024 * number_in(proc(pid, "smaps_rollup"), "Anonymous");
+}
+
+Milliseconds cpu_time_of(pid_t pid) {
+  // Field 2 is the name in parentheses and may hold spaces; utime, stime, and
+  // the same of children that have ended are fields 14 to 17 (proc(5)).
+  const std::string line = slurp(proc(pid, "stat"));
   std::istringstream rest(line.substr(line.rfind(')') + 2));
   std::string skipped;
   for (int field = 3; field < 14; ++field) rest >> skipped;
-  long user = 0, system = 0;
-  rest >> user >> system;
-  return Milliseconds((user + system) * 1000 / ::sysconf(_SC_CLK_TCK));
+  long sum = 0;
+  for (long ticks = 0, field = 14; field <= 17 && rest >> ticks; ++field)
+    sum += ticks;
+  return Milliseconds(sum * 1000 / ::sysconf(_SC_CLK_TCK));
 }
+
+}  // namespace
+
+std::size_t Process::threads() const { return sum_over(all(), threads_of); }
+
+std::size_t Process::anonymous() const { return sum_over(all(), anonymous_of); }
+
+Milliseconds Process::cpu_time() const { return sum_over(all(), cpu_time_of); }
 
 bool Process::every_thread(
     const std::function<bool(const std::string&)>& is) const {
-  const auto tasks = std::filesystem::directory_iterator(proc(pid_, "task"));
   try {
-    return std::all_of(begin(tasks), end(tasks), [&](const auto& task) {
-      return is(task.path().string());
+    return std::ranges::all_of(all(), [&](pid_t pid) {
+      const auto tasks = std::filesystem::directory_iterator(proc(pid, "task"));
+      return std::all_of(begin(tasks), end(tasks), [&](const auto& task) {
+        return is(task.path().string());
+      });
     });
-  } catch (const Trouble&) {
+  } catch (const std::exception&) {
     return false;  // one has ended meanwhile: to be looked at again
   }
 }

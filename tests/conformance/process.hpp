@@ -89,13 +89,16 @@ class Process {
 
   // From /proc, as it is now. Throws Trouble if the process is gone.
   std::size_t descriptors() const;
+  // Of it and its children together.
+  std::vector<pid_t> children() const;
   std::size_t threads() const;
   std::size_t anonymous() const;  // bytes of memory of its own
-  Milliseconds cpu_time() const;  // user and system, ended threads included
+  Milliseconds cpu_time() const;  // user and system, of what has ended too
   bool traced() const;            // every thread, by strace
   bool asleep() const;            // every thread, in a call that waits
 
  private:
+  std::vector<pid_t> all() const;
   bool every_thread(const std::function<bool(const std::string&)>& is) const;
 
   pid_t pid_ = -1;

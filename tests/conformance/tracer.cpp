@@ -35,6 +35,8 @@ const std::string& Tracer::obstacle() {
 Tracer::Tracer(Server& server, Arguments options) : server_(server.process()) {
   Arguments command{find_tool("strace"), "-f", "-p",
                     std::to_string(server.process().pid())};
+  for (const pid_t child : server.process().children())
+    command.insert(command.end(), {"-p", std::to_string(child)});
   command.insert(command.end(), options.begin(), options.end());
   strace_ = std::make_unique<Process>(command);
   if (!eventually([&] { return server.process().traced(); }))

@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <deque>
 #include <future>
+#include <memory_resource>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -20,6 +21,7 @@
 #include "net/mailbox.hpp"
 #include "net/model.hpp"
 #include "net/probe.hpp"
+#include "net/shared_memory.hpp"
 
 namespace tests {
 
@@ -91,8 +93,18 @@ inline unsigned concurrent() {
   if (tests::concurrent() < (n)) \
   GTEST_SKIP() << "it serves " << tests::concurrent() << " at once"
 
+/// Where each peer has a process of its own, the service of a test sees nothing
+/// of what the children do with their copies of it.
+#define REQUIRE_ONE_PROCESS()                                     \
+  if (model::server.traits.full == std::string_view("processes")) \
+  GTEST_SKIP() << "it serves each peer in a process of its own"
+
 /// One loop of model::server from construction to destruction.
 class Loop {
+  // Children of a server that forks see in it that the loop stops.
+  net::SharedMemory shared_{64 << 10};
+  std::pmr::deque<net::Mailbox> mailboxes_{1, &shared_.resource()};
+
  public:
   explicit Loop(protocol::Service& service,
                 const std::map<std::string, std::uint64_t>& own = {}) {
@@ -127,12 +139,14 @@ class Loop {
     ::pthread_sigmask(SIG_BLOCK, &all, nullptr);
   }
 
-  net::Mailbox mailbox;
+  net::Mailbox& mailbox = mailboxes_.front();
   std::string address;
 
  private:
   net::Options options_;
-  net::Clients clients_;
+  net::Clients& clients_ =
+      *std::pmr::polymorphic_allocator<>(&shared_.resource())
+           .new_object<net::Clients>();
   std::thread thread_;
 };
 

@@ -19,6 +19,7 @@ using Mailbox = tests::ModelTest;
 std::string numbered(int number) { return "answer-" + std::to_string(number); }
 
 TEST_F(Mailbox, BringsLettersThatAreAwaitedOneByOne) {
+  REQUIRE_ONE_PROCESS();
   LaterService service;
   Loop loop(service);
   Visitor peer(loop.address);
@@ -35,6 +36,7 @@ TEST_F(Mailbox, BringsLettersThatAreAwaitedOneByOne) {
 }
 
 TEST_F(Mailbox, BringsLettersThatComeTogether) {
+  REQUIRE_ONE_PROCESS();
   constexpr int peers = 20;
   REQUIRE_CONCURRENT(20u);
   LaterService service;
@@ -61,6 +63,7 @@ TEST_F(Mailbox, BringsLettersThatComeTogether) {
 }
 
 TEST_F(Mailbox, AnswersStayInOrderBehindAPendingOne) {
+  REQUIRE_ONE_PROCESS();
   LaterService service;
   Loop loop(service);
   Visitor peer(loop.address);
@@ -71,6 +74,7 @@ TEST_F(Mailbox, AnswersStayInOrderBehindAPendingOne) {
 }
 
 TEST_F(Mailbox, DropsALetterToAConversationThatHasGone) {
+  REQUIRE_ONE_PROCESS();
   LaterService service;
   Loop loop(service);
   Visitor gone(loop.address);
@@ -116,6 +120,7 @@ TEST_F(Mailbox, StopsALoopThatWasRungBeforeItBegan) {
 }
 
 TEST_F(Mailbox, StopsThoughAnAnswerNeverComes) {
+  REQUIRE_ONE_PROCESS();
   LaterService service;
   Loop loop(service);
   Visitor peer(loop.address);
@@ -127,6 +132,7 @@ TEST_F(Mailbox, StopsThoughAnAnswerNeverComes) {
 }
 
 TEST_F(Mailbox, LettersStillComeWhileTheLoopDrains) {
+  REQUIRE_ONE_PROCESS();
   LaterService service;
   Loop loop(service);
   Visitor peer(loop.address);

@@ -65,6 +65,7 @@ std::string address_of(const Visitor& peer) {
 using Service = tests::ModelTest;
 
 TEST_F(Service, HasFramesOfItsOwnAndKnowsItsPeers) {
+  REQUIRE_ONE_PROCESS();
   Door door;
   Loop loop(door);
   for (int i = 0; i < 3; ++i) {
@@ -94,6 +95,7 @@ TEST_F(Service, TellsInItsOwnWordsWhoBreaksItsRules) {
 
 // Bytes that are no whole frame do not save him.
 TEST_F(Service, ClosesWhoHasNotSaidWhatItWaitsFor) {
+  REQUIRE_ONE_PROCESS();
   REQUIRE_CONCURRENT(3u);
   Door door;
   door.patience_ms = 200;

@@ -71,6 +71,7 @@ bool one_for_all() {
 // They have come in one packet, and nothing more will come that would wake the
 // loop.
 TEST(Turns, AreTakenBetweenThePortionsOfOnePeer) {
+  REQUIRE_ONE_PROCESS();
   constexpr int dear = 50;
   REQUIRE_CONCURRENT(2u);
   Bookkeeper service;
@@ -122,6 +123,7 @@ TEST(Turns, HaveSoManyPortionsAsTheOptionSays) {
 // The requests take longer than a stop may: what has not been answered by then
 // is not, and the loop ends in time.
 TEST(Turns, DoNotPutOffTheStop) {
+  REQUIRE_ONE_PROCESS();
   Bookkeeper service;
   service.dear_time = std::chrono::milliseconds(5);
   Loop loop(service);
