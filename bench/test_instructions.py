@@ -1,7 +1,5 @@
 """bench/instructions: a poll told from a request, and who is held to what."""
 
-import importlib.machinery
-import importlib.util
 import pathlib
 import re
 import shutil
@@ -12,22 +10,13 @@ import unittest
 sys.dont_write_bytecode = True
 import paired  # noqa: E402  (after the line that keeps the tree clean)
 from contestants import Failed  # noqa: E402
+from test_ends import command_module  # noqa: E402
 
 PROGRAM = pathlib.Path(__file__).resolve().parent / "instructions"
 SPINNER = "nonblocking-spin"
 
 
-def loaded():
-    """The program, as a module: its name has no ending."""
-    loader = importlib.machinery.SourceFileLoader("program", str(PROGRAM))
-    module = importlib.util.module_from_spec(
-        importlib.util.spec_from_loader("program", loader)
-    )
-    loader.exec_module(module)
-    return module
-
-
-program = loaded()
+program = command_module("instructions")
 
 
 class Solving(unittest.TestCase):
