@@ -370,6 +370,12 @@ def folder_of(server):
     return server.partition("-")[0]
 
 
+def require_markers(servers, root=contestants.ROOT):
+    """Before anything is measured. Raises ValueError, OSError."""
+    for folder in dict.fromkeys(["", *map(folder_of, servers)]):
+        readme.between(root / folder / README, BEGIN, END, "")
+
+
 def documents(cells, root):
     """{path: what stands between its markers}: of each model's README its
     variants, of the first README all of them."""
@@ -460,6 +466,8 @@ def parse_arguments(arguments):
 
 def run(options):
     """The exit code."""
+    if options.writes:
+        require_markers(options.servers)
     where = measure.placement(pinned=True)
     head = {
         **where.describe(),

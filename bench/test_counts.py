@@ -4,6 +4,7 @@ rows between the markers, and a server that ends meanwhile."""
 import contextlib
 import io
 import json
+import os
 import pathlib
 import sys
 import tempfile
@@ -13,7 +14,6 @@ from unittest import mock
 sys.dont_write_bytecode = True
 import contestants  # noqa: E402  (after the line that keeps the tree clean)
 import counting  # noqa: E402
-import readme  # noqa: E402
 from contestants import Failed  # noqa: E402
 from counting import BEGIN, END, Ideal  # noqa: E402
 
@@ -64,10 +64,14 @@ def cell(connections=1, requests=99, waits=99 + 1, own=0, name=SERVER):
 
 
 def quietly(call, *arguments):
-    """What it returns, and what it printed."""
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-        return call(*arguments), said.getvalue()
+    """What it returns, and what it printed. It goes to the load's CPU for good;
+    the next test does not."""
+    said, cpus = io.StringIO(), os.sched_getaffinity(0)
+    try:
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            return call(*arguments), said.getvalue()
+    finally:
+        os.sched_setaffinity(0, cpus)
 
 
 class Differences(unittest.TestCase):
@@ -218,11 +222,12 @@ class Documents(unittest.TestCase):
         self.assertFalse(self.results.exists())
 
     def test_every_model_that_can_be_built_has_them(self):
-        folders = map(counting.folder_of, contestants.server_names())
-        for folder in [".", *sorted(set(folders))]:
-            with self.subTest(folder):
-                path = contestants.ROOT / folder / counting.README
-                readme.between(path, BEGIN, END, "")
+        counting.require_markers(contestants.server_names())
+
+    def test_without_them_nothing_is_measured(self):
+        self.paths[1].write_text("nothing of that kind\n", encoding="utf-8")
+        with self.assertRaisesRegex(ValueError, "epoll/README.md has no lines"):
+            counting.require_markers([SERVER], self.root)
 
 
 class Servers(unittest.TestCase):
@@ -244,6 +249,7 @@ class Servers(unittest.TestCase):
         with (
             tempfile.TemporaryDirectory() as folder,
             mock.patch.object(counting, "write") as write,
+            mock.patch.object(counting, "require_markers"),
         ):
             program = pathlib.Path(folder, "mortal")
             program.write_text(MORTAL, encoding="utf-8")
