@@ -176,13 +176,15 @@ class Ended(Failed):
 
 
 class Running:
-    """A started contestant. Ends it when the `with` block is left."""
+    """A started contestant. Ends it when the `with` block is left, and then
+    `said` is what it wrote to stderr."""
 
     def __init__(self, name, process, port, errors, host=LOOPBACK):
         self.name = name
         self.pid = process.pid
         self.host = host
         self.port = port
+        self.said = ""
         self._process = process
         self._errors = errors
 
@@ -190,7 +192,7 @@ class Running:
         return self
 
     def __exit__(self, *_):
-        self.stop()
+        self.said = self.stop()
 
     def connect(self):
         peer = socket.create_connection((self.host, self.port), timeout=20)

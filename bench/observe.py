@@ -53,6 +53,10 @@ class Processes:
                     found[int(task)] = int(words[0]), int(words[2])
         return found
 
+    def count(self):
+        """How many processes there are."""
+        return len(self._pids)
+
     def threads(self):
         """How many there are, in all its processes."""
         return sum(map(count_threads, self._pids))

@@ -11,19 +11,23 @@ from table import doubtful, ratio_text, short
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
 
+def between(document, begin, end, rows):
+    """The document's text with other rows between its markers."""
+    head, has_begin, rest = document.read_text("utf-8").partition(begin)
+    _, has_end, tail = rest.partition(end)
+    if not has_begin or not has_end:
+        raise ValueError(f"{document} has no lines {begin} and {end}")
+    return f"{head}{begin}\n{rows}\n{end}{tail}"
+
+
 def rewrite(document, results_file):
     """Replaces what stands between the markers. Returns an exit code."""
-    text = document.read_text("utf-8")
-    head, begin, rest = text.partition(BEGIN)
-    _, end, tail = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{document} has no lines {BEGIN} and {END}")
     results = Results(journal.parse(results_file)[0])
     if not results.scenarios():
         raise ValueError(f"{results_file}: nothing was measured")
     name = os.path.relpath(results_file, document.parent)
     rows = "\n".join(markdown(results, name))
-    atomic.write(document, f"{head}{BEGIN}\n{rows}\n{END}{tail}")
+    atomic.write(document, between(document, BEGIN, END, rows))
     return 0
 
 

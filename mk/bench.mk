@@ -73,9 +73,11 @@ bench-all: programs  ## everything; HOURS= allows it, RESUME=FILE goes on
 	  $(ARGS)
 bench-cpu: programs  ## CPU per request and memory, beside a bare echo
 	bench/run $(ARGS); code=$$?; bench/memory && exit $$code
+counts: $(SERVER_NAMES:%=$(BIN)/%-server)  ## calls and switches of a request, into the READMEs
+	bench/counts $(ARGS)
 race: programs  ## one after the other, 20 s; MODELS="epoll iouring"
 	bench/race $(RACERS) $(ARGS)
 
-BENCH_GOALS := bench bench-quick bench-all bench-cpu race
+BENCH_GOALS := bench bench-quick bench-all bench-cpu counts race
 $(BENCH_GOALS): export SERVERS := $(SERVER_NAMES)
 .PHONY: programs $(BENCH_GOALS)

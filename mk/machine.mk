@@ -26,7 +26,7 @@ there = $(wildcard $(addsuffix /$(word 2,$(subst =, ,$1)),$(PLACES)))
 absent = $(foreach p,$1,$(if $(call there,$p),,$(word 1,$(subst =, ,$p))))
 
 GOALS := $(or $(MAKECMDGOALS),all)
-RUNS := $(filter run-% serve-% trace-% test test-% check bench bench-% race coverage,$(GOALS))
+RUNS := $(filter run-% serve-% trace-% test test-% check bench bench-% counts race coverage,$(GOALS))
 TESTS := $(filter test test-% check coverage,$(GOALS))
 BENCHES := $(filter bench bench-%,$(GOALS))
 TRACES := $(filter trace-%,$(GOALS))
@@ -34,7 +34,7 @@ BUILDS := $(filter-out help clean deps deps-% doctor format diff,$(GOALS))
 MISSING := $(strip $(call absent,$(RUN_PACKAGES)) \
   $(if $(TESTS),$(call absent,$(TEST_PACKAGES))) \
   $(if $(BENCHES),$(call absent,$(BENCH_PACKAGES))) \
-  $(if $(TRACES)$(filter race,$(GOALS)),$(call absent,python3=python3)))
+  $(if $(TRACES)$(filter counts race,$(GOALS)),$(call absent,python3=python3)))
 
 # Who wants to run or test gets what is missing: make makes the makefiles that
 # it includes before anything else, and then reads all of them anew. What could
