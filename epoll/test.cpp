@@ -21,7 +21,14 @@ bool quiet() {
   return net::total(receives) == before;
 }
 
-TEST(Epoll, ARequestChangesNothingThatIsArmed) {
+/// How often a request arms something anew.
+double changes_per_request() {
+  for (const net::Ideal& ideal : model::server.ideal)
+    if (std::string_view(ideal.call) == "epoll_ctl") return ideal.per_request;
+  return 0;
+}
+
+TEST(Epoll, ARequestChangesNothingThatIsArmedOrArmsAgainOnce) {
   LaterService service;
   Loop loop(service);
   Visitor peer(loop.address);
@@ -32,7 +39,9 @@ TEST(Epoll, ARequestChangesNothingThatIsArmed) {
   echo();
   const std::uint64_t before = net::total(changes);
   for (int i = 0; i < 100; ++i) echo();
-  EXPECT_EQ(net::total(changes), before);
+  // The last one may be armed when its answer has been read already.
+  EXPECT_NEAR(static_cast<double>(net::total(changes) - before),
+              100 * changes_per_request(), changes_per_request());
 }
 
 TEST(Epoll, WritableIsArmedOnlyWhileSomethingIsUnsent) {
@@ -73,8 +82,50 @@ TEST(Epoll, APeerThatResetsWhileNothingIsArmedIsClosed) {
   asked.post();
 }
 
+/// LATER text, of which the letter is posted before the request is over: the
+/// conversation is in the hands of whoever answers it.
+class AtOnceService final : public protocol::Service {
+ public:
+  void answer(std::span<const std::string_view> arguments,
+              protocol::Reply& reply) override {
+    const std::string text(arguments.back());
+    if (arguments[0] != "LATER") return reply.bulk(text);
+    const protocol::ReturnAddress to = reply.later();
+    to.postbox->post({to.conversation, "+" + text + "\r\n"});
+  }
+  const protocol::Limits& limits() const override { return limits_; }
+  protocol::Budget& budget() override { return budget_; }
+
+ private:
+  const protocol::Limits limits_;
+  protocol::Budget budget_{256 << 20};
+};
+
+// And while events of the same peer come: what it sends next, and room.
+TEST(Epoll, ALetterForWhoIsBeingServedComesOnceAndInOrder) {
+  constexpr int peers = 4;
+  const int letters = tests::sized(10'000, 100'000) / peers;
+  AtOnceService service;
+  Loop loop(service);
+  const auto talk = [&](const std::string& name) {
+    Visitor peer(loop.address);
+    for (int i = 0; i < letters; ++i) {
+      const std::string text = name + std::to_string(i);
+      peer.write("LATER " + text + "\r\n");
+      peer.write("ECHO a\r\n");
+      const std::string answers = "+" + text + "\r\n$1\r\na\r\n";
+      ASSERT_EQ(peer.read(answers.size()), answers);
+    }
+  };
+  std::vector<std::thread> talkers;
+  for (int i = 0; i < peers; ++i)
+    talkers.emplace_back(talk, std::string(1, static_cast<char>('a' + i)));
+  for (std::thread& talker : talkers) talker.join();
+}
+
 TEST(Epoll, AnEchoTakesSoManyInstructions) {
-  tests::expect_instructions({{"level", 1455}, {"edge", 1470}});
+  tests::expect_instructions(
+      {{"level", 1455}, {"edge", 1470}, {"oneshot", 1775}});
 }
 
 }  // namespace
