@@ -126,8 +126,7 @@ void SharedConversations::drain() {
 }
 
 void SharedConversations::end() {
-  table_.each(
-      [](std::uint64_t, SharedConversation& c) { reset_on_close(c.socket()); });
+  reset_all(table_);
   if (failed_) std::rethrow_exception(failed_);
 }
 
