@@ -42,6 +42,8 @@ class Server {
   void run() {
     std::vector<std::thread> others;
     try {
+      // Nobody is let in before all workers are there.
+      const std::scoped_lock lock(accepting_);
       while (others.size() + 1 < pools_.size())
         others.emplace_back([this, i = others.size() + 1] { work(pools_[i]); });
     } catch (const std::system_error&) {
@@ -205,16 +207,14 @@ class Server {
   // who has come is let in, as long as there is time for that. Then all are
   // told: each conversation by the worker that has it next.
   void drain(protocol::Pool& pool) {
-    {
-      const std::scoped_lock lock(accepting_);
-      auto left = listener_.queued();
-      while (left > 0 && connections_.deadlines().lets_in() && accept(pool))
-        --left;
-      // Without this it would stay on the list as long as anybody else has the
-      // same listener open (epoll(7)).
-      arm(EPOLL_CTL_DEL, listener_.fd(), 0, listener_id);
-      listener_.close();
-    }
+    const std::scoped_lock lock(accepting_);
+    auto left = listener_.queued();
+    while (left > 0 && connections_.deadlines().lets_in() && accept(pool))
+      --left;
+    // Without this it would stay on the list as long as anybody else has the
+    // same listener open (epoll(7)).
+    arm(EPOLL_CTL_DEL, listener_.fd(), 0, listener_id);
+    listener_.close();
     connections_.drain();
   }
 

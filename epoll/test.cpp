@@ -1,5 +1,7 @@
 // What only this model promises: what is armed, and that nothing spins.
 
+#include <latch>
+
 #include "tests/model/instructions.hpp"
 #include "tests/model/loop.hpp"
 
@@ -100,6 +102,41 @@ class AtOnceService final : public protocol::Service {
   const protocol::Limits limits_;
   protocol::Budget budget_{256 << 20};
 };
+
+/// HOLD: waits until it is let go.
+class HoldingService final : public protocol::Service {
+ public:
+  void answer(std::span<const std::string_view>,
+              protocol::Reply& reply) override {
+    if (!held.try_wait()) held.count_down();
+    let_go.wait();
+    reply.simple("OK");
+  }
+  const protocol::Limits& limits() const override { return limits_; }
+  protocol::Budget& budget() override { return budget_; }
+
+  std::latch held{1}, let_go{1};
+
+ private:
+  const protocol::Limits limits_;
+  protocol::Budget budget_{256 << 20};
+};
+
+// What a peer sends who is being served is nobody else's: no other thread
+// wakes.
+TEST(Epoll, BytesOfAPeerWhoIsBeingServedWakeNobody) {
+  HoldingService service;
+  Loop loop(service);
+  Visitor peer(loop.address);
+  peer.write("HOLD\r\n");
+  service.held.wait();
+  const std::uint64_t before = net::total(waits);
+  peer.write("HOLD\r\n");
+  ::poll(nullptr, 0, 50);
+  EXPECT_LE(net::total(waits), before + 1);
+  service.let_go.count_down();
+  EXPECT_EQ(peer.read(10), "+OK\r\n+OK\r\n");
+}
 
 // And while events of the same peer come: what it sends next, and room.
 TEST(Epoll, ALetterForWhoIsBeingServedComesOnceAndInOrder) {

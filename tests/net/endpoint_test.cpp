@@ -171,7 +171,14 @@ TEST_F(LoopsTest, HandGuestsFromTheOneThatAccepts) {
   EXPECT_TRUE(listeners_[1]->handed());
   EXPECT_EQ(net::total(second), before + 1);
   EXPECT_FALSE(listeners_[1]->handed());
-  EXPECT_TRUE(listeners_[2]->handed());
+  // It has left, and is passed by.
+  for (const bool kept : {true, false}) {
+    peers.push_back(connect_to(address_));
+    const int fd = accept_from(*listeners_[0]);
+    EXPECT_EQ(static_cast<bool>(listeners_[0]->admit(fd, 0)), kept);
+  }
+  EXPECT_FALSE(listeners_[1]->handed());
+  for (int i = 0; i < 2; ++i) EXPECT_TRUE(listeners_[2]->handed());
   EXPECT_FALSE(listeners_[0]->handed());
   expect_end();
 }
