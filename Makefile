@@ -13,7 +13,7 @@ SERVERS := \
   blocking:fork:thread blocking:pool:thread \
   nonblocking:spin:level \
   select:select:level select:poll:level \
-  epoll:level:level epoll:edge:readiness \
+  epoll:level:level epoll:edge:readiness epoll:oneshot:level \
   iouring:multishot:completion
 
 # Those that serve too few at once to be a node among others: run shows one.

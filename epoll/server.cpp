@@ -7,6 +7,7 @@
 
 #include <array>
 
+#include "epoll/accepting.hpp"
 #include "epoll/calls.hpp"
 #include "net/server.hpp"
 
@@ -22,19 +23,17 @@ class Server {
   // 1. LISTEN. Non-blocking: between the event and the call a peer may leave,
   // and accept(2) would then sleep until the next one comes.
   Server(net::Listener& listener, protocol::Service& service,
-         net::Mailbox& mailbox)
+         net::Mailbox& mailbox, const net::Options& options)
       : listener_(listener),
         service_(service),
         mailbox_(mailbox),
         pool_(service.budget()),
         deadlines_(service.limits(), pool_, net::sockets_of(connections_)),
         epoll_(net::check(sys::epoll_create1(EPOLL_CLOEXEC), "epoll_create1")) {
-    listener_.open(SOCK_NONBLOCK);
-    // 2. ARM. Once, for new peers and for the bell; watch() does it for a
-    // connection. The kernel looks at the socket when it is added, so whoever
+    epoll::open(listener_, mailbox_, options, epoll_.get(), listener_id);
+    // 2. ARM. Once, for new peers (in open()) and the bell; watch() does it for
+    // a connection. The kernel looks at the socket when it is added, so whoever
     // came before is reported too.
-    net::check(arm(EPOLL_CTL_ADD, listener_.fd(), EPOLLIN, listener_id),
-               "epoll_ctl");
     net::check(arm(EPOLL_CTL_ADD, mailbox_.fd(), EPOLLIN, mailbox_id),
                "epoll_ctl");
   }
@@ -98,8 +97,10 @@ class Server {
     // Else it was closed by an earlier event of this very batch.
   }
 
+  // Peers whom another loop has accepted, and letters.
   void collect() {
     mailbox_.silence();
+    while (auto guest = listener_.handed()) welcome(std::move(guest));
     net::hand_out(
         mailbox_, connections_, [this](Connection& c) { serve(c, 0); },
         [this](std::uint64_t id) { close(id); });
@@ -107,8 +108,7 @@ class Server {
 
   // Whoever is left has the next event.
   void accept_some() {
-    for (int i = 0; i < accepts_max; ++i)
-      if (!accept()) return;
+    for (int i = 0; i < accepts_max && accept();) ++i;
   }
 
   // 4. ACCEPT. Linux hands no O_NONBLOCK down from the listener: it is asked
@@ -118,16 +118,20 @@ class Server {
                                 SOCK_NONBLOCK | SOCK_CLOEXEC);
     net::Guest guest = listener_.admit(fd, errno);
     if (!guest) return fd >= 0;
+    welcome(std::move(guest));
+    return true;
+  }
+
+  void welcome(net::Guest guest) {
     Connection* c = net::begin(connections_, std::move(guest), service_, pool_,
                                deadlines_, mailbox_);
-    if (!c) return true;
+    if (!c) return;
     c->interest = EPOLLIN;
     // ENOSPC and ENOMEM concern this peer alone (max_user_watches, epoll(7)).
     if (arm(EPOLL_CTL_ADD, c->socket(), c->interest, c->id()) < 0) {
       net::count_lost(net::Want::memory);
       close(c->id());
     }
-    return true;
   }
 
   void serve(Connection& c, std::uint32_t events) {
@@ -198,14 +202,14 @@ class Server {
     // same listener open (epoll(7)), and be ready for ever.
     arm(EPOLL_CTL_DEL, listener_.fd(), 0, listener_id);
     listener_.close();
+    while (auto guest = listener_.handed()) welcome(std::move(guest));
     connections_.each([this](std::uint64_t id, Connection& c) {
       if (!net::take_all(c, deadlines_, [this](auto& c) { return receive(c); }))
         return close(id);
       serve(c, 0);
     });
     while (connections_.size() && !deadlines_.drained()) turn();
-    connections_.each(
-        [](std::uint64_t, Connection& c) { net::reset_on_close(c.socket()); });
+    net::reset_all(connections_);
   }
 
   int arm(int change, int fd, std::uint32_t events, std::uint64_t id) {
@@ -224,16 +228,18 @@ class Server {
   std::array<epoll_event, 256> ready_;
 };
 
+constexpr net::Row rows[] = {epoll::accept_row};
 constexpr net::Ideal ideal[] = {{"epoll_wait", 1}, {"recv", 1}, {"send", 1}};
 
 }  // namespace
 
 const net::Model model::server = {.name = "epoll",
                                   .variant = "level",
+                                  .rows = rows,
                                   .traits = {.threads = "loops"},
                                   .ideal = ideal};
 
 void model::serve(net::Listener& listener, protocol::Service& service,
-                  net::Mailbox& mailbox, const net::Options&) {
-  Server(listener, service, mailbox).run();
+                  net::Mailbox& mailbox, const net::Options& options) {
+  Server(listener, service, mailbox, options).run();
 }

@@ -7,6 +7,7 @@
 
 #include <array>
 
+#include "epoll/accepting.hpp"
 #include "epoll/calls.hpp"
 #include "net/server.hpp"
 
@@ -25,20 +26,18 @@ class Server {
   // 1. LISTEN. Non-blocking: between the event and the call a peer may leave,
   // and accept(2) would then sleep until the next one comes.
   Server(net::Listener& listener, protocol::Service& service,
-         net::Mailbox& mailbox, std::uint64_t portions_max)
+         net::Mailbox& mailbox, const net::Options& options)
       : listener_(listener),
         service_(service),
         mailbox_(mailbox),
         pool_(service.budget()),
         deadlines_(service.limits(), pool_, net::sockets_of(connections_)),
-        portions_max_(portions_max),
+        portions_max_(options["portions"]),
         epoll_(net::check(sys::epoll_create1(EPOLL_CLOEXEC), "epoll_create1")) {
-    listener_.open(SOCK_NONBLOCK);
-    // 2. ARM. Once, for new peers and for the bell, and these two by level:
+    epoll::open(listener_, mailbox_, options, epoll_.get(), listener_id);
+    // 2. ARM. Once, for new peers (in open()) and the bell, these two by level:
     // where no descriptor is left, accept(2) fails though peers still wait, and
-    // no edge would come for them any more. accept() does it for a connection.
-    net::check(arm(EPOLL_CTL_ADD, listener_.fd(), EPOLLIN, listener_id),
-               "epoll_ctl");
+    // no edge would come for them any more. welcome() does it for a connection.
     net::check(arm(EPOLL_CTL_ADD, mailbox_.fd(), EPOLLIN, mailbox_id),
                "epoll_ctl");
   }
@@ -102,8 +101,10 @@ class Server {
     // Else it was closed by an earlier event of this very batch.
   }
 
+  // Peers whom another loop has accepted, and letters.
   void collect() {
     mailbox_.silence();
+    while (auto guest = listener_.handed()) welcome(std::move(guest));
     net::hand_out(
         mailbox_, connections_, [this](Connection& c) { serve(c); },
         [this](std::uint64_t id) { close(id); });
@@ -111,8 +112,7 @@ class Server {
 
   // Whoever is left has the next event.
   void accept_some() {
-    for (int i = 0; i < accepts_max; ++i)
-      if (!accept()) return;
+    for (int i = 0; i < accepts_max && accept();) ++i;
   }
 
   // 4. ACCEPT. Linux hands no O_NONBLOCK down from the listener: it is asked
@@ -122,16 +122,20 @@ class Server {
                                 SOCK_NONBLOCK | SOCK_CLOEXEC);
     net::Guest guest = listener_.admit(fd, errno);
     if (!guest) return fd >= 0;
+    welcome(std::move(guest));
+    return true;
+  }
+
+  void welcome(net::Guest guest) {
     Connection* c = net::begin(connections_, std::move(guest), service_, pool_,
                                deadlines_, mailbox_);
-    if (!c) return true;
+    if (!c) return;
     // ENOSPC and ENOMEM concern this peer alone (max_user_watches, epoll(7)).
     constexpr std::uint32_t changes = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
     if (arm(EPOLL_CTL_ADD, c->socket(), changes, c->id()) < 0) {
       net::count_lost(net::Want::memory);
       close(c->id());
     }
-    return true;
   }
 
   // Broken: where no call of ours is due that would meet the error, the peer is
@@ -222,6 +226,7 @@ class Server {
     // same listener open (epoll(7)), and be ready for ever.
     arm(EPOLL_CTL_DEL, listener_.fd(), 0, listener_id);
     listener_.close();
+    while (auto guest = listener_.handed()) welcome(std::move(guest));
     connections_.each([this](std::uint64_t id, Connection& c) {
       c.readable = true;
       if (!net::take_all(c, deadlines_, [this](auto& c) { return receive(c); }))
@@ -229,8 +234,7 @@ class Server {
       serve(c);
     });
     while (connections_.size() && !deadlines_.drained()) turn();
-    connections_.each(
-        [](std::uint64_t, Connection& c) { net::reset_on_close(c.socket()); });
+    net::reset_all(connections_);
   }
 
   int arm(int change, int fd, std::uint32_t events, std::uint64_t id) {
@@ -252,7 +256,8 @@ class Server {
 
 constexpr net::Row rows[] = {
     {"portions", "receives of a peer who has more, before the others' turn", 1,
-     1, 1'000'000'000}};
+     1, 1'000'000'000},
+    epoll::accept_row};
 constexpr net::Ideal ideal[] = {{"epoll_wait", 1}, {"recv", 1}, {"send", 1}};
 
 }  // namespace
@@ -265,5 +270,5 @@ const net::Model model::server = {.name = "epoll",
 
 void model::serve(net::Listener& listener, protocol::Service& service,
                   net::Mailbox& mailbox, const net::Options& options) {
-  Server(listener, service, mailbox, options["portions"]).run();
+  Server(listener, service, mailbox, options).run();
 }

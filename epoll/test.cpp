@@ -1,5 +1,7 @@
 // What only this model promises: what is armed, and that nothing spins.
 
+#include <latch>
+
 #include "tests/model/instructions.hpp"
 #include "tests/model/loop.hpp"
 
@@ -21,7 +23,14 @@ bool quiet() {
   return net::total(receives) == before;
 }
 
-TEST(Epoll, ARequestChangesNothingThatIsArmed) {
+/// How often a request arms something anew.
+double changes_per_request() {
+  for (const net::Ideal& ideal : model::server.ideal)
+    if (std::string_view(ideal.call) == "epoll_ctl") return ideal.per_request;
+  return 0;
+}
+
+TEST(Epoll, ARequestChangesNothingThatIsArmedOrArmsAgainOnce) {
   LaterService service;
   Loop loop(service);
   Visitor peer(loop.address);
@@ -32,7 +41,9 @@ TEST(Epoll, ARequestChangesNothingThatIsArmed) {
   echo();
   const std::uint64_t before = net::total(changes);
   for (int i = 0; i < 100; ++i) echo();
-  EXPECT_EQ(net::total(changes), before);
+  // The last one may be armed when its answer has been read already.
+  EXPECT_NEAR(static_cast<double>(net::total(changes) - before),
+              100 * changes_per_request(), changes_per_request());
 }
 
 TEST(Epoll, WritableIsArmedOnlyWhileSomethingIsUnsent) {
@@ -73,8 +84,85 @@ TEST(Epoll, APeerThatResetsWhileNothingIsArmedIsClosed) {
   asked.post();
 }
 
+/// LATER text, of which the letter is posted before the request is over: the
+/// conversation is in the hands of whoever answers it.
+class AtOnceService final : public protocol::Service {
+ public:
+  void answer(std::span<const std::string_view> arguments,
+              protocol::Reply& reply) override {
+    const std::string text(arguments.back());
+    if (arguments[0] != "LATER") return reply.bulk(text);
+    const protocol::ReturnAddress to = reply.later();
+    to.postbox->post({to.conversation, "+" + text + "\r\n"});
+  }
+  const protocol::Limits& limits() const override { return limits_; }
+  protocol::Budget& budget() override { return budget_; }
+
+ private:
+  const protocol::Limits limits_;
+  protocol::Budget budget_{256 << 20};
+};
+
+/// HOLD: waits until it is let go.
+class HoldingService final : public protocol::Service {
+ public:
+  void answer(std::span<const std::string_view>,
+              protocol::Reply& reply) override {
+    if (!held.try_wait()) held.count_down();
+    let_go.wait();
+    reply.simple("OK");
+  }
+  const protocol::Limits& limits() const override { return limits_; }
+  protocol::Budget& budget() override { return budget_; }
+
+  std::latch held{1}, let_go{1};
+
+ private:
+  const protocol::Limits limits_;
+  protocol::Budget budget_{256 << 20};
+};
+
+// What a peer sends who is being served is nobody else's: no other thread
+// wakes.
+TEST(Epoll, BytesOfAPeerWhoIsBeingServedWakeNobody) {
+  HoldingService service;
+  Loop loop(service);
+  Visitor peer(loop.address);
+  peer.write("HOLD\r\n");
+  service.held.wait();
+  const std::uint64_t before = net::total(waits);
+  peer.write("HOLD\r\n");
+  ::poll(nullptr, 0, 50);
+  EXPECT_LE(net::total(waits), before + 1);
+  service.let_go.count_down();
+  EXPECT_EQ(peer.read(10), "+OK\r\n+OK\r\n");
+}
+
+// And while events of the same peer come: what it sends next, and room.
+TEST(Epoll, ALetterForWhoIsBeingServedComesOnceAndInOrder) {
+  constexpr int peers = 4;
+  const int letters = tests::sized(10'000, 100'000) / peers;
+  AtOnceService service;
+  Loop loop(service);
+  const auto talk = [&](const std::string& name) {
+    Visitor peer(loop.address);
+    for (int i = 0; i < letters; ++i) {
+      const std::string text = name + std::to_string(i);
+      peer.write("LATER " + text + "\r\n");
+      peer.write("ECHO a\r\n");
+      const std::string answers = "+" + text + "\r\n$1\r\na\r\n";
+      ASSERT_EQ(peer.read(answers.size()), answers);
+    }
+  };
+  std::vector<std::thread> talkers;
+  for (int i = 0; i < peers; ++i)
+    talkers.emplace_back(talk, std::string(1, static_cast<char>('a' + i)));
+  for (std::thread& talker : talkers) talker.join();
+}
+
 TEST(Epoll, AnEchoTakesSoManyInstructions) {
-  tests::expect_instructions({{"level", 1455}, {"edge", 1470}});
+  tests::expect_instructions(
+      {{"level", 1455}, {"edge", 1470}, {"oneshot", 1775}});
 }
 
 }  // namespace

@@ -80,6 +80,12 @@ T* begin(Table<T>& conversations, Guest peer, protocol::Service& service,
   return nullptr;
 }
 
+/// For those who are left when the time of a stop is over.
+template <class T>
+void reset_all(Table<T>& conversations) {
+  conversations.each([](std::uint64_t, T& c) { reset_on_close(c.socket()); });
+}
+
 /// Gives the letters of a loop to the conversations that wait for them, and
 /// calls serve(conversation) for each. Where letters were lost for want of
 /// memory, close(id) for all who wait for one: their answers would never come.

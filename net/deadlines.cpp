@@ -57,9 +57,10 @@ std::uint32_t to_ms(std::chrono::milliseconds time) {
 }  // namespace
 
 Deadlines::Deadlines(const protocol::Limits& limits, const protocol::Pool& pool,
-                     std::function<int(std::uint64_t id)> socket)
+                     std::function<int(std::uint64_t id)> socket, Hands* hands)
     : pool_(pool),
       socket_(std::move(socket)),
+      hands_(hands),
       time_ms_{0, to_ms(limits.frame_time),
                to_ms(limits.reader_time / reader_parts),
                to_ms(limits.drain_time), 0},
@@ -131,10 +132,10 @@ std::int64_t Deadlines::left_ns() const {
   std::int64_t left_ms = std::numeric_limits<std::int32_t>::max();
   if (drained_ms_) left_ms = std::min(left_ms, drained_ms_ - now);
   for (const For what : {For::frame, For::reader, For::end})
-    if (!list(what).empty())
-      left_ms = std::min(left_ms, until(list(what).front().due_ms_, now));
-  if (!limits_.empty())
-    left_ms = std::min(left_ms, until(limits_.front().due_ms, now));
+    if (const Entry* entry = first(what))
+      left_ms = std::min(left_ms, until(entry->due_ms_, now));
+  if (const Entry::Limit* limit = first_limit())
+    left_ms = std::min(left_ms, until(limit->due_ms, now));
   return left_ms > 0 ? left_ms * ns_of_ms + step_ns() : 0;
 }
 
@@ -170,23 +171,48 @@ std::uint64_t Deadlines::take_late() {
   // not due 12 days ago.
   looked_ms_ = std::max(looked_ms_, now - (std::int64_t{1} << 30));
   if (drained_ms_ && drained_ms_ <= now && !drained()) suspect(now);
-  if (!limits_.empty() && until(limits_.front().due_ms, now) <= 0) {
-    if (until(limits_.front().due_ms, looked_ms_) <= 0)
-      return take(limits_.front().entry, late_counter);
-    suspect(now);
-  }
+  if (Entry* const entry = late_by_limit(now))
+    return take(*entry, late_counter);
   for (const For what : {For::frame, For::reader, For::end})
-    while (!list(what).empty() && until(list(what).front().due_ms_, now) <= 0) {
-      Entry& entry = list(what).front();
-      if (until(entry.due_ms_, looked_ms_) > 0) {
-        suspect(now);
-        break;
-      }
-      if (what != For::reader || !is_read(entry))
-        return take(entry, late_counter);
-      begin(entry, now);
-    }
+    if (Entry* const entry = late_by_wait(what, now))
+      return take(*entry, late_counter);
   return 0;
+}
+
+Deadlines::Entry* Deadlines::late_by_limit(std::int64_t now) {
+  while (Entry::Limit* const limit = first_limit()) {
+    if (until(limit->due_ms, now) > 0) break;
+    if (until(limit->due_ms, looked_ms_) > 0) {
+      suspect(now);
+      break;
+    }
+    if (limit->heard || !is_laid_ready(limit->entry)) return &limit->entry;
+    limit->heard = true;
+  }
+  return nullptr;
+}
+
+Deadlines::Entry* Deadlines::late_by_wait(For what, std::int64_t now) {
+  while (Entry* const entry = first(what)) {
+    if (until(entry->due_ms_, now) > 0) break;
+    if (until(entry->due_ms_, looked_ms_) > 0) {
+      suspect(now);
+      break;
+    }
+    if (what == For::reader) {
+      if (!is_read(*entry)) return entry;
+      begin(*entry, now);
+    } else if (entry->heard_ || !is_laid_ready(*entry)) {
+      return entry;
+    }
+  }
+  return nullptr;
+}
+
+// Once: when it is watched again, either its wait is another one, or it is
+// `heard_`, and has its time once more.
+bool Deadlines::is_laid_ready(const Entry& entry) {
+  return hands_ && hands_->lay_ready(entry.id_);
 }
 
 // Has the peer taken anything since the last look at the kernel's queue? The
@@ -210,6 +236,9 @@ std::uint64_t Deadlines::take_largest() {
     list.each([&](Entry& entry) {
       if (entry.held_ > (found ? found->held_ : spared)) found = &entry;
     });
+  // Whose worker is about to put it back, and comes here then. To evict the
+  // next one instead would close one after the other, and free little.
+  if (found && !is_free(*found)) return 0;
   return found ? take(*found, evicted_counter) : 0;
 }
 

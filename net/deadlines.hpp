@@ -47,6 +47,7 @@ class Deadlines {
           : entry(its_entry), due_ms(its_due_ms) {}
       Entry& entry;
       std::uint32_t due_ms;
+      bool heard = false;  // as the entry's own
     };
 
     std::unique_ptr<Limit> limit_;
@@ -63,6 +64,21 @@ class Deadlines {
     std::uint32_t unsent_ = 0;  // in the kernel's queue at the last look
   };
 
+  /// Of a loop whose workers share its conversations: who has one in hand may
+  /// be receiving just what it waits for, and watch()es it when he puts it
+  /// back.
+  class Hands {
+   public:
+    virtual ~Hands() = default;
+    /// A worker has it, or it is laid ready for one: nobody else names it late,
+    /// or evicts it.
+    virtual bool hold(std::uint64_t id) const = 0;
+    /// It is due, and the loop has looked. If the kernel has bytes for it all
+    /// the same, or its end, of which a worker may have been told and not yet
+    /// have come to it: lays it ready, and says so.
+    virtual bool lay_ready(std::uint64_t id) = 0;
+  };
+
   /// For how long conversations may go on after drain(), and for how long of
   /// that peers who have come may still be let in.
   static constexpr std::chrono::milliseconds drain_time{1'500},
@@ -73,10 +89,11 @@ class Deadlines {
   /// in `reader_parts` of them it is late.
   static constexpr unsigned reader_parts = 4;
 
-  /// The pool outlives this. `socket` says whose socket it is; without it
-  /// the kernel's queues are not looked at.
+  /// The pool and the hands outlive this. `socket` says whose socket it is;
+  /// without it the kernel's queues are not looked at.
   Deadlines(const protocol::Limits& limits, const protocol::Pool& pool,
-            std::function<int(std::uint64_t id)> socket = nullptr);
+            std::function<int(std::uint64_t id)> socket = nullptr,
+            Hands* hands = nullptr);
 
   /// To be told after everything that has happened to a session. Same wait and
   /// same mark: the entry keeps its place and its time. (But who is suspected
@@ -141,6 +158,19 @@ class Deadlines {
   void begin(Entry& entry, std::int64_t now_ms);
   void limit(Entry& entry, std::uint32_t due_ms);
   bool is_read(Entry& entry);
+  bool is_free(const Entry& entry) const {
+    return !hands_ || !hands_->hold(entry.id_);
+  }
+  Entry* first(For what) const {
+    return list(what).first([this](Entry& entry) { return is_free(entry); });
+  }
+  Entry::Limit* first_limit() const {
+    return limits_.first(
+        [this](Entry::Limit& limit) { return is_free(limit.entry); });
+  }
+  bool is_laid_ready(const Entry& entry);
+  Entry* late_by_limit(std::int64_t now);
+  Entry* late_by_wait(For what, std::int64_t now);
   void suspect(std::int64_t now_ms);
   void end_look(bool all, std::size_t waits_max);
   int rounded_ms() const;
@@ -155,6 +185,7 @@ class Deadlines {
 
   const protocol::Pool& pool_;
   const std::function<int(std::uint64_t id)> socket_;
+  Hands* const hands_;  // null: nobody else has any
   // By what they wait for, each in order of time. (For an answer there is no
   // deadline, but bytes are held; who waits for nothing is not listed.)
   std::array<List<Entry>, 5> lists_;

@@ -114,18 +114,24 @@ std::string Endpoint::address() {
 }
 
 // The last one gets the claim itself: a descriptor that stayed open would go on
-// taking peers after every loop has closed its own.
-Fd Endpoint::bound() {
+// taking peers after every loop has closed its own. Of those that hand out, the
+// first.
+Endpoint::Place Endpoint::bound(Share share) {
   const std::scoped_lock lock(mutex_);
-  if (!claim_) claim_ = claim();
-  return ++bound_ == loops_ ? std::move(claim_) : next();
+  if (bound_ == 0) {
+    if (!claim_) claim_ = claim();
+    url_ = url_of(claim_.get());
+  }
+  const unsigned loop = bound_;
+  Fd socket;
+  if (share == Share::guests ? loop == 0 : loop + 1 == loops_)
+    socket = std::move(claim_);
+  else if (share != Share::guests)
+    socket = next(share);
+  ++bound_;
+  return {loop, std::move(socket), url_};
 }
 
-// With several loops SO_REUSEPORT is set after bind: so bind itself has to
-// find the port free of everybody, other processes that would share it
-// included, and it is not given up for an instant. The kernel looks at the
-// option of the sockets that are there when another one binds, which is then
-// ours and already set.
 Fd Endpoint::claim() {
   if (const int fd = options_.listen_fd; fd >= 0) {
     if (sys::fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
@@ -134,21 +140,25 @@ Fd Endpoint::claim() {
   }
   Fd made = bind_socket(options_.bind, options_.port);
   struct stat file;
-  if (!options_.bind.starts_with('/')) {
-    if (loops_ > 1)
-      set_option(made.get(), SOL_SOCKET, SO_REUSEPORT, 1,
-                 "setsockopt SO_REUSEPORT");
-  } else if (::lstat(options_.bind.c_str(), &file) == 0) {
+  if (options_.bind.starts_with('/') &&
+      ::lstat(options_.bind.c_str(), &file) == 0) {
     device_ = file.st_dev;
     inode_ = file.st_ino;
   }
   return made;
 }
 
-Fd Endpoint::next() const {
-  if (options_.listen_fd >= 0 || options_.bind.starts_with('/'))
+// SO_REUSEPORT is set after bind: so bind itself has to find the port free of
+// everybody, other processes that would share it included, and it is not given
+// up for an instant. The kernel looks at the option of the sockets that are
+// there when another one binds, which is then ours and already set.
+Fd Endpoint::next(Share share) const {
+  if (share == Share::socket || options_.listen_fd >= 0 ||
+      options_.bind.starts_with('/'))
     return Fd(check(sys::fcntl(claim_.get(), F_DUPFD_CLOEXEC, 0),
                     "fcntl F_DUPFD_CLOEXEC"));
+  set_option(claim_.get(), SOL_SOCKET, SO_REUSEPORT, 1,
+             "setsockopt SO_REUSEPORT");
   const Address address = name_of(claim_.get());  // the port, if any was asked
   const auto* name = reinterpret_cast<const sockaddr_in*>(address.get());
   static_assert(offsetof(sockaddr_in, sin_port) ==

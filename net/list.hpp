@@ -75,6 +75,14 @@ class List {
       visit(static_cast<T&>(*link));
   }
 
+  /// The first for which is_wanted(value) holds; null if there is none.
+  template <class Wanted>
+  T* first(Wanted is_wanted) const {
+    for (Link* link = head_.next_; link != &head_; link = link->next_)
+      if (T& value = static_cast<T&>(*link); is_wanted(value)) return &value;
+    return nullptr;
+  }
+
   /// Takes out all who are in the list now, one after the other, for
   /// visit(value). It may put them in again, for the next time, and destroy
   /// them and others.

@@ -3,6 +3,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -21,6 +22,8 @@ constexpr std::string_view too_many = "-ERR max number of clients reached\r\n";
 constexpr int turns_max = 128;  // peers refused before others get their turn
 constexpr int blocking_wait_ms = 100;
 constexpr std::int64_t complaint_ns = 1'000'000'000;
+// There is room for so many counters of them; more are not told apart.
+constexpr unsigned counted_loops = 16;
 
 /// Needs no file that might be missing, and costs the kernel nothing.
 Fd open_reserve() { return Fd(::open("/", O_PATH | O_CLOEXEC)); }
@@ -38,8 +41,32 @@ Listener::Listener(const Options& options, Clients& clients,
       reserve_(open_reserve()) {}
 
 void Listener::open(int flags, int peer_flags) {
+  listen(endpoint_.bound(), flags, peer_flags);
+}
+
+void Listener::open(int flags, Share share, Mailbox& mailbox) {
+  Endpoint::Place place = endpoint_.bound(share);
+  hands_ = share == Share::guests;
+  if (hands_) endpoint_.handoff().join(place.loop, mailbox);
+  listen(std::move(place), flags, flags);
+}
+
+void Listener::listen(Endpoint::Place place, int flags, int peer_flags) {
   peer_flags_ = peer_flags | SOCK_CLOEXEC;
-  socket_ = endpoint_.bound();
+  loop_ = place.loop;
+  // All of them, so that INFO has them in order, whoever is first.
+  const unsigned loops = std::min(endpoint_.loops(), counted_loops);
+  for (unsigned i = 0; loops > 1 && i < loops; ++i) {
+    const unsigned of_loop =
+        counter("model.", "accepted_loop_" + std::to_string(i));
+    if (i == loop_) accepted_counter_ = of_loop;
+  }
+  socket_ = std::move(place.socket);
+  if (socket_) prepare(flags);
+  if (opened_) opened_(place.url);
+}
+
+void Listener::prepare(int flags) {
   const int fd = socket_.get();
   // O_NONBLOCK is of the open file, which an inherited socket shares with
   // whoever else has it: so it is set or taken away, and not left as it is.
@@ -54,7 +81,6 @@ void Listener::open(int flags, int peer_flags) {
     set_option(fd, SOL_SOCKET, SO_SNDBUF, options_.send_buffer,
                "setsockopt SO_SNDBUF");
   check(::listen(fd, SOMAXCONN), "listen");
-  if (opened_) opened_(url_of(fd));
 }
 
 void Listener::refuse_from(int descriptor) {
@@ -63,6 +89,7 @@ void Listener::refuse_from(int descriptor) {
 }
 
 unsigned Listener::queued() const {
+  if (!socket_) return 0;
   // Of a listening socket the kernel tells here how long its queue is (tcp_info
   // in net/ipv4/tcp.c); a Unix socket does not tell.
   tcp_info queue{};
@@ -72,7 +99,20 @@ unsigned Listener::queued() const {
   return queue.tcpi_unacked;
 }
 
-void Listener::close() { socket_ = Fd(); }
+void Listener::close() {
+  socket_ = Fd();
+  if (hands_) endpoint_.handoff().leave(loop_);
+}
+
+Guest Listener::handed() {
+  return hands_ ? count_own(endpoint_.handoff().take(loop_)) : Guest();
+}
+
+// Whom the loop serves itself.
+Guest Listener::count_own(Guest guest) {
+  if (guest && accepted_counter_) count(*accepted_counter_);
+  return guest;
+}
 
 std::string Guest::address() const {
   Address address;
@@ -83,7 +123,14 @@ std::string Guest::address() const {
 }
 
 Guest Listener::admit(int fd, int error) {
-  if (fd >= 0) return seat(Fd(fd));
+  Guest guest = fd >= 0 ? seat(Fd(fd)) : admit_late(error);
+  if (guest && hands_)
+    guest = endpoint_.handoff().give(loop_, std::move(guest));
+  return count_own(std::move(guest));
+}
+
+// Where accept itself has failed.
+Guest Listener::admit_late(int error) {
   switch (error) {
     case EMFILE:  // us: no descriptor left, in the process
     case ENFILE:  // or in the system

@@ -11,22 +11,10 @@
 #include "net/clients.hpp"
 #include "net/endpoint.hpp"
 #include "net/fd.hpp"
+#include "net/guest.hpp"
 #include "net/model.hpp"
 
 namespace net {
-
-/// A peer that may stay: its socket and its seat. False if there is none.
-struct Guest final : protocol::Origin {
-  Guest() = default;
-  Guest(Fd its_socket, Seat its_seat)
-      : socket(std::move(its_socket)), seat(std::move(its_seat)) {}
-
-  std::string address() const override;
-  explicit operator bool() const { return static_cast<bool>(socket); }
-
-  Fd socket;
-  Seat seat;
-};
 
 /// One loop's listening socket. One thread.
 class Listener {
@@ -46,6 +34,10 @@ class Listener {
   /// once. Throws std::system_error naming the call.
   void open(int flags, int peer_flags);
   void open(int flags) { open(flags, flags); }
+  /// For loops that may share otherwise than a port. Where guests are handed
+  /// out, only the first to open has a descriptor, and the mailbox of another
+  /// is rung when somebody has come for it.
+  void open(int flags, Share share, Mailbox& mailbox);
   /// For models that cannot watch every descriptor: a peer who gets this one or
   /// a higher one is refused, as if there were too many (they hold the lower
   /// ones), and counted under "model.refused_descriptors", too.
@@ -54,7 +46,7 @@ class Listener {
   /// How many peers have connected and are not accepted yet: all who have to be
   /// let in before a close, for it would reset them. More may come meanwhile.
   unsigned queued() const;
-  /// No more peers.
+  /// No more peers; but who has been handed to this loop has yet to be taken.
   void close();
 
   /// A peer has been accepted: `fd` is what accept4 returned (or a completion
@@ -67,12 +59,21 @@ class Listener {
   /// come free. Never spins: with a blocking listener it sleeps until somebody
   /// comes, at most 100 ms, and where even the reserve is gone, or memory,
   /// it pauses for 10 ms.
+  ///
+  /// Where guests are handed out, and it is another loop's turn, nobody is left
+  /// for this one: then `fd` was a peer all the same.
   Guest admit(int fd, int error);
   /// A guest cannot be served after all (no thread, no process): he is told as
   /// if there were too many, and counts as one of those.
   void turn_away(Guest guest);
+  /// The next whom another loop has handed to this one; false if there is none.
+  Guest handed();
 
  private:
+  void listen(Endpoint::Place place, int flags, int peer_flags);
+  void prepare(int flags);
+  Guest count_own(Guest guest);
+  Guest admit_late(int error);
   Guest seat(Fd peer);
   Guest exhausted(int error);
   Guest take_turns();
@@ -91,6 +92,10 @@ class Listener {
   Fd socket_;
   bool blocking_ = false;
   int peer_flags_ = 0;
+  unsigned loop_ = 0;   // its number
+  bool hands_ = false;  // guests from loop to loop
+  // Of this loop, if there are others (and not too many).
+  std::optional<unsigned> accepted_counter_;
   int refused_from_ = std::numeric_limits<int>::max();
   unsigned refused_counter_ = 0;
   std::int64_t complained_ns_ = 0;  // 0: never

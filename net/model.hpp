@@ -17,11 +17,12 @@ class Listener;
 class Mailbox;
 class Trial;
 
-/// One option that only this model has, a number.
+/// One option that only this model has: a number, or one of some words.
 struct Row {
   const char* name;  // "buffers", for --buffers
   const char* help;  // one line, with the unit
-  std::uint64_t value, least, most;
+  std::uint64_t value, least = 0, most = 0;
+  std::span<const char* const> words = {};  // the value is an index of them
 };
 
 /// What a variant promises; --traits prints it and the conformance suite

@@ -123,23 +123,25 @@ inline void duration(CLI::App& app, const std::string& name,
       ->default_str(std::to_string(value.count()));
 }
 
+/// One of some words, each of which has a value; `value` keeps its default
+/// unless the option is given.
+template <class T>
+using Choices = std::vector<std::pair<std::string, T>>;
+
 template <class T>
 void choice(CLI::App& app, const std::string& name, T& value,
-            std::initializer_list<std::pair<const char*, T>> choices,
-            const std::string& help) {
-  std::string names;
-  for (const auto& [known_word, meaning] : choices)
-    names += (names.empty() ? "" : "|") + std::string(known_word);
-  const std::vector<std::pair<std::string, T>> known(choices.begin(),
-                                                     choices.end());
-  const auto take = [&value, name, names, known](const std::string& text) {
-    for (const auto& [known_word, meaning] : known)
+            const Choices<T>& choices, const std::string& help) {
+  std::string names, chosen;
+  for (const auto& [known_word, meaning] : choices) {
+    names += (names.empty() ? "" : "|") + known_word;
+    if (meaning == value) chosen = known_word;
+  }
+  const auto take = [&value, name, names, choices](const std::string& text) {
+    for (const auto& [known_word, meaning] : choices)
       if (known_word == text) return void(value = meaning);
     refuse(name, text, names);
   };
-  word(app, name, take, help)
-      ->type_name(names)
-      ->default_str(known.front().first);
+  word(app, name, take, help)->type_name(names)->default_str(chosen);
 }
 
 inline void trace_option(CLI::App& app, std::string& file) {
@@ -154,9 +156,15 @@ inline void rows(CLI::App& app, net::Options& options,
                  const net::Model& model) {
   for (const net::Row& row : model.rows) {
     const auto [own, is_new] = options.own.try_emplace(row.name, row.value);
-    if (is_new)
-      number(app, "--" + std::string(row.name), own->second,
-             {row.least, row.most}, row.help);
+    if (!is_new) continue;
+    const std::string name = "--" + std::string(row.name);
+    Choices<std::uint64_t> choices;
+    for (const char* const known_word : row.words)
+      choices.emplace_back(known_word, choices.size());
+    if (choices.empty())
+      number(app, name, own->second, {row.least, row.most}, row.help);
+    else
+      choice(app, name, own->second, choices, row.help);
   }
 }
 

@@ -57,14 +57,14 @@ void Output::grow(std::size_t bytes) {
 }
 
 void Output::append_block(std::size_t capacity) {
-  Block* const block = pool_.borrow(capacity);
+  Block* const block = pool_->borrow(capacity);
   held_ += block->capacity;
   (last_ == nullptr ? first_ : last_->next) = block;
   last_ = block;
 }
 
 void Output::replace_last(std::size_t capacity) {
-  Block* const block = pool_.borrow(capacity);
+  Block* const block = pool_->borrow(capacity);
   std::memcpy(block->bytes(), last_->bytes() + last_->begin, last_->used());
   block->end = static_cast<std::uint32_t>(last_->used());
   // The queue is short: all but its ends are blocks of 64 KiB.
@@ -73,14 +73,14 @@ void Output::replace_last(std::size_t capacity) {
   *link = block;
   held_ += block->capacity;
   held_ -= last_->capacity;
-  pool_.give_back(std::exchange(last_, block));
+  pool_->give_back(std::exchange(last_, block));
 }
 
 void Output::drop_first() {
   Block* const block = std::exchange(first_, first_->next);
   if (first_ == nullptr) last_ = nullptr;
   held_ -= block->capacity;
-  pool_.give_back(block);
+  pool_->give_back(block);
 }
 
 void Output::abandon() {

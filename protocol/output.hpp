@@ -17,10 +17,13 @@ class Output final : public Sink {
  public:
   static constexpr std::size_t lent_max = 64 << 10;  // also a block's most
 
-  explicit Output(Pool& pool) : pool_(pool) {}
+  explicit Output(Pool& pool) : pool_(&pool) {}
   ~Output();
   Output(const Output&) = delete;
   Output& operator=(const Output&) = delete;
+
+  /// The blocks come from this pool from now on, and all go there.
+  void use(Pool& pool) { pool_ = &pool; }
 
   void append(std::string_view bytes) override;
   char* extend(std::size_t size) override;
@@ -40,7 +43,7 @@ class Output final : public Sink {
   void replace_last(std::size_t capacity);
   void drop_first();
 
-  Pool& pool_;
+  Pool* pool_;
   Block* first_ = nullptr;
   Block* last_ = nullptr;
   std::size_t size_ = 0;

@@ -78,7 +78,8 @@ class Pool {
   Pool& operator=(const Pool&) = delete;
 
   /// An empty block of at least `bytes` (at most 1 GiB), the caller's until
-  /// given back to this pool. Throws std::bad_alloc.
+  /// given back, to this pool or another one (Session::use()). Throws
+  /// std::bad_alloc.
   Block* borrow(std::size_t bytes) {
     if (Block* const block = try_borrow(bytes)) return block;
     throw std::bad_alloc();

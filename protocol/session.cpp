@@ -19,14 +19,14 @@ Session::Session(Service& service, Pool& pool, ReturnAddress address,
                  const Origin* origin)
     : service_(service),
       limits_(service.limits()),
-      pool_(pool),
+      pool_(&pool),
       address_(address),
       output_(pool) {
   if (origin) attempt([&] { service_.greet(client_, *origin); });
 }
 
 Session::~Session() {
-  if (input_ != nullptr) pool_.give_back(input_);
+  if (input_ != nullptr) pool_->give_back(input_);
 }
 
 // Whatever asks for memory is done in here. Nothing but std::bad_alloc is
@@ -167,7 +167,7 @@ inline Parsed Session::parse(std::span<const std::byte> bytes,
 std::size_t Session::answer(std::span<const std::byte> bytes) {
   std::size_t done = 0;
   if (bytes.size() < needed_ || blocked()) return done;
-  Scratch scratch(pool_);
+  Scratch scratch(*pool_);
   do {
     const Parsed parsed = parse(bytes.subspan(done), scratch);
     if (parsed.kind == Parsed::Kind::incomplete) {
@@ -229,7 +229,7 @@ void Session::settle() {
   if (closing_ || left() == 0) return release_input();
   if (input_->capacity <= std::max(4 * left(), Pool::block_min)) return;
   // Without memory for less it stays where it is, and nobody is lost.
-  Block* const smaller = pool_.try_borrow(left());
+  Block* const smaller = pool_->try_borrow(left());
   if (smaller != nullptr) move_input(smaller);
 }
 
@@ -241,13 +241,13 @@ void Session::make_room() {
       std::bit_ceil(std::min(
           2 * left(), std::max<std::size_t>(needed_, left() + room_size / 2))));
   if (input_ == nullptr || input_->capacity - input_->begin < wanted)
-    move_input(pool_.borrow(wanted));
+    move_input(pool_->borrow(wanted));
 }
 
 void Session::keep(std::span<const std::byte> bytes) {
   const std::size_t size = left() + bytes.size();
   if (input_ == nullptr || input_->room() < bytes.size())
-    move_input(pool_.borrow(size));
+    move_input(pool_->borrow(size));
   std::memcpy(input_->bytes() + input_->end, bytes.data(), bytes.size());
   input_->end += static_cast<std::uint32_t>(bytes.size());
 }
@@ -258,12 +258,12 @@ void Session::move_input(Block* block) {
   const auto bytes = kept();
   if (!bytes.empty()) std::memcpy(block->bytes(), bytes.data(), bytes.size());
   block->end = static_cast<std::uint32_t>(bytes.size());
-  if (input_ != nullptr) pool_.give_back(input_);
+  if (input_ != nullptr) pool_->give_back(input_);
   input_ = block;
 }
 
 void Session::release_input() {
-  pool_.give_back(std::exchange(input_, nullptr));
+  pool_->give_back(std::exchange(input_, nullptr));
 }
 
 }  // namespace protocol

@@ -29,8 +29,8 @@ struct Wait {
   bool operator==(const Wait&) const = default;
 };
 
-/// Used by one thread at a time. Lives where it was made: the kernel may hold
-/// addresses that it has lent.
+/// Used by one thread at a time (use() where they change). Lives where it was
+/// made: the kernel may hold addresses that it has lent.
 ///
 /// One request as a model moves it, 22 bytes that come in two pieces:
 ///
@@ -87,6 +87,14 @@ class Session {
   ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
+
+  /// From now on it is used by another thread: its blocks come from the pool of
+  /// that one and go there, those that it holds among them. Only while nothing
+  /// is lent.
+  void use(Pool& pool) {
+    pool_ = &pool;
+    output_.use(pool);
+  }
 
   // What to arm; lends nothing.
   bool wants_input() const;
@@ -180,7 +188,7 @@ class Session {
 
   Service& service_;
   const Limits& limits_;
-  Pool& pool_;
+  Pool* pool_;
   const ReturnAddress address_;
   Client client_;
   Output output_;

@@ -74,6 +74,9 @@ constexpr Demand demands[] = {
      "Options are named by --help, and wrong ones end with 2 and their name."},
     {"Startup.MemoryIsLimited", limits, "Limits",
      "--max-memory is kept: SET is refused with -OOM, and all else is served."},
+    {"Accept", limits, "Traits",
+     "Where --accept says which of several loops accepts, everybody is served "
+     "in each way, and INFO tells by which loop."},
     {"Promises", limits, "Traits", "threads= says what --threads multiplies."},
     {"Errors", limits, "Limits",
      "What breaks the protocol is answered with its reason, which arrives; "

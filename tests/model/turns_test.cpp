@@ -90,6 +90,28 @@ TEST(Turns, AreTakenBetweenThePortionsOfOnePeer) {
   EXPECT_LE(at, 5) << "portions came before it";
 }
 
+// Of a thread that has an answer to make nobody else is kept waiting, as long
+// as there is another thread: none of them has taken work that it cannot begin.
+TEST(Turns, AreTakenByOtherThreadsWhileOneIsHeld) {
+  if (one_for_all()) GTEST_SKIP() << "one thread serves them all";
+  constexpr unsigned others = 3;
+  REQUIRE_CONCURRENT(others + 1);
+  Bookkeeper service;
+  Loop loop(service);
+  std::vector<std::unique_ptr<Visitor>> peers;
+  for (unsigned i = 0; i < others; ++i)
+    peers.push_back(std::make_unique<Visitor>(loop.address));
+  Visitor holder(loop.address);
+  holder.write("HOLD\r\n");
+  service.held.wait();
+  for (auto& peer : peers) {
+    peer->write(repeated("OTHER\r\n", 100));
+    EXPECT_EQ(peer->read(500), repeated("+OK\r\n", 100));
+  }
+  service.let_go.count_down();
+  EXPECT_EQ(holder.read(5), "+OK\r\n");
+}
+
 /// How often the loop waits until a peer is answered who has sent three
 /// receives while the loop was held.
 std::uint64_t waits_with(std::uint64_t portions) {

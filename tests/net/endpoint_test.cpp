@@ -71,7 +71,7 @@ class LoopsTest : public testing::Test {
  protected:
   static constexpr unsigned loops = 3;
 
-  void open(const net::Options& options) {
+  void open(const net::Options& options, net::Share share = net::Share::port) {
     options_ = options;
     options_.threads = loops;
     endpoint_ = std::make_unique<net::Endpoint>(options_, loops);
@@ -81,7 +81,7 @@ class LoopsTest : public testing::Test {
           options_, clients_,
           [this](const std::string& url) { urls_.push_back(url); },
           endpoint_.get()));
-      listeners_.back()->open(SOCK_NONBLOCK);
+      listeners_.back()->open(SOCK_NONBLOCK, share, mailboxes_[i]);
     }
   }
   /// How many of so many peers each loop got.
@@ -110,6 +110,7 @@ class LoopsTest : public testing::Test {
 
   net::Options options_;
   net::Clients clients_;
+  std::vector<net::Mailbox> mailboxes_{loops};
   std::unique_ptr<net::Endpoint> endpoint_;
   std::string address_;
   std::vector<std::unique_ptr<net::Listener>> listeners_;
@@ -135,6 +136,51 @@ TEST_F(LoopsTest, ClaimAPortThatIsFreeOfEverybody) {
       static_cast<std::uint16_t>(std::stoi(taken.substr(taken.rfind(':') + 1)));
   net::Endpoint endpoint(options, loops);
   EXPECT_THROW(endpoint.bound(), std::system_error);
+}
+
+// One queue: whoever comes first finds all who wait.
+TEST_F(LoopsTest, ShareASocket) {
+  open(options_for("127.0.0.1"), net::Share::socket);
+  EXPECT_EQ(accept(20), (std::vector<int>{20, 0, 0}));
+  listeners_[0]->close();
+  const net::Fd peer = connect_to(address_);
+  EXPECT_TRUE(listeners_[1]->admit(accept_from(*listeners_[1]), 0));
+  // Nobody else may join who would share the port.
+  net::Options same = options_for("127.0.0.1");
+  same.port = static_cast<std::uint16_t>(
+      std::stoi(address_.substr(address_.rfind(':') + 1)));
+  EXPECT_THROW(net::bind_socket("127.0.0.1", same.port, true),
+               std::system_error);
+  expect_end();
+}
+
+TEST_F(LoopsTest, HandGuestsFromTheOneThatAccepts) {
+  open(options_for("127.0.0.1"), net::Share::guests);
+  EXPECT_EQ(urls_, std::vector<std::string>(loops, "tcp://" + address_));
+  EXPECT_LT(listeners_[1]->fd(), 0);
+  EXPECT_EQ(listeners_[1]->queued(), 0u);
+  const unsigned second = net::counter("model.", "accepted_loop_1");
+  const auto before = net::total(second);
+  std::vector<net::Fd> peers;
+  for (unsigned i = 0; i < loops; ++i) {
+    peers.push_back(connect_to(address_));
+    const int fd = accept_from(*listeners_[0]);
+    EXPECT_EQ(static_cast<bool>(listeners_[0]->admit(fd, 0)), i == 0);
+  }
+  listeners_[1]->close();
+  EXPECT_TRUE(listeners_[1]->handed());
+  EXPECT_EQ(net::total(second), before + 1);
+  EXPECT_FALSE(listeners_[1]->handed());
+  // It has left, and is passed by.
+  for (const bool kept : {true, false}) {
+    peers.push_back(connect_to(address_));
+    const int fd = accept_from(*listeners_[0]);
+    EXPECT_EQ(static_cast<bool>(listeners_[0]->admit(fd, 0)), kept);
+  }
+  EXPECT_FALSE(listeners_[1]->handed());
+  for (int i = 0; i < 2; ++i) EXPECT_TRUE(listeners_[2]->handed());
+  EXPECT_FALSE(listeners_[0]->handed());
+  expect_end();
 }
 
 TEST_F(LoopsTest, ShareAnInheritedSocket) {

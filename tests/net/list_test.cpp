@@ -40,6 +40,14 @@ TEST_F(ListTest, KeepsTheOrderInWhichTheyCome) {
   EXPECT_EQ(all(), (std::vector{2, 1}));
 }
 
+TEST_F(ListTest, FindsTheFirstThatIsWanted) {
+  for (int i = 1; i <= 4; ++i) add(i);
+  const auto even = [](const Number& number) { return number.value % 2 == 0; };
+  ASSERT_NE(list_.first(even), nullptr);
+  EXPECT_EQ(list_.first(even)->value, 2);
+  EXPECT_EQ(list_.first([](const Number& n) { return n.value > 4; }), nullptr);
+}
+
 TEST_F(ListTest, IsLeftByWhoeverIsDestroyed) {
   add(1);
   Number& second = add(2);

@@ -14,9 +14,11 @@ using program::Arguments;
 using program::Ending;
 using std::chrono::milliseconds;
 
+constexpr const char* colours[] = {"red", "green"};
 constexpr net::Row server_rows[] = {
     {"buffers", "how many buffers", 512, 16, 4096},
-    {"entries", "places in the ring", 256, 8, 1024}};
+    {"entries", "places in the ring", 256, 8, 1024},
+    {.name = "colour", .help = "which", .value = 1, .words = colours}};
 constexpr net::Row client_rows[] = {
     {"entries", "places in the ring", 256, 8, 1024},
     {"naps", "how many naps", 3, 0, 9}};
@@ -93,6 +95,17 @@ TEST(ServerOptions, AreTaken) {
   EXPECT_EQ(options->net["naps"], 0u);
   EXPECT_EQ(options->announce, "[::1]:7001");
   EXPECT_TRUE(options->traits);
+}
+
+TEST(ServerOptions, MayBeWords) {
+  EXPECT_EQ(parse_server({})->net["colour"], 1u);
+  const auto options = parse_server({"--colour", "red"});
+  ASSERT_TRUE(options) << options.error().text;
+  EXPECT_EQ(options->net["colour"], 0u);
+  expect_refusal(parse_server({"--colour", "0"}),
+                 "--colour: '0' is not allowed, but red|green");
+  const std::string help = parse_server({"--help"}).error().text;
+  EXPECT_NE(help.find("--colour red|green=green "), help.npos) << help;
 }
 
 TEST(ServerOptions, SetEveryLimit) {

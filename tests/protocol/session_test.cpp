@@ -53,6 +53,26 @@ TEST_F(SessionTest, idle_holds_nothing) {
   EXPECT_EQ(session.waits_for().what, Wait::For::nothing);
 }
 
+// Its thread has changed: what it holds, and whatever it takes from now on,
+// goes to the pool of the new one.
+TEST_F(SessionTest, blocks_go_to_the_pool_in_use) {
+  protocol::Pool other(service.budget());
+  peer.say(ping);
+  session.receive(as_bytes(fixture::half));
+  ASSERT_EQ(peer.pool.allocations(), 2u);
+  session.use(other);
+  session.sent(session.output().size());
+  session.receive(as_bytes(ping.substr(fixture::half.size())));
+  session.sent(session.output().size());
+  EXPECT_EQ(session.held(), 0u);
+  EXPECT_EQ(peer.pool.allocations(), 2u);
+  const auto taken = other.allocations();
+  protocol::Block* const blocks[] = {other.borrow(1), other.borrow(1)};
+  EXPECT_EQ(other.allocations(), taken);
+  for (protocol::Block* block : blocks) other.give_back(block);
+  session.use(peer.pool);  // which outlives it
+}
+
 TEST_F(SessionTest, room_that_was_not_used_goes_back) {
   EXPECT_EQ(session.input().size(), 16 * kibibyte);
   EXPECT_EQ(session.held(), 16 * kibibyte);
