@@ -77,6 +77,9 @@ constexpr Demand demands[] = {
     {"Accept", limits, "Traits",
      "Where --accept says which of several loops accepts, everybody is served "
      "in each way, and INFO tells by which loop."},
+    {"Children", limits, "Traits",
+     "Where each peer has a process of its own (full=processes), all of them "
+     "together are the server, and none takes anything along when it dies."},
     {"Promises", limits, "Traits", "threads= says what --threads multiplies."},
     {"Errors", limits, "Limits",
      "What breaks the protocol is answered with its reason, which arrives; "
