@@ -40,7 +40,10 @@ class Server {
     // 3. WAIT. In every call: here for a peer or a child's end, in a child for
     // its peer's bytes or for room for ours.
     while (!mailbox_.stopping())
-      if (!accept()) reap();
+      if (accept())
+        children_.reap();  // while peers come, no call of ours is called back
+      else
+        reap();
     drain();
   }
 
@@ -180,7 +183,10 @@ class Server {
     sys::fcntl(listener_.fd(), F_SETFL, O_NONBLOCK);
     auto left = listener_.queued();
     constexpr auto let_in = net::Deadlines::let_in_time;
-    while (left > 0 && mailbox_.stopping_for() < let_in && accept()) --left;
+    while (left > 0 && mailbox_.stopping_for() < let_in && accept()) {
+      --left;
+      children_.reap();
+    }
     mailbox_.on_wake({});
     blocking::mask_wake_signal(SIG_BLOCK);
     listener_.close();

@@ -69,7 +69,7 @@ Deadlines::Deadlines(const protocol::Limits& limits, const protocol::Pool& pool,
 // A conversation whose answer is pending has no deadline here, so the clock is
 // not asked: its peer has nothing to do meanwhile. Who owes the answer, another
 // node for example, has a deadline where it was asked.
-void Deadlines::rearm(Entry& entry, Wait wait, std::size_t held) {
+void Deadlines::rearm(Entry& entry, Wait wait, std::size_t held, bool heard) {
   entry.held_ = to_32_bits(held);
   if (entry.late_) return;
   if (wait.what == For::nothing) return entry.unlink();
@@ -78,7 +78,7 @@ void Deadlines::rearm(Entry& entry, Wait wait, std::size_t held) {
     // The same wait as before, which goes on. Only who is due, and from whom
     // something has come nevertheless, gets its time again, once. For a reader
     // this does not hold: had it read, it would have another mark.
-    if (entry.heard_ || wait.what == For::reader ||
+    if (!heard || entry.heard_ || wait.what == For::reader ||
         until(entry.due_ms_, looking() ? suspected_ms_ : now_ms()) > 0)
       return;
     entry.heard_ = true;

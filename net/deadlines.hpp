@@ -98,14 +98,16 @@ class Deadlines {
   /// To be told after everything that has happened to a session. Same wait and
   /// same mark: the entry keeps its place and its time. (But who is suspected
   /// and heard of has its time once more: the rest of a large frame is there,
-  /// and does not come in one turn.)
-  void watch(Entry& entry, const protocol::Session& session) {
+  /// and does not come in one turn.) `heard` false: nothing has come, it is
+  /// only asked whether the time is up.
+  void watch(Entry& entry, const protocol::Session& session,
+             bool heard = true) {
     const protocol::Wait wait = session.waits_for();
     if (session.client().limited) [[unlikely]]
       limit(entry, session.client().due_ms);
     if (wait.what == protocol::Wait::For::nothing && !entry.linked()) [[likely]]
       return;
-    rearm(entry, wait, session.held());
+    rearm(entry, wait, session.held(), heard);
   }
 
   /// Nobody can be late: no timeout is needed.
@@ -154,7 +156,7 @@ class Deadlines {
   static constexpr auto unlimited = std::numeric_limits<std::size_t>::max();
 
   bool is_idle() const;
-  void rearm(Entry& entry, protocol::Wait wait, std::size_t held);
+  void rearm(Entry& entry, protocol::Wait wait, std::size_t held, bool heard);
   void begin(Entry& entry, std::int64_t now_ms);
   void limit(Entry& entry, std::uint32_t due_ms);
   bool is_read(Entry& entry);

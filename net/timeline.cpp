@@ -292,7 +292,7 @@ class Printer {
 /// Appends to the file. False if that could not be done. Processes take turns.
 template <class Print>
 bool print(Print what) {
-  const int fd = ::dup(timelines().file.get());
+  const int fd = ::fcntl(timelines().file.get(), F_DUPFD_CLOEXEC, 0);
   std::FILE* file = fd < 0 ? nullptr : ::fdopen(fd, "w");
   if (!file) return false;
   while (::lockf(fd, F_LOCK, 0) != 0 && errno == EINTR) {
@@ -375,7 +375,8 @@ void end_child() {
   // So much is enough, of a server that goes on for days.
   constexpr off_t enough = 64 << 20;
   print([](Printer& printer) {
-    if (::lseek(timelines().file.get(), 0, SEEK_CUR) < enough)
+    if (const Fd& file = timelines().file;
+        file && ::lseek(file.get(), 0, SEEK_CUR) < enough)
       printer.print_process(timelines().lines);
   });
 }

@@ -17,7 +17,8 @@
 namespace program {
 
 /// Thread-safe. All that is handed in outlives it. Where peers are served by
-/// children, it is made by their parent: the process is all of them together.
+/// children, it is made by their parent: the process is all of them together
+/// (and, in what /proc tells of them, children from before its exec(2)).
 class Surroundings final : public node::Surroundings {
  public:
   /// `address` is the one that was bound.

@@ -14,7 +14,7 @@ inline constexpr auto lower_of = [] {
   for (std::size_t byte = 0; byte < result.size(); ++byte)
     result[byte] = static_cast<char>(byte);
   for (char letter = 'a'; letter <= 'z'; ++letter)
-    result[static_cast<std::size_t>(letter - 'a' + 'A')] = letter;
+    result[static_cast<unsigned char>(letter - 'a' + 'A')] = letter;
   return result;
 }();
 

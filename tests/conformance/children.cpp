@@ -5,7 +5,9 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <atomic>
 #include <ranges>
+#include <thread>
 
 #include "tests/conformance/crowd.hpp"
 #include "tests/conformance/tracer.hpp"
@@ -224,6 +226,30 @@ TEST_P(Children, HeedNoSignalButTheirParents) {
   all.clear();
   EXPECT_EQ(server.process().wait(), 0);
   EXPECT_EQ(server.account().at("reset"), 0);
+}
+
+// Children that end are noticed though others come without end: each has the
+// seat of one who has gone.
+TEST_P(Children, ThatHaveEndedGiveTheirSeatsToThoseWhoCome) {
+  Server& server = start({"--max-clients", "20"});
+  std::atomic<bool> over = false;
+  std::thread flood([&] {
+    while (!over) {
+      Peer peer = server.connect();
+      peer.reset();
+    }
+  });
+  std::size_t most = 0;
+  for (int i = 0; i < 100; ++i) {
+    most = std::max(most, server.process().children().size());
+    ::usleep(5000);
+  }
+  over = true;
+  flood.join();
+  EXPECT_LE(most, 20u);
+  EXPECT_EQ(server.stop(), 0);
+  const Account account = server.account();
+  EXPECT_GT(account.at("accepted"), 10 * account.at("refused"));
 }
 
 // Children that end are noticed though nobody comes.

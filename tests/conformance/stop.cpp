@@ -302,6 +302,21 @@ TEST_P(Stop, AStreamOfNewPeersDoesNotHoldIt) {
   over = true;
 }
 
+// Who has our end and does not end himself is late after --drain-time: that is
+// not looked at a second time, until all that is left is reset.
+TEST_P(Stop, PeersWhoDoNotEndAreLate) {
+  REQUIRE_CONCURRENT(3u);
+  Server& server = start({"--drain-time", "200"});
+  std::vector<Peer> peers;
+  for (int i = 0; i < 3; ++i) {
+    peers.push_back(server.connect());
+    EXPECT_EQ(peers.back().ask({"PING"}), pong);
+  }
+  EXPECT_EQ(server.stop(), 0);
+  EXPECT_EQ(server.account().at("late"), 3);
+  EXPECT_EQ(server.account().at("reset"), 0);
+}
+
 // A machine that has nothing left for us, so that each peer takes 60 ms to let
 // in: not all who wait can be, and who was there is answered all the same.
 TEST_P(Stop, LettingInLeavesTimeToAnswer) {
