@@ -41,7 +41,7 @@ class Server {
     // its peer's bytes or for room for ours.
     while (!mailbox_.stopping())
       if (accept())
-        children_.reap();  // while peers come, no call of ours is called back
+        children_.reap();  // accept4 is called back only where it sleeps
       else
         reap();
     drain();
@@ -161,7 +161,9 @@ class Server {
     return !c.session.finished();
   }
 
-  // 8. CLOSE. The socket ends with the child.
+  // 8. CLOSE. The socket ends with c, in live(), and the process right after.
+  // From here on its number may be another file's (the trace's): no handler may
+  // touch it.
   static void close(Connection& c) {
     if (c.deadline.drained()) net::reset_on_close(c.socket());
     blocking::mask_wake_signal(SIG_BLOCK);

@@ -28,8 +28,9 @@ inline net::Share share_of(const net::Options& options) {
 ///
 /// One socket for all loops is on the list of each. Without EPOLLEXCLUSIVE a
 /// peer would wake all of them, and all but one would find nobody. With it the
-/// kernel wakes one that sleeps (or a few), and that is mostly the same: who
-/// came to its wait last is the first to be woken. It can be said to
+/// kernel wakes one that sleeps (seldom a few): the first that does, in the
+/// order in which they came to be on the socket's list, here. So one loop has
+/// nearly all, and others only who comes while it is busy. It can be said to
 /// EPOLL_CTL_ADD alone: a change (EPOLL_CTL_MOD) is EINVAL, so that this is
 /// armed once.
 inline void open(net::Listener& listener, net::Mailbox& mailbox,

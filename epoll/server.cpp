@@ -106,9 +106,11 @@ class Server {
         [this](std::uint64_t id) { close(id); });
   }
 
-  // Whoever is left has the next event.
+  // Whoever is left has the next event; at the stop they are drain()'s, which
+  // looks at the time.
   void accept_some() {
-    for (int i = 0; i < accepts_max && accept();) ++i;
+    for (int i = 0; i < accepts_max && !mailbox_.stopping(); ++i)
+      if (!accept()) return;
   }
 
   // 4. ACCEPT. Linux hands no O_NONBLOCK down from the listener: it is asked

@@ -50,12 +50,11 @@ class Server {
  private:
   // The table never gives these as ids.
   static constexpr std::uint64_t listener_id = 0, mailbox_id = 1;
-  // So many blocks go to one peer before the others have their turn.
-  static constexpr int sends_max = 16;
-  // So many peers are let in by one event. Among N busy sockets the listener
-  // has its turn once in N / 256 waits; and as many accepts as these take about
-  // as long as a tenth of what else such a wait brings.
-  static constexpr int accepts_max = 32;
+  // So many blocks go to one peer before the others have their turn, and so
+  // many peers are let in by one event. Among N busy sockets the listener has
+  // its turn once in N / 256 waits; and as many accepts as these take about as
+  // long as a tenth of what else such a wait brings.
+  static constexpr int sends_max = 16, accepts_max = 32;
 
   void turn() {
     // 3. WAIT. The one place where this loop sleeps, and it does so only if
@@ -110,9 +109,11 @@ class Server {
         [this](std::uint64_t id) { close(id); });
   }
 
-  // Whoever is left has the next event.
+  // Whoever is left has the next event; at the stop they are drain()'s, which
+  // looks at the time.
   void accept_some() {
-    for (int i = 0; i < accepts_max && accept();) ++i;
+    for (int i = 0; i < accepts_max && !mailbox_.stopping(); ++i)
+      if (!accept()) return;
   }
 
   // 4. ACCEPT. Linux hands no O_NONBLOCK down from the listener: it is asked

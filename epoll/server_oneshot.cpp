@@ -46,7 +46,7 @@ class Server {
       const std::scoped_lock lock(accepting_);
       while (others.size() + 1 < pools_.size())
         others.emplace_back([this, i = others.size() + 1] { work(pools_[i]); });
-    } catch (const std::system_error&) {
+    } catch (...) {
       connections_.fail(std::current_exception());
     }
     work(pools_.front());
@@ -81,6 +81,7 @@ class Server {
   bool turn(protocol::Pool& pool, bool& all) {
     auto next = connections_.next(pool, all);
     if (next.over) return false;
+    if (next.more) mailbox_.wake();
     if (next.conversation) take_turn(*next.conversation, next);
     // 3. WAIT. The one place where a worker sleeps. For one event: a second one
     // would wait in these hands, while another worker might have none.

@@ -8,7 +8,8 @@
 
 namespace net {
 
-/// How many conversations the process has, over all loops. Thread-safe.
+/// How many conversations the process has, over all loops, and those that it
+/// forks, where this lies in memory of all. Thread-safe.
 struct Clients {
   std::atomic<std::uint64_t> now{0};
   std::atomic<std::uint64_t> accepted{0};  // ever

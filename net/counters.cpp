@@ -14,7 +14,8 @@
 namespace net {
 namespace {
 
-/// So many may count at once without getting into each other's way.
+/// So many may count at once. Of more, those that come last share one array,
+/// and lose counts.
 constexpr std::size_t arrays_max = 1 << 14;
 
 /// What they count in lies in one mapping, made before any process is forked.
@@ -34,7 +35,7 @@ struct Registry {
   std::atomic<std::size_t>& used = make<std::atomic<std::size_t>>();
   Array& common = make<Array>();
   Array* unused = nullptr;
-  std::size_t made = 0;  // as the parent knows it, whatever a child has done
+  std::size_t made = 0;  // as `used`, which a child could overwrite
 
   /// It costs addresses, no memory. Where those are counted (ulimit -v), it
   /// makes do with fewer.

@@ -18,12 +18,12 @@
 
 namespace net {
 
-/// For one loop, one thread. Costs no system call while peers keep their times:
-/// the loop's own wait is cut short where somebody is due, and while nobody
-/// waits there is no timeout and the clock is not asked. (Of a peer who does
-/// not read the kernel's queue is looked at, once in a quarter of his time.)
-/// Clock: CLOCK_MONOTONIC_COARSE, so a deadline is met within 100 ms; a
-/// reader's may pass by one of its quarters.
+/// For one loop, one thread at a time. Costs no system call while peers keep
+/// their times: the loop's own wait is cut short where somebody is due, and
+/// while nobody waits there is no timeout and the clock is not asked. (Of a
+/// peer who does not read the kernel's queue is looked at, once in a quarter of
+/// his time.) Clock: CLOCK_MONOTONIC_COARSE, so a deadline is met within 100
+/// ms; a reader's may pass by one of its quarters.
 ///
 /// Nobody is late whose bytes the kernel has already. The loop may have been
 /// stopped (SIGSTOP, a debugger, a virtual machine that was paused) and find

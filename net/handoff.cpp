@@ -10,7 +10,6 @@ void Handoff::join(unsigned loop, Mailbox& mailbox) {
   if (!inboxes_[loop].guests.empty()) mailbox.wake();
 }
 
-// Who gives has not left.
 unsigned Handoff::next_turn(unsigned giver) {
   for (unsigned i = 0; i < inboxes_.size(); ++i) {
     const unsigned loop = turn_++ % static_cast<unsigned>(inboxes_.size());

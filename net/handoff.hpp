@@ -24,9 +24,9 @@ class Handoff {
   /// Loop number `loop` runs, and is rung when somebody comes for it, as it is
   /// now if somebody has.
   void join(unsigned loop, Mailbox& mailbox);
-  /// Gives the guest to the loop whose turn it is, and passes by those that
-  /// have left. Returned is who stays with `giver`: it is its own turn, or
-  /// there is no other, or no memory.
+  /// `giver` has not left. Gives the guest to the loop whose turn it is, and
+  /// passes by those that have left. Returned is who stays with `giver`: it is
+  /// its own turn, or there is no other, or no memory.
   Guest give(unsigned giver, Guest guest);
   /// The next who has come for this loop; false if there is none.
   Guest take(unsigned loop);

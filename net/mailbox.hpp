@@ -15,7 +15,9 @@
 namespace net {
 
 /// Letters, "there is new work" and "stop" for one loop. Any thread may post,
-/// wake and stop; the loop's thread collects. Outlives all who post.
+/// wake and stop; the loop's thread collects. Outlives all who post. Where it
+/// lies in memory that forked children share, these may ask stopping() and
+/// stopping_for() and nothing else: its mutex and its letters are the parent's.
 class Mailbox final : public protocol::Postbox {
  public:
   Mailbox();

@@ -73,6 +73,7 @@ SharedConversations::Next SharedConversations::next(protocol::Pool& pool,
     c->stopped = draining_;
     c->readable = false;
   }
+  next.more = !ready_.empty();
   next.left_ms = next.conversation ? 0 : deadlines_.left_ms();
   return next;
 }

@@ -19,13 +19,14 @@ namespace net {
 struct SharedConversation : Conversation {
   using Conversation::Conversation;
 
-  // Under the lock: what others have to say while it is in a worker's hands.
+  // Under the lock, as are its places in lists (Link, deadline), even while a
+  // worker has it: neighbours that leave write there.
   std::uint8_t busy : 1 = false;      // it is in a worker's hands
-  std::uint8_t readable : 1 = false;  // it was laid ready to be received from
+  std::uint8_t readable : 1 = false;  // laid ready, since bytes have come
   std::uint8_t stopped : 1 = false;   // it has been told of the stop
-  std::uint8_t lost : 1 = false;      // a letter, perhaps its own
-  // The worker's own, as is all of its base: of its events.
-  std::uint16_t interest = 0;
+  std::uint8_t lost : 1 = false;      // a letter was, perhaps its own
+  // The worker's own, as are session, socket and shut.
+  std::uint16_t interest = 0;           // of its events
   std::unique_ptr<std::string> answer;  // under the lock: a letter's
 };
 
@@ -73,6 +74,7 @@ class SharedConversations final : Deadlines::Hands {
     std::string answer;     // of the letter that has come for it; "": none
     bool stopped = false;   // the stop: take_all()
     bool readable = false;  // something has come, though no event says so
+    bool more = false;      // others lie ready: another worker is to be woken
     int left_ms = -1;       // else how long it may sleep
     bool over = false;      // nothing: the loop has ended
   };
@@ -136,7 +138,9 @@ class SharedConversations final : Deadlines::Hands {
   /// It goes on: all who are there are told, each by the worker that has it
   /// next. When the last has gone, or the time is over, next() says so.
   void drain();
-  const Deadlines& deadlines() const { return deadlines_; }  // lets_in()
+  /// For lets_in() and drained() alone, which need no lock behind stop(): what
+  /// that has set does not change.
+  const Deadlines& deadlines() const { return deadlines_; }
 
   /// A worker has failed: it is over for the others, too.
   void fail(std::exception_ptr why) {

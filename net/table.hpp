@@ -14,7 +14,8 @@ namespace net {
 /// Values under ids that are not given again: an id is a slot and the
 /// generation of its holder, so an event that comes late for a conversation
 /// that has gone finds nothing, whoever has the slot and the descriptor by now.
-/// Ids are below 2^56; 0 is never one. Values do not move. One thread.
+/// Ids are below 2^56; 0 is never one. Values do not move. One thread at a
+/// time.
 ///
 /// (An id comes again when its slot has been used `generations` times more: at
 /// a million conversations a second in one slot, after 16 s, when nothing of

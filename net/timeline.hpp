@@ -41,8 +41,9 @@ void done(std::uint64_t id, std::int64_t result, bool more);
 /// trace-event format. Throws std::system_error if it cannot be written to.
 void to(const std::string& file);
 /// In a child that has been forked: what its parent has recorded is not its
-/// own. At its end it puts what it has recorded itself into the file, whose
-/// whole its parent writes: afterwards.
+/// own. At its end it appends what it has recorded itself to the file, up to 64
+/// MiB in all (what comes later is left out). The parent's write() comes after
+/// the last child's and closes the list.
 void begin_child();
 void end_child();
 /// At the end of the process; any thread. True if there is no trace; false: the

@@ -85,7 +85,7 @@ class Server {
   // Whoever is left has the next pass; at the stop nobody is let in any more.
   void accept_some() {
     if (listener_.fd() < 0) return;
-    for (int i = 0; i < accepts_max; ++i)
+    for (int i = 0; i < accepts_max && !mailbox_.stopping(); ++i)
       if (!accept()) return;
   }
 

@@ -66,6 +66,7 @@ unsigned Host::loops_of(const net::Options& options) {
 Host::Host(const net::Options& options)
     : options_(options),
       loops_(loops_of(options)),
+      // A deque takes its memory in chunks, which may be half empty.
       shared_(shared_bytes + 2 * loops_ * sizeof(net::Mailbox)),
       mailboxes_(loops_, &shared_.resource()),
       clients_(*std::pmr::polymorphic_allocator<>(&shared_.resource())

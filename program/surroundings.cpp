@@ -69,7 +69,8 @@ CpuTime ticks_of(pid_t process) {
   return {(user + of_children_user) * tick, (system + of_children) * tick};
 }
 
-/// Of a process with its children, asked by itself or by one of these.
+/// Of a process, asked by itself (which then has no children, or none that it
+/// counts), or of it and its children, asked by one of these.
 CpuTime cpu_time(pid_t process) {
   if (process == ::getpid()) {
     rusage used{};
@@ -106,8 +107,11 @@ std::string object(const node::Surroundings::Numbers& numbers) {
 
 Surroundings::Fields cpu(pid_t process) {
   const auto seconds = [](std::uint64_t us) {
-    const std::string part = decimal(1'000'000 + us % 1'000'000);
-    return decimal(us / 1'000'000) + '.' + part.substr(1);
+    std::array<char, 32> text;
+    std::snprintf(text.data(), text.size(), "%llu.%06llu",
+                  static_cast<unsigned long long>(us / 1'000'000),
+                  static_cast<unsigned long long>(us % 1'000'000));
+    return std::string(text.data());
   };
   const CpuTime used = cpu_time(process);
   return {{"used_cpu_sys", seconds(used.system)},

@@ -12,7 +12,6 @@ namespace protocol {
 /// What all pools of the process together have taken from the system, in
 /// bytes, and how much they should. Thread-safe. It never refuses: a pool that
 /// finds it exceeded has its loop close the largest conversation of its own.
-/// Processes that are forked share the sum.
 class Budget {
  public:
   using Bytes = std::atomic<std::uint64_t>;

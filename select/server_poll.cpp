@@ -98,9 +98,10 @@ class Server {
         [this](std::uint64_t id) { close(id); });
   }
 
-  // Whoever is left has the next event.
+  // Whoever is left has the next event; at the stop they are drain()'s, which
+  // looks at the time.
   void accept_some() {
-    for (int i = 0; i < accepts_max; ++i)
+    for (int i = 0; i < accepts_max && !mailbox_.stopping(); ++i)
       if (!accept()) return;
   }
 

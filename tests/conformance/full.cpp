@@ -96,6 +96,7 @@ TEST_P(Full, WithoutAThreadForHimAPeerIsTold) {
   }
   EXPECT_EQ(inside.ask({"PING"}), pong);
   EXPECT_EQ(Server::figure(inside, "no_thread_clients"), told);
+  EXPECT_TRUE(told == 5 || (told == 0 && traits()["full"] != "processes"));
   tracer.finish(sleeps());
   EXPECT_EQ(server.ask({"PING"}), pong);
 }
