@@ -56,15 +56,16 @@ int choose(const std::function<bool(const testing::TestInfo&)>& is_asked_for) {
 /// What a variant promises of its own, and how it begins and ends.
 bool is_its_own(const testing::TestInfo& test) {
   static const std::set<std::string_view> suites = {
-      "Servers/Promises", "Servers/Calls", "Servers/Full", "Servers/Stop"};
+      "Servers/Promises", "Servers/Calls",  "Servers/Full",
+      "Servers/Stop",     "Servers/Accept", "Servers/Children"};
   return suites.contains(test.test_suite_name());
 }
 
 /// Many variants share most of their code, so each is tried with a part of the
-/// tests: about as many in all as three of them have. Another seed chooses
+/// tests: about as many in all as two of them have. Another seed chooses
 /// others; SAMPLE=0 leaves nothing out. Whoever names tests gets these.
 void sample() {
-  constexpr double whole = 3;
+  constexpr double whole = 2;
   const char* seed = std::getenv("SAMPLE");
   const bool is_named = GTEST_FLAG_GET(filter).find_first_not_of("*") == 0 &&
                         !GTEST_FLAG_GET(filter).starts_with('-');
