@@ -69,12 +69,13 @@ class Processes:
         )
 
     def anonymous_bytes(self):
-        """Memory of its own that is not a file's; None if they are too many."""
+        """Memory of its own that is not a file's; None if they are too many. Of
+        several processes, a page that is still the same in them counts once."""
         if len(self._pids) > TASKS_MAX:
             return None
+        field = "Anonymous" if len(self._pids) == 1 else "Pss_Anon"
         return sum(
-            kilobytes(f"/proc/{pid}/smaps_rollup", "Anonymous")
-            for pid in self._pids
+            kilobytes(f"/proc/{pid}/smaps_rollup", field) for pid in self._pids
         )
 
 

@@ -39,17 +39,14 @@ class Deadline {
     bool late = false;
     const auto name_late = [&late](std::uint64_t) { late = true; };
     do {
-      deadlines_.watch(entry_, session_, heard_);
+      deadlines_.watch(entry_, session_);
       deadlines_.expire(name_late);
       deadlines_.evict(name_late);  // expire() does so only if somebody waits
       if (!deadlines_.idle()) late |= deadlines_.drained();
     } while (!late && deadlines_.looking() && look());
     return !late;
   }
-  void looked(bool nothing) {
-    heard_ = !nothing;
-    deadlines_.looked(nothing);
-  }
+  void looked(bool nothing) { deadlines_.looked(nothing); }
   /// The process has too much in buffers: then met() is to be asked before a
   /// send(2) that may sleep with all that is to be sent.
   bool pressing() const { return pool_.exceeded(); }
@@ -83,7 +80,6 @@ class Deadline {
   net::Deadlines deadlines_;
   net::Deadlines::Entry entry_;
   bool limited_ = false;
-  bool heard_ = true;  // by the last receive, as far as looked() was told
 };
 
 /// What a thread has of its peer. Each has a pool of its own.

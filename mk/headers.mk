@@ -7,8 +7,8 @@ $(COMMAND_LINES): private CXXFLAGS += -O0
 
 # Half the time of most sources goes into the standard library's headers: these
 # are read once. Not for the coverage, and not by `make tidy`: there each source
-# shows that it includes what it uses. Of strings that come from there g++ 12 says
-# what is not so (GCC's bug 105651).
+# shows that it includes what it uses. Of strings that come from there g++ 12
+# says what is not so (GCC's bug 105651).
 ifneq ($(filter release asan tsan,$(MODE)),)
 STANDARD := $(BUILD)/obj/program/standard.hpp
 STANDARD_OBJECTS := $(filter-out $(COMMAND_LINES) %/test.o, \

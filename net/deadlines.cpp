@@ -236,8 +236,9 @@ std::uint64_t Deadlines::take_largest() {
     list.each([&](Entry& entry) {
       if (entry.held_ > (found ? found->held_ : spared)) found = &entry;
     });
-  // Whose worker is about to put it back, and comes here then. To evict the
-  // next one instead would close one after the other, and free little.
+  // In a worker's hands it is evicted when that worker has put it back. To
+  // evict the next one instead would close one after the other, and free
+  // little.
   if (found && !is_free(*found)) return 0;
   return found ? take(*found, evicted_counter) : 0;
 }

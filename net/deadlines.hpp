@@ -64,14 +64,14 @@ class Deadlines {
     std::uint32_t unsent_ = 0;  // in the kernel's queue at the last look
   };
 
-  /// Of a loop whose workers share its conversations: who has one in hand may
-  /// be receiving just what it waits for, and watch()es it when he puts it
+  /// Of a loop whose workers share its conversations: a worker may be receiving
+  /// just what its conversation waits for, and calls watch() when it puts it
   /// back.
   class Hands {
    public:
     virtual ~Hands() = default;
-    /// A worker has it, or it is laid ready for one: nobody else names it late,
-    /// or evicts it.
+    /// A worker has it, or lay_ready() has laid it ready for one: it is neither
+    /// named late nor evicted meanwhile.
     virtual bool hold(std::uint64_t id) const = 0;
     /// It is due, and the loop has looked. If the kernel has bytes for it all
     /// the same, or its end, of which a worker may have been told and not yet
@@ -96,18 +96,16 @@ class Deadlines {
             Hands* hands = nullptr);
 
   /// To be told after everything that has happened to a session. Same wait and
-  /// same mark: the entry keeps its place and its time. (But who is suspected
-  /// and heard of has its time once more: the rest of a large frame is there,
-  /// and does not come in one turn.) `heard` false: nothing has come, it is
-  /// only asked whether the time is up.
-  void watch(Entry& entry, const protocol::Session& session,
-             bool heard = true) {
+  /// same mark: the entry keeps its place and its time. (But who is due, and
+  /// has been heard of since the last time, has its time once more: the rest of
+  /// a large frame is there, and does not come in one turn.)
+  void watch(Entry& entry, protocol::Session& session) {
     const protocol::Wait wait = session.waits_for();
     if (session.client().limited) [[unlikely]]
       limit(entry, session.client().due_ms);
     if (wait.what == protocol::Wait::For::nothing && !entry.linked()) [[likely]]
       return;
-    rearm(entry, wait, session.held(), heard);
+    rearm(entry, wait, session.held(), session.was_heard());
   }
 
   /// Nobody can be late: no timeout is needed.

@@ -81,6 +81,7 @@ Host::Host(const net::Options& options)
 }
 
 bool Host::run(Application& application) {
+  application.service().budget().divide_idle(loops_);
   // If not all threads can be had, those that run are stopped.
   guard("start", [&] {
     application.start(

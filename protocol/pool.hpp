@@ -2,6 +2,7 @@
 // Blocks of memory that sessions borrow while they hold bytes. An idle session
 // holds none, so ten thousand idle peers cost what their sessions cost.
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -25,6 +26,15 @@ class Budget {
   /// for give() by the parent when the child has died, however it did.
   void share_at(Bytes& share) { share_ = &share; }
 
+  /// Of so many pools, which are made afterwards, all together keep as much
+  /// idle as one would (but each at least 64 KiB): it counts as used, and the
+  /// loop that is short cannot give back what another one keeps.
+  void divide_idle(unsigned pools) {
+    idle_max_ = std::max<std::size_t>(idle_max_ / pools, 64 << 10);
+  }
+  /// What a pool may keep idle, in bytes.
+  std::size_t idle_max() const { return idle_max_; }
+
   // A child that is killed between the two leaves a block in the sum. With the
   // two the other way round its parent would give back what had not been taken:
   // the sum would fall below zero, and everybody be evicted.
@@ -42,6 +52,7 @@ class Budget {
 
  private:
   const std::size_t bytes_max_;
+  std::size_t idle_max_ = 1 << 20;
   Bytes own_{0};
   Bytes& used_ = own_;
   Bytes* share_ = nullptr;
@@ -70,8 +81,10 @@ class Pool {
   static constexpr std::size_t classes = 21;  // 1 KiB to 1 GiB
 
   /// Keeps at most `idle_max` bytes of free blocks. `budget` outlives it.
-  explicit Pool(Budget& budget, std::size_t idle_max = 1 << 20)
+  Pool(Budget& budget, std::size_t idle_max)
       : budget_(budget), idle_max_(idle_max) {}
+  /// As much as the budget says.
+  explicit Pool(Budget& budget) : Pool(budget, budget.idle_max()) {}
   ~Pool();
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;

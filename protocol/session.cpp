@@ -60,6 +60,7 @@ std::span<std::byte> Session::input() {
 void Session::received(std::size_t n) {
   assert(lent_ && (n == 0 || n <= input_->room()));
   lent_ = false;
+  heard_ = heard_ || n != 0;
   begin_portion();
   if (discarding()) {
     discarded_ += static_cast<std::uint32_t>(n);
@@ -71,6 +72,7 @@ void Session::received(std::size_t n) {
 
 void Session::receive(std::span<const std::byte> bytes) {
   assert(!lent_);
+  heard_ = heard_ || !bytes.empty();
   begin_portion();
   attempt([this, bytes]() mutable {
     if (!discarding() && left() == 0) bytes = bytes.subspan(answer(bytes));

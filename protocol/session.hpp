@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <utility>
 
 #include "protocol/output.hpp"
 #include "protocol/parser.hpp"
@@ -156,6 +157,8 @@ class Session {
   void abandon();
 
   Wait waits_for() const;
+  /// Have bytes of the peer come since this was last asked?
+  bool was_heard() { return std::exchange(heard_, false); }
   /// Bytes of the blocks that it holds.
   std::size_t held() const;
   const Client& client() const { return client_; }
@@ -206,6 +209,7 @@ class Session {
   bool dropped_ = false;   // nothing more is sent either
   bool ended_ = false;     // the peer has ended
   bool draining_ = false;  // we want to end
+  bool heard_ = false;     // of the peer, since was_heard()
 };
 
 }  // namespace protocol

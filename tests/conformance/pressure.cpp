@@ -149,6 +149,21 @@ std::size_t read_outputs(Crowd& crowd, const std::string& value) {
   return whole;
 }
 
+// What loops keep for the next request counts as used, and a loop that is short
+// has no way to another's: all together keep what one alone would.
+TEST_P(Pressure, SeveralLoopsKeepNoMoreThanOneWould) {
+  if (traits()["threads"] != "loops") GTEST_SKIP() << "it has one loop";
+  Server& server = start({"--threads", "8"});
+  Peer observer = server.connect();
+  const std::string value(900'000, 'x');
+  EXPECT_EQ(observer.ask({"SET", "key", value}), ok);
+  const auto before = Server::figure(observer, "buffers_used");
+  for (int i = 0; i < 60; ++i)
+    ASSERT_EQ(server.ask({"GET", "key"}), bulk(value));
+  EXPECT_LE(Server::figure(observer, "buffers_used"),
+            before + 5 * mebibyte / 4);
+}
+
 // 500 peers that each fill their output would be half a gigabyte. Beyond the
 // limit for all buffers the largest are closed, one after the other, and
 // counted; everybody else gets every byte. A loop, or all threads together,

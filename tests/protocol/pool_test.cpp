@@ -80,6 +80,21 @@ TEST(Pool, keeps_no_more_than_it_may) {
   EXPECT_EQ(budget.used(), 4 * kibibyte);
 }
 
+TEST(Pool, of_many_keeps_its_part_of_what_one_would) {
+  Budget budget(64 << 20);
+  budget.divide_idle(8);
+  Pool one(budget), other(budget);
+  for (Pool* pool : {&one, &other}) {
+    std::vector<Block*> blocks;
+    for (int i = 0; i < 20; ++i) blocks.push_back(pool->borrow(16 * kibibyte));
+    for (Block* block : blocks) pool->give_back(block);
+  }
+  EXPECT_GT(budget.used(), 192 * kibibyte);
+  EXPECT_LE(budget.used(), 256 * kibibyte);
+  budget.divide_idle(1'000);
+  EXPECT_EQ(budget.idle_max(), 64 * kibibyte);
+}
+
 TEST(Pool, keeps_nothing_while_the_process_is_short) {
   Budget budget(2 * kibibyte);
   Pool pool(budget);

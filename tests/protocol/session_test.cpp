@@ -466,4 +466,18 @@ TEST_F(SessionTest, does_not_wait_for_a_frame_that_it_does_not_read) {
   EXPECT_EQ(session.waits_for().what, Wait::For::frame);
 }
 
+// Of the peer: by whichever way its bytes come, and by nothing of ours.
+TEST_F(SessionTest, tells_whether_its_peer_was_heard) {
+  EXPECT_FALSE(session.was_heard());
+  peer.say(ping);
+  EXPECT_TRUE(session.was_heard());
+  EXPECT_FALSE(session.was_heard());
+  EXPECT_EQ(peer.hear(), pong);
+  session.input();
+  session.received(0);
+  EXPECT_FALSE(session.was_heard());
+  peer.say_in_pieces(ping, ping.size());
+  EXPECT_TRUE(session.was_heard());
+}
+
 }  // namespace
