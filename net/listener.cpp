@@ -123,7 +123,7 @@ std::string Guest::address() const {
 }
 
 Guest Listener::admit(int fd, int error) {
-  Guest guest = fd >= 0 ? seat(Fd(fd)) : admit_late(error);
+  Guest guest = fd >= 0 ? seat_beside_reserve(Fd(fd)) : admit_late(error);
   if (guest && hands_)
     guest = endpoint_.handoff().give(loop_, std::move(guest));
   return count_own(std::move(guest));
@@ -143,6 +143,18 @@ Guest Listener::admit_late(int error) {
     default:  // not now, again, or a peer that has gone
       return {};
   }
+}
+
+// While the reserve was given up, another thread of the program (or its C
+// library, for a moment) may have taken the number, and given it back before
+// this peer came. With a seat he would have it for as long as he stays, and
+// those behind him would be told nothing.
+Guest Listener::seat_beside_reserve(Fd peer) {
+  if (!reserve_) reserve_ = open_reserve();
+  if (reserve_) return seat(std::move(peer));
+  refuse(std::move(peer));
+  reserve_ = open_reserve();
+  return {};
 }
 
 Guest Listener::seat(Fd peer) {

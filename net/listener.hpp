@@ -74,6 +74,7 @@ class Listener {
   void prepare(int flags);
   Guest count_own(Guest guest);
   Guest admit_late(int error);
+  Guest seat_beside_reserve(Fd peer);
   Guest seat(Fd peer);
   Guest exhausted(int error);
   Guest take_turns();

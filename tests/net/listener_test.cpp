@@ -300,6 +300,25 @@ TEST(Exhausted, PausesWithoutItsReserve) {
   EXPECT_TRUE(host.accept());
 }
 
+// Whoever has taken the reserve's number gives it back, and a peer comes.
+TEST(Exhausted, GivesNobodyThePlaceOfItsReserve) {
+  Host host;
+  net::Fd taken;
+  {
+    const NoDescriptors none;
+    host.prepare();
+  }
+  host.start();
+  host.connect(2);
+  taken = net::Fd(::open("/", O_PATH | O_CLOEXEC));
+  const NoDescriptors none;
+  taken = net::Fd();
+  EXPECT_FALSE(host.accept());
+  EXPECT_FALSE(host.accept());
+  EXPECT_EQ(host.clients.refused, 2u);
+  for (const net::Fd& peer : host.peers) EXPECT_EQ(read_all(peer), too_many);
+}
+
 TEST(Exhausted, PausesWithoutMemory) {
   Host host;
   const auto began = net::now();

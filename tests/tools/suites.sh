@@ -141,8 +141,10 @@ run() {
   read -r passed failed skipped <"$results/$name.sum"
   # A leak is found after the last test has passed.
   [ "$code" -ne 0 ] && [ "$failed" -eq 0 ] && failed=1
-  # Of the levels that are asked of an own program a part may have no test.
-  [ "$((passed + failed + skipped))" -eq 0 ] && [ -z "$SERVER" ] && failed=1
+  # Of the levels that are asked of an own program a part may have no test, and
+  # of the few that are alone the sample may have left none.
+  [ "$((passed + failed + skipped))" -eq 0 ] && [ -z "$SERVER" ] &&
+    { [ "$2" -ne 0 ] || [ "${SAMPLE:-0}" = 0 ]; } && failed=1
   {
     [ "$at_once" -eq 1 ] || [ -n "$SERVER" ] || gist <"$log"
     echo "== $name: $passed passed, $failed failed, $skipped skipped" \
