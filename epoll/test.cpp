@@ -1,12 +1,11 @@
 // What only this model promises: what is armed, and that nothing spins.
 
-#include <latch>
-
 #include "tests/model/instructions.hpp"
 #include "tests/model/loop.hpp"
 
 namespace {
 
+using tests::HoldingService;
 using tests::LaterService;
 using tests::Loop;
 using tests::soon;
@@ -97,25 +96,6 @@ class AtOnceService final : public protocol::Service {
   }
   const protocol::Limits& limits() const override { return limits_; }
   protocol::Budget& budget() override { return budget_; }
-
- private:
-  const protocol::Limits limits_;
-  protocol::Budget budget_{256 << 20};
-};
-
-/// HOLD: waits until it is let go.
-class HoldingService final : public protocol::Service {
- public:
-  void answer(std::span<const std::string_view>,
-              protocol::Reply& reply) override {
-    if (!held.try_wait()) held.count_down();
-    let_go.wait();
-    reply.simple("OK");
-  }
-  const protocol::Limits& limits() const override { return limits_; }
-  protocol::Budget& budget() override { return budget_; }
-
-  std::latch held{1}, let_go{1};
 
  private:
   const protocol::Limits limits_;

@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <deque>
 #include <future>
+#include <latch>
 #include <memory_resource>
 #include <mutex>
 #include <string>
@@ -26,7 +27,7 @@
 namespace tests {
 
 /// ECHO text: at once. LATER text: whoever calls take() has to post it.
-class LaterService final : public protocol::Service {
+class LaterService : public protocol::Service {
  public:
   void answer(std::span<const std::string_view> arguments,
               protocol::Reply& reply) override {
@@ -63,6 +64,20 @@ class LaterService final : public protocol::Service {
   std::mutex mutex_;
   std::condition_variable come_;
   std::deque<Asked> asked_;
+};
+
+/// HOLD as well: the loop is busy with it until it is let go.
+class HoldingService final : public LaterService {
+ public:
+  void answer(std::span<const std::string_view> arguments,
+              protocol::Reply& reply) override {
+    if (arguments[0] != "HOLD") return LaterService::answer(arguments, reply);
+    if (!held.try_wait()) held.count_down();
+    let_go.wait();
+    reply.simple("OK");
+  }
+
+  std::latch held{1}, let_go{1};
 };
 
 /// Tests that run the model itself: where it cannot run they are skipped, with
@@ -131,6 +146,7 @@ class Loop {
     if (thread_.joinable()) thread_.join();
   }
   std::uint64_t clients() const { return clients_.now; }
+  pthread_t thread() { return thread_.native_handle(); }
 
   /// As program/ does before the first thread.
   static void block_signals() {

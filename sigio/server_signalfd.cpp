@@ -1,0 +1,313 @@
+// # The server of signals that are read
+//
+// One thread for all peers. The kernel sends it a signal when something changes
+// about a socket, and the queue of signals is a file: one read takes many of
+// them, and a wait for descriptors can be told of it. Given up: as with single
+// signals, that nothing is lost, since the queue has an end; and one call more.
+
+#include <array>
+
+#include "net/server.hpp"
+#include "sigio/signals.hpp"
+
+namespace {
+
+struct Connection : net::Conversation {
+  using Conversation::Conversation;
+  // What signals have said and no call has used up. A new socket has room to
+  // send, and may have received something.
+  bool readable = true, writable = true;
+  // Behind bytes that are there the peer's end may be, though no signal is to
+  // come: it came before this was armed, or its signal found the queue full, or
+  // was taken while such bytes were left.
+  bool ending = true;
+};
+
+const unsigned overflows = net::counter("model.", "overflows");
+
+class Server {
+ public:
+  // 1. LISTEN. Non-blocking: between the signal and the call a peer may leave,
+  // and accept(2) would then sleep until the next one comes.
+  Server(net::Listener& listener, protocol::Service& service,
+         net::Mailbox& mailbox, const net::Options& options)
+      : listener_(listener),
+        service_(service),
+        mailbox_(mailbox),
+        pool_(service.budget()),
+        deadlines_(service.limits(), pool_, net::sockets_of(connections_)),
+        // They are blocked all the same: a signal that is not would be
+        // delivered, and never be read.
+        signals_(net::check(sys::signalfd4(-1, &blocked_, signalfd_flags),
+                            "signalfd")) {
+    listener_.open(SOCK_NONBLOCK, sigio::share_of(options), mailbox_);
+    // 2. ARM. The listener, unless another loop has it; welcome() arms a
+    // connection. Whoever came before is looked for in the first turn.
+    if (listener_.fd() >= 0 && !sigio::arm(listener_.fd(), ready_))
+      net::fail(errno, "fcntl O_ASYNC");
+  }
+
+  void run() {
+    while (!mailbox_.stopping()) turn();
+    drain();
+  }
+
+ private:
+  static constexpr int signalfd_flags = SFD_NONBLOCK | SFD_CLOEXEC;
+  // So many blocks go to one peer before the others have their turn, and so
+  // many peers are let in by one turn.
+  static constexpr int sends_max = 16, accepts_max = 32;
+  // As many may be queued where nobody has lowered RLIMIT_SIGPENDING.
+  static constexpr std::size_t queue_max = 100'000;
+
+  void turn() {
+    // 3. WAIT. The one place where this loop sleeps, and only if nobody has
+    // anything left. The bell has a descriptor too, and so needs no signal.
+    const bool busy = accepting_ || !unfinished_.empty();
+    pollfd waited[] = {{signals_.get(), POLLIN, 0}, {mailbox_.fd(), POLLIN, 0}};
+    timespec room;
+    const int n = sys::ppoll(waited, nfds_t{2},
+                             busy ? &at_once : deadlines_.left(room), nullptr);
+    if (n < 0 && errno == EINTR) return;
+    net::check(n, "ppoll");
+    if (waited[1].revents) collect();
+    const std::size_t signals = waited[0].revents ? take_signals() : 0;
+    if (accepting_) accept_some();
+    if (!unfinished_.empty()) take_turns();
+    deadlines_.looked(signals < queue_.size(), queue_max / queue_.size());
+    deadlines_.expire([this](std::uint64_t id) { close(id); });
+  }
+
+  // After each signal: so many peers can fill more than all buffers may be.
+  void relieve() {
+    deadlines_.evict([this](std::uint64_t id) { close(id); });
+  }
+
+  // No signal will come for what is left of a portion, or in a socket. Who has
+  // had no turn when the time of a stop is over will be reset.
+  void take_turns() {
+    unfinished_.each_once([this](Connection& c) {
+      if (deadlines_.drained()) return;
+      c.session.take_turn();
+      serve(c);
+      relieve();
+    });
+  }
+
+  // A batch of them: the standard ones first, whatever waits in the queue
+  // (signal(7)). They are those of the thread that reads, whoever has made the
+  // descriptor. How many there were.
+  std::size_t take_signals() {
+    const ssize_t size =
+        sys::read(signals_.get(), queue_.data(), sizeof queue_);
+    if (size < 0) return 0;  // EAGAIN, EINTR
+    const std::size_t count = static_cast<std::size_t>(size) / sizeof queue_[0];
+    for (std::size_t i = 0; i < count; ++i) {
+      if (queue_[i].ssi_signo == SIGIO) {
+        recover();  // which makes the rest of these needless, too
+        break;
+      }
+      wake(queue_[i]);
+      relieve();
+    }
+    return count;
+  }
+
+  void wake(const signalfd_siginfo& signal) {
+    if (signal.ssi_fd == listener_.fd())
+      accepting_ = true;
+    else if (Connection* c = connections_.find(ids_.at(signal.ssi_fd)))
+      changed(*c, signal.ssi_band);
+    // Else its socket has been closed since it was queued.
+  }
+
+  // Peers whom another loop has accepted, and letters.
+  void collect() {
+    mailbox_.silence();
+    while (auto guest = listener_.handed()) welcome(std::move(guest));
+    net::hand_out(
+        mailbox_, connections_, [this](Connection& c) { serve(c); },
+        [this](std::uint64_t id) { close(id); });
+    relieve();
+  }
+
+  // SIGIO comes instead of a signal that found the queue full, and does not say
+  // whose that was: so everybody is looked at, and the listener too. What is
+  // queued tells nothing more then, and is thrown away first: if it stayed, the
+  // signals of what comes during the look would be refused as well, and make
+  // the next look necessary.
+  void recover() {
+    net::count(overflows);
+    for (std::size_t taken = 0; taken < queue_max; taken += queue_.size())
+      if (sys::read(signals_.get(), queue_.data(), sizeof queue_) < 0) break;
+    accepting_ = listener_.fd() >= 0;
+    connections_.each([this](std::uint64_t, Connection& c) {
+      c.ending = true;
+      changed(c, POLLIN | POLLOUT);
+      relieve();
+    });
+  }
+
+  // Whoever is left has the next turn; at the stop they are drain()'s, which
+  // looks at the time.
+  void accept_some() {
+    for (int i = 0; i < accepts_max && !mailbox_.stopping(); ++i)
+      if (!accept()) return;
+  }
+
+  // 4. ACCEPT. Linux hands neither O_NONBLOCK nor O_ASYNC down from the
+  // listener. Only EAGAIN says that nobody is left and the next will be told.
+  // (Where no descriptor is left, accept(2) fails though peers may wait.)
+  bool accept() {
+    const int fd = sys::accept4(listener_.fd(), nullptr, nullptr,
+                                SOCK_NONBLOCK | SOCK_CLOEXEC);
+    const int error = errno;
+    net::Guest guest = listener_.admit(fd, error);
+    accepting_ = fd >= 0 || guest ||
+                 (error != EAGAIN && sigio::is_ready(listener_.fd(), POLLIN));
+    if (guest) welcome(std::move(guest));
+    return accepting_;
+  }
+
+  void welcome(net::Guest guest) {
+    Connection* c = net::begin(connections_, std::move(guest), service_, pool_,
+                               deadlines_, mailbox_);
+    if (!c) return;
+    if (ids_.set(c->socket(), c->id()) && sigio::arm(c->socket(), ready_))
+      return serve(*c);
+    net::count_lost(net::Want::memory);
+    close(c->id());
+  }
+
+  // What was said may be of a socket that had this number before: then a call
+  // too many is made and finds nothing (EAGAIN). That one is broken is believed
+  // only of the socket itself: where no call of ours is due that would meet the
+  // error, nobody would notice, since it is told once.
+  void changed(Connection& c, std::uint32_t events) {
+    constexpr std::uint32_t broken = POLLERR | POLLHUP;
+    if (!c.session.wants_input() && !c.session.has_output() &&
+        sigio::is_broken(c.socket()))
+      return close(c.id());
+    if (c.readable) c.ending = true;
+    if (events & (POLLIN | broken)) c.readable = true;
+    if (events & (POLLOUT | broken)) c.writable = true;
+    serve(c);
+  }
+
+  // A bounded part of what is to be done: the socket of a peer who sends
+  // without end is never empty, and the others would wait until it is.
+  void serve(Connection& c) {
+    if (!receive(c) || !send(c)) return close(c.id());
+    watch(c);
+  }
+
+  // Of what needs no signal.
+  static bool has_more(const Connection& c) {
+    return c.session.wants_turn() || (c.readable && c.session.wants_input()) ||
+           (c.writable && c.session.has_output());
+  }
+
+  // 2. ARM, for a connection: nothing. But who has more must not be forgotten.
+  void watch(Connection& c) {
+    deadlines_.watch(c.deadline, c.session);
+    if (has_more(c)) unfinished_.push_back(c);
+  }
+
+  // 5. RECEIVE. A part of what has arrived. If it did not fill the room, the
+  // socket is empty now, and the next byte, or the end, sends a signal of its
+  // own: one for each segment, so that some find what an earlier one brought.
+  // They do not say which they are of. So where the one of the end may be gone,
+  // recv(2) is called until it says that nothing is left, by EAGAIN or 0.
+  bool receive(Connection& c) {
+    if (!c.readable || !c.session.wants_input()) return true;
+    const auto room = c.session.input();
+    const ssize_t n = sys::recv(c.socket(), room.data(), room.size(), 0);
+    const int error = errno;
+    // 6. ANSWER. In received(): the session takes the bytes apart, has whole
+    // requests answered and keeps the rest.
+    c.session.received(n > 0 ? static_cast<std::size_t>(n) : 0);
+    if (n < 0 && error == EAGAIN) c.readable = c.ending = false;
+    if (n < 0) return error == EINTR || error == EAGAIN;
+    if (static_cast<std::size_t>(n) < room.size() && !c.ending)
+      c.readable = false;
+    if (n == 0) c.session.end_of_input();
+    return true;
+  }
+
+  // 7. SEND. What the kernel has room for. Only after it has said that there is
+  // none (EAGAIN) does it send a signal when there is some again.
+  bool send(Connection& c) {
+    for (int i = 0; i < sends_max && c.writable && c.session.has_output();
+         ++i) {
+      const auto bytes = c.session.output();
+      const ssize_t n =
+          sys::send(c.socket(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+      const int error = errno;
+      c.session.sent(n > 0 ? static_cast<std::size_t>(n) : 0);
+      if (n < 0 && error == EAGAIN) c.writable = false;
+      if (n < 0 && error != EINTR) return error == EAGAIN;
+    }
+    if (c.session.output_ended() && !c.shut)
+      c.shut = sys::shutdown(c.socket(), SHUT_WR) == 0;
+    return !c.session.finished();
+  }
+
+  // 8. CLOSE. Signals of it may be queued still, with a number that the next
+  // peer has: he is looked at for nothing.
+  void close(std::uint64_t id) {
+    ids_.clear(connections_.find(id)->socket());
+    connections_.erase(id);
+  }
+
+  // Everybody who has come is let in, as long as there is time for that (who
+  // comes meanwhile is not waited for: it may never end), everything that has
+  // come is answered; then we end and wait for the peers to end.
+  void drain() {
+    deadlines_.drain();
+    auto left = listener_.queued();
+    while (left > 0 && deadlines_.lets_in() && accept()) --left;
+    sigio::disarm(listener_.fd());
+    listener_.close();
+    accepting_ = false;
+    while (auto guest = listener_.handed()) welcome(std::move(guest));
+    connections_.each([this](std::uint64_t id, Connection& c) {
+      c.readable = true;
+      if (!net::take_all(c, deadlines_, [this](auto& c) { return receive(c); }))
+        return close(id);
+      serve(c);
+    });
+    while (connections_.size() && !deadlines_.drained()) turn();
+    net::reset_all(connections_);
+  }
+
+  static constexpr timespec at_once{};
+
+  net::Listener& listener_;
+  protocol::Service& service_;
+  net::Mailbox& mailbox_;
+  protocol::Pool pool_;
+  net::Deadlines deadlines_;
+  const int ready_ = sigio::ready_signal();
+  const sigset_t blocked_ = sigio::block({ready_, SIGIO});
+  const net::Fd signals_;
+  bool accepting_ = true;  // somebody may wait of whom no signal tells
+  net::Table<Connection> connections_;
+  sigio::Descriptors ids_;
+  net::List<Connection> unfinished_;
+  std::array<signalfd_siginfo, 128> queue_;
+};
+
+constexpr net::Ideal ideal[] = {
+    {"ppoll", 1}, {"read", 1}, {"recv", 1}, {"send", 1}};
+
+}  // namespace
+
+const net::Model model::server = {.name = "sigio",
+                                  .variant = "signalfd",
+                                  .traits = {.threads = "loops"},
+                                  .ideal = ideal};
+
+void model::serve(net::Listener& listener, protocol::Service& service,
+                  net::Mailbox& mailbox, const net::Options& options) {
+  Server(listener, service, mailbox, options).run();
+}
