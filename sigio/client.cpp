@@ -37,9 +37,7 @@ class Client {
         mailbox_(mailbox),
         look_(agenda),
         signals_(sigio::block({ready_, SIGIO, sigio::wake_signal})) {
-    mailbox_.on_wake([loop = ::pthread_self()] {
-      ::pthread_kill(loop, sigio::wake_signal);
-    });
+    sigio::wake_by_signal(mailbox_);
   }
   ~Client() { mailbox_.on_wake({}); }
 
@@ -56,9 +54,8 @@ class Client {
 
  private:
   static constexpr char no_memory[] = "out of memory";
-  // As many may be queued where nobody has lowered RLIMIT_SIGPENDING; of so
-  // many it is told before the agenda is asked again.
-  static constexpr int queue_max = 100'000, signals_max = 256;
+  // It is told of so many changes before the agenda is asked again.
+  static constexpr int signals_max = 256;
 
   // 1. CONNECT. Begun, not waited for: EINPROGRESS is the usual answer (EINTR
   // means the same), and a signal comes when it is decided. A Unix socket is
@@ -100,7 +97,7 @@ class Client {
     look_.begin(net::now());
     bool more = wake(left < 0 ? nullptr : &timeout);
     for (int i = 1; left == 0 && more && i < signals_max; ++i)
-      more = wake(&at_once);
+      more = wake(&sigio::at_once);
     if (more) look_.left();
     unfinished_.each_once([this](Connection& c) { serve(c); });
     look_.end();
@@ -127,11 +124,7 @@ class Client {
   // looked at, and what is queued tells nothing more.
   void recover() {
     net::count(overflows);
-    sigset_t queued;
-    ::sigemptyset(&queued);
-    ::sigaddset(&queued, ready_);
-    for (int i = 0; i < queue_max; ++i)
-      if (sys::rt_sigtimedwait(&queued, nullptr, &at_once) < 0) break;
+    sigio::discard(ready_);
     connections_.each([this](std::uint64_t, Connection& c) {
       c.ending = true;
       changed(c, POLLIN | POLLOUT);
@@ -221,8 +214,6 @@ class Client {
     connections_.erase(peer.tag);
     agenda_.closed(peer, why);
   }
-
-  static constexpr timespec at_once{};
 
   protocol::Agenda& agenda_;
   net::Mailbox& mailbox_;

@@ -12,16 +12,7 @@
 
 namespace {
 
-struct Connection : net::Conversation {
-  using Conversation::Conversation;
-  // What signals have said and no call has used up. A new socket has room to
-  // send, and may have received something.
-  bool readable = true, writable = true;
-  // Behind bytes that are there the peer's end may be, though no signal is to
-  // come: it came before this was armed, or its signal found the queue full, or
-  // was taken while such bytes were left.
-  bool ending = true;
-};
+using sigio::Connection;
 
 const unsigned overflows = net::counter("model.", "overflows");
 
@@ -37,14 +28,10 @@ class Server {
         pool_(service.budget()),
         deadlines_(service.limits(), pool_, net::sockets_of(connections_)),
         signals_(sigio::block({ready_, SIGIO, sigio::wake_signal})) {
-    listener_.open(SOCK_NONBLOCK, sigio::share_of(options), mailbox_);
-    // 2. ARM. The listener, unless another loop has it; welcome() arms a
-    // connection. Whoever came before is looked for in the first turn.
-    if (listener_.fd() >= 0 && !sigio::arm(listener_.fd(), ready_))
-      net::fail(errno, "fcntl O_ASYNC");
-    mailbox_.on_wake([loop = ::pthread_self()] {
-      ::pthread_kill(loop, sigio::wake_signal);
-    });
+    sigio::open(listener_, mailbox_, options, ready_);
+    // 2. ARM. The listener, in open(); welcome() does it for a connection.
+    // Whoever came before is looked for in the first turn.
+    sigio::wake_by_signal(mailbox_);
   }
   ~Server() { mailbox_.on_wake({}); }
 
@@ -59,19 +46,18 @@ class Server {
   // peers are let in by one turn, and of so many signals that wait it is told
   // while there is other work.
   static constexpr int sends_max = 16, accepts_max = 32, signals_max = 256;
-  // As many may be queued where nobody has lowered RLIMIT_SIGPENDING.
-  static constexpr int queue_max = 100'000;
 
   void turn() {
     // 3. WAIT. The one place where this loop sleeps, and only if nobody has
     // anything left. One signal a call: one is all that sigtimedwait(2) takes.
     const bool busy = accepting_ || !unfinished_.empty();
     timespec room;
-    bool more = wake(busy ? &at_once : deadlines_.left(room));
-    for (int i = 1; busy && more && i < signals_max; ++i) more = wake(&at_once);
+    bool more = wake(busy ? &sigio::at_once : deadlines_.left(room));
+    for (int i = 1; busy && more && i < signals_max; ++i)
+      more = wake(&sigio::at_once);
     if (accepting_) accept_some();
     if (!unfinished_.empty()) take_turns();
-    deadlines_.looked(!more, queue_max);
+    deadlines_.looked(!more, sigio::queue_max);
     deadlines_.expire([this](std::uint64_t id) { close(id); });
   }
 
@@ -99,15 +85,16 @@ class Server {
     if (number < 0 && errno == EAGAIN) return false;
     if (number < 0 && errno == EINTR) return true;
     net::check(number, "sigtimedwait");
-    if (number == sigio::wake_signal)
+    if (number == sigio::wake_signal) {
       collect();
-    else if (number == SIGIO)
+    } else if (number == SIGIO) {
       recover();
-    else if (signal.si_fd == listener_.fd())
+    } else if (signal.si_fd == listener_.fd()) {
       accepting_ = true;
-    else if (Connection* c = connections_.find(ids_.at(signal.si_fd)))
-      changed(*c, signal.si_band);
-    // Else its socket has been closed since it was queued.
+    } else if (Connection* c = connections_.find(ids_.at(signal.si_fd))) {
+      c->note(signal.si_band);
+      look(*c);
+    }  // Else its socket has been closed since it was queued.
     relieve();
     return true;
   }
@@ -127,15 +114,11 @@ class Server {
   // the next look necessary.
   void recover() {
     net::count(overflows);
-    sigset_t queued;
-    ::sigemptyset(&queued);
-    ::sigaddset(&queued, ready_);
-    for (int i = 0; i < queue_max; ++i)
-      if (sys::rt_sigtimedwait(&queued, nullptr, &at_once) < 0) break;
+    sigio::discard(ready_);
     accepting_ = listener_.fd() >= 0;
     connections_.each([this](std::uint64_t, Connection& c) {
-      c.ending = true;
-      changed(c, POLLIN | POLLOUT);
+      c.forget();
+      look(c);
       relieve();
     });
   }
@@ -171,20 +154,7 @@ class Server {
     close(c->id());
   }
 
-  // What was said may be of a socket that had this number before: then a call
-  // too many is made and finds nothing (EAGAIN). That one is broken is believed
-  // only of the socket itself: where no call of ours is due that would meet the
-  // error, nobody would notice, since it is told once.
-  void changed(Connection& c, long events) {
-    constexpr long broken = POLLERR | POLLHUP;
-    if (!c.session.wants_input() && !c.session.has_output() &&
-        sigio::is_broken(c.socket()))
-      return close(c.id());
-    if (c.readable) c.ending = true;
-    if (events & (POLLIN | broken)) c.readable = true;
-    if (events & (POLLOUT | broken)) c.writable = true;
-    serve(c);
-  }
+  void look(Connection& c) { c.is_gone() ? close(c.id()) : serve(c); }
 
   // A bounded part of what is to be done: the socket of a peer who sends
   // without end is never empty, and the others would wait until it is.
@@ -193,16 +163,10 @@ class Server {
     watch(c);
   }
 
-  // Of what needs no signal.
-  static bool has_more(const Connection& c) {
-    return c.session.wants_turn() || (c.readable && c.session.wants_input()) ||
-           (c.writable && c.session.has_output());
-  }
-
   // 2. ARM, for a connection: nothing. But who has more must not be forgotten.
   void watch(Connection& c) {
     deadlines_.watch(c.deadline, c.session);
-    if (has_more(c)) unfinished_.push_back(c);
+    if (c.has_more()) unfinished_.push_back(c);
   }
 
   // 5. RECEIVE. A part of what has arrived. If it did not fill the room, the
@@ -271,8 +235,6 @@ class Server {
     while (connections_.size() && !deadlines_.drained()) turn();
     net::reset_all(connections_);
   }
-
-  static constexpr timespec at_once{};
 
   net::Listener& listener_;
   protocol::Service& service_;

@@ -1,4 +1,4 @@
-// # The server of the classic SIGIO
+// # The classic SIGIO server
 //
 // One thread for all peers. When something changes about any of its sockets the
 // kernel sends it SIGIO, which says that and no more: not whose socket it was,
@@ -10,11 +10,7 @@
 
 namespace {
 
-struct Connection : net::Conversation {
-  using Conversation::Conversation;
-  // Since it was last asked in vain, something may have changed.
-  bool readable = true, writable = true;
-};
+using sigio::Connection;
 
 const unsigned scans = net::counter("model.", "scans");
 
@@ -29,14 +25,10 @@ class Server {
         pool_(service.budget()),
         deadlines_(service.limits(), pool_, net::sockets_of(connections_)),
         signals_(sigio::block({SIGIO, sigio::wake_signal})) {
-    listener_.open(SOCK_NONBLOCK, sigio::share_of(options), mailbox_);
-    // 2. ARM. The listener, unless another loop has it; welcome() arms a
-    // connection. Whoever came before is looked for in the first turn.
-    if (listener_.fd() >= 0 && !sigio::arm(listener_.fd(), 0))
-      net::fail(errno, "fcntl O_ASYNC");
-    mailbox_.on_wake([loop = ::pthread_self()] {
-      ::pthread_kill(loop, sigio::wake_signal);
-    });
+    sigio::open(listener_, mailbox_, options, 0);
+    // 2. ARM. The listener, in open(); welcome() does it for a connection.
+    // Whoever came before is looked for in the first turn.
+    sigio::wake_by_signal(mailbox_);
   }
   ~Server() { mailbox_.on_wake({}); }
 
@@ -58,7 +50,7 @@ class Server {
     // between the look at the flag and the sleep, and nobody would wake.
     const bool busy = accepting_ || !unfinished_.empty();
     timespec room;
-    const bool told = wake(busy ? &at_once : deadlines_.left(room));
+    const bool told = wake(busy ? &sigio::at_once : deadlines_.left(room));
     if (accepting_) accept_some();
     if (!unfinished_.empty()) take_turns();
     deadlines_.looked(!told);
@@ -110,7 +102,7 @@ class Server {
     net::count(scans);
     accepting_ = listener_.fd() >= 0;
     connections_.each([this](std::uint64_t, Connection& c) {
-      c.readable = c.writable = true;
+      c.forget();
       look(c);
       relieve();
     });
@@ -146,14 +138,7 @@ class Server {
     close(c->id());
   }
 
-  // Of one with whom no call is due that would meet an error, it is asked for
-  // itself: nobody would notice that the peer is gone.
-  void look(Connection& c) {
-    if (!c.session.wants_input() && !c.session.has_output() &&
-        sigio::is_broken(c.socket()))
-      return close(c.id());
-    serve(c);
-  }
+  void look(Connection& c) { c.is_gone() ? close(c.id()) : serve(c); }
 
   // A bounded part of what is to be done: the socket of a peer who sends
   // without end is never empty, and the others would wait until it is.
@@ -162,16 +147,10 @@ class Server {
     watch(c);
   }
 
-  // Of what needs no signal.
-  static bool has_more(const Connection& c) {
-    return c.session.wants_turn() || (c.readable && c.session.wants_input()) ||
-           (c.writable && c.session.has_output());
-  }
-
   // 2. ARM, for a connection: nothing. But who has more must not be forgotten.
   void watch(Connection& c) {
     deadlines_.watch(c.deadline, c.session);
-    if (has_more(c)) unfinished_.push_back(c);
+    if (c.has_more()) unfinished_.push_back(c);
   }
 
   // 5. RECEIVE. A part of what has arrived. That it did not fill the room does
@@ -233,8 +212,6 @@ class Server {
     net::reset_all(connections_);
   }
 
-  static constexpr timespec at_once{};
-
   net::Listener& listener_;
   protocol::Service& service_;
   net::Mailbox& mailbox_;
@@ -246,8 +223,11 @@ class Server {
   net::List<Connection> unfinished_;
 };
 
-constexpr net::Ideal ideal[] = {
-    {"rt_sigtimedwait", 1}, {"accept4", 1}, {"recv", 2}, {"send", 1}};
+// Each scan asks everybody, and most have nothing.
+constexpr net::Ideal ideal[] = {{"rt_sigtimedwait", 1},
+                                {"recv", 1, true},
+                                {"accept4", 0, true},
+                                {"send", 1}};
 
 }  // namespace
 

@@ -1,4 +1,4 @@
-// # The server of signals that are read
+// # The signalfd server
 //
 // One thread for all peers. The kernel sends it a signal when something changes
 // about a socket, and the queue of signals is a file: one read takes many of
@@ -12,16 +12,7 @@
 
 namespace {
 
-struct Connection : net::Conversation {
-  using Conversation::Conversation;
-  // What signals have said and no call has used up. A new socket has room to
-  // send, and may have received something.
-  bool readable = true, writable = true;
-  // Behind bytes that are there the peer's end may be, though no signal is to
-  // come: it came before this was armed, or its signal found the queue full, or
-  // was taken while such bytes were left.
-  bool ending = true;
-};
+using sigio::Connection;
 
 const unsigned overflows = net::counter("model.", "overflows");
 
@@ -36,15 +27,10 @@ class Server {
         mailbox_(mailbox),
         pool_(service.budget()),
         deadlines_(service.limits(), pool_, net::sockets_of(connections_)),
-        // They are blocked all the same: a signal that is not would be
-        // delivered, and never be read.
-        signals_(net::check(sys::signalfd4(-1, &blocked_, signalfd_flags),
-                            "signalfd")) {
-    listener_.open(SOCK_NONBLOCK, sigio::share_of(options), mailbox_);
-    // 2. ARM. The listener, unless another loop has it; welcome() arms a
-    // connection. Whoever came before is looked for in the first turn.
-    if (listener_.fd() >= 0 && !sigio::arm(listener_.fd(), ready_))
-      net::fail(errno, "fcntl O_ASYNC");
+        signals_(sigio::file_of({ready_, SIGIO})) {
+    sigio::open(listener_, mailbox_, options, ready_);
+    // 2. ARM. The listener, in open(); welcome() does it for a connection.
+    // Whoever came before is looked for in the first turn.
   }
 
   void run() {
@@ -53,12 +39,9 @@ class Server {
   }
 
  private:
-  static constexpr int signalfd_flags = SFD_NONBLOCK | SFD_CLOEXEC;
   // So many blocks go to one peer before the others have their turn, and so
   // many peers are let in by one turn.
   static constexpr int sends_max = 16, accepts_max = 32;
-  // As many may be queued where nobody has lowered RLIMIT_SIGPENDING.
-  static constexpr std::size_t queue_max = 100'000;
 
   void turn() {
     // 3. WAIT. The one place where this loop sleeps, and only if nobody has
@@ -66,15 +49,17 @@ class Server {
     const bool busy = accepting_ || !unfinished_.empty();
     pollfd waited[] = {{signals_.get(), POLLIN, 0}, {mailbox_.fd(), POLLIN, 0}};
     timespec room;
-    const int n = sys::ppoll(waited, nfds_t{2},
-                             busy ? &at_once : deadlines_.left(room), nullptr);
+    const int n =
+        sys::ppoll(waited, nfds_t{2},
+                   busy ? &sigio::at_once : deadlines_.left(room), nullptr);
     if (n < 0 && errno == EINTR) return;
     net::check(n, "ppoll");
     if (waited[1].revents) collect();
-    const std::size_t signals = waited[0].revents ? take_signals() : 0;
+    const auto signals = waited[0].revents ? take_signals() : 0u;
     if (accepting_) accept_some();
     if (!unfinished_.empty()) take_turns();
-    deadlines_.looked(signals < queue_.size(), queue_max / queue_.size());
+    deadlines_.looked(signals < queue_.size(),
+                      sigio::queue_max / queue_.size());
     deadlines_.expire([this](std::uint64_t id) { close(id); });
   }
 
@@ -101,24 +86,21 @@ class Server {
     const ssize_t size =
         sys::read(signals_.get(), queue_.data(), sizeof queue_);
     if (size < 0) return 0;  // EAGAIN, EINTR
-    const std::size_t count = static_cast<std::size_t>(size) / sizeof queue_[0];
-    for (std::size_t i = 0; i < count; ++i) {
-      if (queue_[i].ssi_signo == SIGIO) {
-        recover();  // which makes the rest of these needless, too
-        break;
-      }
-      wake(queue_[i]);
-      relieve();
-    }
+    const auto count = static_cast<std::size_t>(size) / sizeof queue_[0];
+    for (std::size_t i = 0; i < count; ++i) wake(queue_[i]);
     return count;
   }
 
   void wake(const signalfd_siginfo& signal) {
-    if (signal.ssi_fd == listener_.fd())
+    if (signal.ssi_signo == SIGIO) {
+      recover();
+    } else if (signal.ssi_fd == listener_.fd()) {
       accepting_ = true;
-    else if (Connection* c = connections_.find(ids_.at(signal.ssi_fd)))
-      changed(*c, signal.ssi_band);
-    // Else its socket has been closed since it was queued.
+    } else if (Connection* c = connections_.find(ids_.at(signal.ssi_fd))) {
+      c->note(signal.ssi_band);
+      look(*c);
+    }  // Else its socket has been closed since it was queued.
+    relieve();
   }
 
   // Peers whom another loop has accepted, and letters.
@@ -138,12 +120,11 @@ class Server {
   // the next look necessary.
   void recover() {
     net::count(overflows);
-    for (std::size_t taken = 0; taken < queue_max; taken += queue_.size())
-      if (sys::read(signals_.get(), queue_.data(), sizeof queue_) < 0) break;
+    sigio::discard(ready_);
     accepting_ = listener_.fd() >= 0;
     connections_.each([this](std::uint64_t, Connection& c) {
-      c.ending = true;
-      changed(c, POLLIN | POLLOUT);
+      c.forget();
+      look(c);
       relieve();
     });
   }
@@ -179,20 +160,7 @@ class Server {
     close(c->id());
   }
 
-  // What was said may be of a socket that had this number before: then a call
-  // too many is made and finds nothing (EAGAIN). That one is broken is believed
-  // only of the socket itself: where no call of ours is due that would meet the
-  // error, nobody would notice, since it is told once.
-  void changed(Connection& c, std::uint32_t events) {
-    constexpr std::uint32_t broken = POLLERR | POLLHUP;
-    if (!c.session.wants_input() && !c.session.has_output() &&
-        sigio::is_broken(c.socket()))
-      return close(c.id());
-    if (c.readable) c.ending = true;
-    if (events & (POLLIN | broken)) c.readable = true;
-    if (events & (POLLOUT | broken)) c.writable = true;
-    serve(c);
-  }
+  void look(Connection& c) { c.is_gone() ? close(c.id()) : serve(c); }
 
   // A bounded part of what is to be done: the socket of a peer who sends
   // without end is never empty, and the others would wait until it is.
@@ -201,16 +169,10 @@ class Server {
     watch(c);
   }
 
-  // Of what needs no signal.
-  static bool has_more(const Connection& c) {
-    return c.session.wants_turn() || (c.readable && c.session.wants_input()) ||
-           (c.writable && c.session.has_output());
-  }
-
   // 2. ARM, for a connection: nothing. But who has more must not be forgotten.
   void watch(Connection& c) {
     deadlines_.watch(c.deadline, c.session);
-    if (has_more(c)) unfinished_.push_back(c);
+    if (c.has_more()) unfinished_.push_back(c);
   }
 
   // 5. RECEIVE. A part of what has arrived. If it did not fill the room, the
@@ -280,15 +242,12 @@ class Server {
     net::reset_all(connections_);
   }
 
-  static constexpr timespec at_once{};
-
   net::Listener& listener_;
   protocol::Service& service_;
   net::Mailbox& mailbox_;
   protocol::Pool pool_;
   net::Deadlines deadlines_;
   const int ready_ = sigio::ready_signal();
-  const sigset_t blocked_ = sigio::block({ready_, SIGIO});
   const net::Fd signals_;
   bool accepting_ = true;  // somebody may wait of whom no signal tells
   net::Table<Connection> connections_;

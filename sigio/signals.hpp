@@ -10,7 +10,7 @@
 #include <new>
 #include <vector>
 
-#include "net/listener.hpp"
+#include "net/server.hpp"
 #include "sigio/calls.hpp"
 
 namespace sigio {
@@ -21,6 +21,9 @@ inline int ready_signal() { return SIGRTMIN; }
 /// By which others wake a loop. A standard one: it is never refused, however
 /// full the queue is, and two that come at once are one.
 inline constexpr int wake_signal = SIGUSR2;
+/// As many may be queued where nobody has lowered RLIMIT_SIGPENDING.
+inline constexpr int queue_max = 100'000;
+inline constexpr timespec at_once{};
 
 /// Blocks the signals in this thread, for good, and returns the set by which
 /// they are waited for. This comes before anything is armed: SIGIO and the
@@ -31,6 +34,15 @@ inline sigset_t block(std::initializer_list<int> signals) {
   for (const int signal : signals) ::sigaddset(&set, signal);
   ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
   return set;
+}
+
+/// The same, and a file of those that wait: signalfd(2). One that is not
+/// blocked would be delivered, and never be read. It is each time the signals
+/// of the thread that reads, whoever has made the file.
+inline net::Fd file_of(std::initializer_list<int> signals) {
+  const sigset_t set = block(signals);
+  return net::Fd(net::check(
+      sys::signalfd4(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC), "signalfd"));
 }
 
 /// From here on changes of the socket send this thread `signal`, or SIGIO if
@@ -59,15 +71,68 @@ inline bool is_ready(int fd, short events) {
   while (n < 0 && errno == EINTR);
   return n == 1;
 }
-/// The peer has reset, or both sides have ended.
-inline bool is_broken(int fd) { return is_ready(fd, 0); }
 
-/// A descriptor has one owner. So loops do not share a listening socket that
-/// was inherited, nor a Unix socket: one has it, and hands out the peers.
-inline net::Share share_of(const net::Options& options) {
+/// Opens the listener and arms it, if this loop has one. A descriptor has one
+/// owner: so loops do not share a listening socket that was inherited, nor a
+/// Unix socket, but one has it, and hands out the peers.
+inline void open(net::Listener& listener, net::Mailbox& mailbox,
+                 const net::Options& options, int signal) {
   const bool single = options.listen_fd >= 0 || options.bind.starts_with('/');
-  return single && options.threads > 1 ? net::Share::guests : net::Share::port;
+  const bool hands = single && options.threads > 1;
+  listener.open(SOCK_NONBLOCK, hands ? net::Share::guests : net::Share::port,
+                mailbox);
+  if (listener.fd() >= 0 && !arm(listener.fd(), signal))
+    net::fail(errno, "fcntl O_ASYNC");
 }
+
+/// The mailbox wakes this thread by a signal. Letters may be there already.
+inline void wake_by_signal(net::Mailbox& mailbox) {
+  mailbox.on_wake(
+      [loop = ::pthread_self()] { ::pthread_kill(loop, wake_signal); });
+}
+
+/// Takes away the signals that are queued, and tells nobody. Bounded, since
+/// more may come meanwhile.
+inline void discard(int signal) {
+  const sigset_t queued = block({signal});
+  for (int i = 0; i < queue_max; ++i)
+    if (sys::rt_sigtimedwait(&queued, nullptr, &at_once) < 0) return;
+}
+
+/// A server's conversation, and what is known of its socket.
+struct Connection : net::Conversation {
+  using Conversation::Conversation;
+  // What signals have said and no call has used up. A new socket has room to
+  // send, and may have received something.
+  bool readable = true, writable = true;
+  // Behind bytes that are there the peer's end may be, though no signal is to
+  // come: it came before this was armed, or its signal found the queue full, or
+  // was taken while such bytes were left.
+  bool ending = true;
+
+  /// By a signal, which does not say whether it is of bytes or of the end. It
+  /// may be of a socket that had this number before: then a call too many is
+  /// made and finds nothing (EAGAIN).
+  void note(long events) {
+    constexpr long broken = POLLERR | POLLHUP;
+    if (readable) ending = true;
+    if (events & (POLLIN | broken)) readable = true;
+    if (events & (POLLOUT | broken)) writable = true;
+  }
+  /// Nothing is known any more.
+  void forget() { readable = writable = ending = true; }
+  /// Of what needs no signal.
+  bool has_more() const {
+    return session.wants_turn() || (readable && session.wants_input()) ||
+           (writable && session.has_output());
+  }
+  /// No call is due that would meet an error, and there is one. It is told
+  /// once, so nobody would notice; and it is believed of the socket alone.
+  bool is_gone() const {
+    return !session.wants_input() && !session.has_output() &&
+           is_ready(socket(), 0);
+  }
+};
 
 /// Which conversation has a descriptor. One thread.
 class Descriptors {
