@@ -41,14 +41,6 @@ LOAD_CLIENTS := iouring:completion epoll:level select:poll select:select \
 LIBS_iouring := -luring
 NEED_iouring := liburing-dev
 
-# What the servers are measured beside (bench/peers), likewise.
-PEERS := bare-echo libuv-echo libevent-echo asio-echo
-LIBS_libuv-echo := -luv
-NEED_libuv-echo := libuv1-dev
-LIBS_libevent-echo := -levent_core
-NEED_libevent-echo := libevent-dev
-NEED_asio-echo := libasio-dev
-
 # Parts in the order in which their archives are linked: each may use those
 # behind it. The linker thus keeps the arrows of ARCHITECTURE.md.
 PARTS := program net node dht protocol

@@ -51,6 +51,15 @@ $(BIN)/record-cost: $(BUILD)/obj/bench/load/record_cost.o $(LOAD)
 traced = $(BIN)/$(call model,$1)-client \
   $(BIN)/load-$(call default,$(call model,$1),CLIENTS)
 
+# What the servers are measured beside (bench/peers),
+# each with what it links with and the package that brings it.
+PEERS := bare-echo libuv-echo libevent-echo asio-echo
+LIBS_libuv-echo := -luv
+NEED_libuv-echo := libuv1-dev
+LIBS_libevent-echo := -levent_core
+NEED_libevent-echo := libevent-dev
+NEED_asio-echo := libasio-dev
+
 ABSENT_PEERS := $(call absent,$(PEER_PACKAGES))
 PEERS_LEFT_OUT := $(foreach p,$(PEERS),$(if $(filter \
   $(NEED_$p),$(ABSENT_PEERS)),$p))

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "sigio/signals.hpp"
 #include "tests/model/instructions.hpp"
 #include "tests/model/loop.hpp"
 
@@ -222,6 +223,21 @@ TEST(Sigio, SignalsOfOthersEndNothing) {
   for (const int number : {-1, 0, 1 << 30, peer.fd()})
     ::pthread_sigqueue(loop.thread(), SIGRTMIN, sigval{.sival_int = number});
   Held::echo(peer);
+}
+
+// Whoever runs the model may not have blocked them.
+TEST(Sigio, BlocksItsSignalsBeforeTheyCanCome) {
+  std::thread([] {
+    sigset_t none;
+    ::sigemptyset(&none);
+    ::pthread_sigmask(SIG_SETMASK, &none, nullptr);
+    const sigset_t set = sigio::block({SIGIO, sigio::ready_signal()});
+    ::pthread_kill(::pthread_self(), SIGIO);
+    ::pthread_kill(::pthread_self(), sigio::ready_signal());
+    const timespec at_once{};
+    EXPECT_EQ(::sigtimedwait(&set, nullptr, &at_once), SIGIO);
+    EXPECT_EQ(::sigtimedwait(&set, nullptr, &at_once), sigio::ready_signal());
+  }).join();
 }
 
 // One signal for each that comes while it is not looked, and one call for each
