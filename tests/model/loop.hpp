@@ -67,7 +67,7 @@ class LaterService : public protocol::Service {
 };
 
 /// HOLD as well: the loop is busy with it until it is let go.
-class HoldingService final : public LaterService {
+class HoldingService : public LaterService {
  public:
   void answer(std::span<const std::string_view> arguments,
               protocol::Reply& reply) override {
@@ -194,6 +194,11 @@ class Visitor {
     }
     bytes.resize(have);
     return bytes;
+  }
+  /// The end, with nothing before it; false if it does not come in time.
+  bool ends() {
+    char byte;
+    return ::recv(fd(), &byte, 1, 0) == 0;
   }
   void leave() { socket_ = net::Fd(); }
   void reset() {
