@@ -14,6 +14,7 @@ SERVERS := \
   nonblocking:spin:level \
   select:select:level select:poll:level \
   epoll:level:level epoll:edge:readiness epoll:oneshot:level \
+  aio:posix:completion \
   iouring:multishot:completion
 
 # Those that serve too few at once to be a node among others: run shows one.
@@ -25,6 +26,7 @@ CLIENTS := \
   nonblocking:spin \
   select:select select:poll \
   epoll:level \
+  aio:posix \
   iouring:completion
 
 # By which clients the load may be generated; the first that can run here is

@@ -30,6 +30,7 @@ struct Row {
 struct Traits {
   // Conversations served at once: all, N, 1, or as many as --threads.
   const char* concurrent = "all";
+  const char* concurrent_by = nullptr;  // or as many as this row says
   const char* full = "tell";  // above --max-clients: tell, queue, processes
   bool sleeps = true;         // uses no CPU while nothing happens
   const char* sleeps_by = nullptr;  // the row that has it sleep all the same,

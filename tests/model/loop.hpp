@@ -84,6 +84,10 @@ class ModelTest : public testing::Test {
 
 /// How many conversations a Loop serves at once.
 inline unsigned concurrent() {
+  const char* const by = model::server.traits.concurrent_by;
+  for (const net::Row& row : model::server.rows)
+    if (by && row.name == std::string_view(by))
+      return static_cast<unsigned>(row.value);
   const std::string promised = model::server.traits.concurrent;
   if (promised == "all") return ~0u;
   return promised == "threads" ? model::server.traits.threads_default
