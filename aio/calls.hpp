@@ -89,13 +89,14 @@ inline bool has_more(int fd, std::uint64_t bytes) {
   return sys::ioctl(fd, FIONREAD, &unread) == 0 && unread > 0;
 }
 
-/// write(2) sleeps until the kernel has taken all of the bytes, or this time is
-/// up: then it says how many. Without it nobody would hear of a reader who
-/// takes a few at a time.
-inline void limit_writes(int fd, std::chrono::milliseconds time) {
+/// For how long a thread may sleep in a call on this socket (SO_RCVTIMEO,
+/// SO_SNDTIMEO). write(2) sleeps until the kernel has taken all of the bytes,
+/// or the time is up: then it says how many. Without it nobody would hear of a
+/// reader who takes a few at a time.
+inline void limit_sleep(int fd, int option, std::chrono::milliseconds time) {
   const auto us = std::max(std::chrono::microseconds(time).count(), 1L);
   const timeval limit{.tv_sec = us / 1'000'000, .tv_usec = us % 1'000'000};
-  sys::setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit,
+  sys::setsockopt(fd, SOL_SOCKET, option, &limit,
                   static_cast<socklen_t>(sizeof limit));
 }
 

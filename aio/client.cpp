@@ -22,17 +22,15 @@ struct Connection {
   net::Fd socket;
   std::string why = {};
   std::uint64_t heard = 0;  // bytes that we have, and one for the peer's end
-  bool connected = false, closing = false;
+  // Speak: there is something to say, as soon as nothing is awaited.
+  bool connected = false, closing = false, speak = false;
 };
 
 class Client {
  public:
   Client(protocol::Agenda& agenda, net::Mailbox& mailbox,
          const net::Options& options)
-      : agenda_(agenda),
-        mailbox_(mailbox),
-        threads_(options["aio-threads"]),
-        look_(agenda) {
+      : agenda_(agenda), mailbox_(mailbox), options_(options), look_(agenda) {
     aio::size_pool(options);
     ask_bell();
   }
@@ -58,7 +56,7 @@ class Client {
   void ask_connect(protocol::Peer& peer) try {
     const auto address = net::parse_address(peer.address);
     if (!address) return agenda_.closed(peer, "not an address");
-    if (connections_.size() >= threads_ ||
+    if (connections_.size() >= options_["aio-threads"] ||
         !requests_.make_room(connections_.size() + 2))
       return agenda_.closed(peer, no_thread);
     net::Fd socket = net::open_socket(*address, SOCK_NONBLOCK);
@@ -68,6 +66,7 @@ class Client {
         errno != EINPROGRESS && errno != EINTR)
       return agenda_.closed(peer, net::describe(errno));
     sys::fcntl(fd, F_SETFL, 0);  // from here on calls on it sleep
+    aio::limit_sleep(fd, SO_RCVTIMEO, options_.limits.reader_time);
     peer.tag = connections_.next_id();
     Connection& c = connections_.emplace(peer, peer.tag, std::move(socket));
     // 2. ARM. Nothing but the request itself.
@@ -87,8 +86,8 @@ class Client {
 
   void speak(protocol::Peer& peer) {
     Connection* c = connections_.find(peer.tag);
-    if (!c || !c->connected || c->closing) return;
-    agenda_.say(peer, net::now());
+    if (!c || !c->connected) return;
+    c->speak = true;
     next(*c);
   }
 
@@ -154,9 +153,8 @@ class Client {
   void connected(Connection& c, ssize_t result) {
     if (result < 0) close(c, net::describe(static_cast<int>(-result)));
     if (c.closing) return;
-    c.connected = true;
+    c.connected = c.speak = true;
     agenda_.connected(c.peer);
-    agenda_.say(c.peer, net::now());
   }
 
   // 2. ARM, for a connection: what its session wants next, if nothing is out.
@@ -169,12 +167,15 @@ class Client {
     if (c.closing) closed(c);
   }
 
-  // While it is awaited what a peer says, nothing can be said to it: a write
-  // would be queued behind that read.
+  // While a peer's answers are awaited nothing can be said to it: the write
+  // would be queued behind that read. So the agenda is not asked for it either:
+  // what has not been said can still be said over another connection.
   bool ask(Connection& c) {
-    if (!c.connected) return true;
-    if (c.peer.session.has_output()) return ask_send(c);
-    return c.peer.session.owed() == 0 || ask_receive(c);
+    protocol::ClientSession& session = c.peer.session;
+    if (session.owed() == 0 && std::exchange(c.speak, false))
+      agenda_.say(c.peer, net::now());
+    if (session.has_output()) return ask_send(c);
+    return session.owed() == 0 || ask_receive(c);
   }
 
   bool asked(Connection& c, bool taken) {
@@ -190,8 +191,10 @@ class Client {
     return asked(c, taken);
   }
 
-  // 5. RECEIVE, done.
+  // 5. RECEIVE, done. If nothing has come (EAGAIN), it must not keep from this
+  // peer for ever what there is to say by now: that is for the next connection.
   void received(Connection& c, ssize_t result) {
+    if (result == -EAGAIN) result = -ETIMEDOUT;
     protocol::ClientSession& session = c.peer.session;
     session.received(result > 0 ? static_cast<std::size_t>(result) : 0);
     if (failed(c, result)) return;
@@ -249,7 +252,7 @@ class Client {
 
   protocol::Agenda& agenda_;
   net::Mailbox& mailbox_;
-  const std::uint64_t threads_;
+  const net::Options& options_;
   net::Look look_;
   net::Table<Connection> connections_;
   aio::Outstanding requests_;

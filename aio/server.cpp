@@ -112,7 +112,8 @@ class Server : net::Deadlines::Hands {
     Connection* c = net::begin(connections_, std::move(guest), service_, pool_,
                                deadlines_, mailbox_);
     if (!c) return;
-    aio::limit_writes(c->socket(), service_.limits().reader_time / 8);
+    aio::limit_sleep(c->socket(), SO_SNDTIMEO,
+                     service_.limits().reader_time / 8);
     next(*c);
   }
 
@@ -180,7 +181,7 @@ class Server : net::Deadlines::Hands {
     return asked(c, taken);
   }
 
-  // 7. SEND, done. Of all bytes, unless the time of limit_writes() was up.
+  // 7. SEND, done. Of all bytes, unless the time of limit_sleep() was up.
   void sent(Connection& c, ssize_t result) {
     c.session.sent(result > 0 ? static_cast<std::size_t>(result) : 0);
     const bool again = result >= 0 || result == -EAGAIN || result == -EINTR;
@@ -268,19 +269,26 @@ class Server : net::Deadlines::Hands {
 };
 
 constexpr net::Row rows[] = {aio::threads_row};
-constexpr net::Ideal ideal[] = {{"aio_suspend", 2},
-                                {"aio_read", 1},
-                                {"aio_write", 1},
-                                {"aio_error", 4},
-                                {"aio_return", 2}};
+// The library tries first whether it is a file.
+constexpr net::Ideal ideal[] = {
+    {"aio_suspend", 2},
+    {"aio_read", 1},
+    {"aio_write", 1},
+    {"aio_error", 4},
+    {"aio_return", 2},
+    {.call = "pread64", .per_request = 1, .unseen = true},
+    {.call = "read", .per_request = 1, .unseen = true},
+    {.call = "pwrite64", .per_request = 1, .unseen = true},
+    {.call = "write", .per_request = 1, .unseen = true}};
 
 }  // namespace
 
-const net::Model model::server = {.name = "aio",
-                                  .variant = "posix",
-                                  .rows = rows,
-                                  .traits = {.concurrent_by = "aio-threads"},
-                                  .ideal = ideal};
+const net::Model model::server = {
+    .name = "aio",
+    .variant = "posix",
+    .rows = rows,
+    .traits = {.concurrent_by = "aio-threads", .one_for_all = true},
+    .ideal = ideal};
 
 void model::serve(net::Listener& listener, protocol::Service& service,
                   net::Mailbox& mailbox, const net::Options& options) {

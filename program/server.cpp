@@ -97,7 +97,8 @@ int serve(ServerOptions options) {
   if (options.net.clients_max == 0)
     options.net.clients_max = clients_most(descriptors, options);
   if (const char* const row = model::server.traits.concurrent_by)
-    options.net.clients_max = std::min(options.net.clients_max, options.net[row]);
+    options.net.clients_max =
+        std::min(options.net.clients_max, options.net[row]);
   program::Host::block_all_signals();
   if (const std::string why = refusal(options); !why.empty()) {
     std::fprintf(stderr, "%s\n", why.c_str());
