@@ -1,7 +1,6 @@
 #pragma once
 // Who lets peers in: POSIX AIO reads and writes, and does not accept.
 
-#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 
@@ -33,6 +32,7 @@ class Acceptor {
     nothing.sa_handler = [](int) {};  // and no SA_RESTART: the call ends
     ::sigaction(wake_signal, &nothing, nullptr);
     thread_ = std::thread([this] {
+      ::pthread_setname_np(::pthread_self(), "accept");
       sigset_t woken;
       ::sigemptyset(&woken);
       ::sigaddset(&woken, wake_signal);
@@ -80,11 +80,11 @@ class Acceptor {
 
   // Where the library gets no thread for a request it keeps that to itself, and
   // lets it wait for one of those that sleep for other peers. So it is tried
-  // whether there is one to be had, with as small a stack.
+  // whether there is one to be had, with a stack that is nearly as small.
   static bool has_thread() {
     pthread_attr_t small;
     ::pthread_attr_init(&small);
-    ::pthread_attr_setstacksize(&small, PTHREAD_STACK_MIN);
+    ::pthread_attr_setstacksize(&small, 64 << 10);
     pthread_t trial;
     const bool made =
         ::pthread_create(

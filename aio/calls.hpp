@@ -6,6 +6,7 @@
 #include <aio.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <sys/time.h>
 
 #include <algorithm>
@@ -51,6 +52,8 @@ inline constexpr Library<"aio_return", ::aio_return, aio::traced_return>
     aio_return;
 inline constexpr Library<"aio_suspend", ::aio_suspend> aio_suspend;
 inline constexpr Library<"aio_cancel", ::aio_cancel> aio_cancel;
+// Of the kernel's: in which a loop sleeps that is told by signals.
+inline constexpr Counted<"sigtimedwait", ::sigtimedwait> sigtimedwait;
 
 }  // namespace sys
 

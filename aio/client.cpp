@@ -32,7 +32,7 @@ class Client {
          const net::Options& options)
       : agenda_(agenda), mailbox_(mailbox), options_(options), look_(agenda) {
     aio::size_pool(options);
-    ask_bell();
+    if (!ask_bell()) net::fail(errno, "aio_read");
   }
 
   void run() {
@@ -46,6 +46,7 @@ class Client {
   }
 
  private:
+  static constexpr timespec a_moment{0, 1'000'000};
   static constexpr char no_memory[] = "out of memory";
   static constexpr char no_thread[] =
       "as many as --aio-threads are connected already";
@@ -70,7 +71,7 @@ class Client {
     peer.tag = connections_.next_id();
     Connection& c = connections_.emplace(peer, peer.tag, std::move(socket));
     // 2. ARM. Nothing but the request itself.
-    if (asked(c, c.operation.write(fd, {}))) return;
+    if (requests_.add(c.operation, c.operation.write(fd, {}))) return;
     connections_.erase(peer.tag);
     agenda_.closed(peer, no_memory);
   } catch (const std::bad_alloc&) {
@@ -101,6 +102,7 @@ class Client {
   void wait(const timespec* timeout) {
     look_.begin(net::now());
     if (agenda_.overdue(net::now())) timeout = look();
+    if (!bell_.out() && !finishing_ && !ask_bell()) timeout = &a_moment;
     requests_.wait(timeout);
     requests_.take([this](aio::Operation& operation, ssize_t result) {
       done(operation, result);
@@ -111,7 +113,7 @@ class Client {
   // Before anybody is called late: what is in no socket, and in no thread's
   // hands either, has not come.
   const timespec* look() {
-    static constexpr timespec at_once{}, a_moment{0, 1'000'000};
+    static constexpr timespec at_once{};
     connections_.each([this](std::uint64_t, Connection& c) {
       if (c.operation.out() && aio::has_more(c.socket.get(), c.heard))
         look_.left();
@@ -120,16 +122,14 @@ class Client {
   }
 
   // New work; the agenda is asked for it in run().
-  void collect() {
-    mailbox_.collect();
-    if (!finishing_) ask_bell();
-  }
+  void collect() { mailbox_.collect(); }
 
-  void ask_bell() {
+  // Without memory for it, or a single thread, it is tried again soon: as long
+  // as nobody reads it, the bell goes on ringing.
+  bool ask_bell() {
     const auto room = std::as_writable_bytes(std::span(&bell_count_, 1));
-    if (!requests_.make_room(1) || !bell_.read(mailbox_.fd(), room))
-      net::fail(errno, "aio_read");
-    requests_.add(bell_);
+    return requests_.make_room(1) &&
+           requests_.add(bell_, bell_.read(mailbox_.fd(), room));
   }
 
   void done(aio::Operation& operation, ssize_t result) {
@@ -178,17 +178,12 @@ class Client {
     return session.owed() == 0 || ask_receive(c);
   }
 
-  bool asked(Connection& c, bool taken) {
-    if (taken) requests_.add(c.operation);
-    return taken;
-  }
-
   // 5. RECEIVE, asked. Into the session's own bytes, the library's until done.
   bool ask_receive(Connection& c) {
     const auto room = c.peer.session.input();
     const bool taken = c.operation.read(c.socket.get(), room);
     if (!taken) c.peer.session.received(0);
-    return asked(c, taken);
+    return requests_.add(c.operation, taken);
   }
 
   // 5. RECEIVE, done. If nothing has come (EAGAIN), it must not keep from this
@@ -209,7 +204,7 @@ class Client {
     const auto bytes = c.peer.session.output();
     const bool taken = c.operation.write(c.socket.get(), bytes);
     if (!taken) c.peer.session.sent(0);
-    return asked(c, taken);
+    return requests_.add(c.operation, taken);
   }
 
   // 7. SEND, done. Perhaps not of every byte: next() asks for the rest.

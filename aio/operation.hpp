@@ -24,8 +24,10 @@ namespace aio {
 /// when the peer has said something, for which he may be waiting for the write.
 class Operation : public aiocb {
  public:
-  explicit Operation(std::uint64_t id) : aiocb{}, id_(id) {
-    aio_sigevent.sigev_notify = SIGEV_NONE;  // 0 would be a signal
+  /// `told` says how the library tells that it is done.
+  explicit Operation(std::uint64_t id, const sigevent& told = by_nothing())
+      : aiocb{}, id_(id) {
+    aio_sigevent = told;
   }
   Operation(const Operation&) = delete;
   Operation& operator=(const Operation&) = delete;
@@ -45,6 +47,11 @@ class Operation : public aiocb {
     return out_ = sys::aio_write(static_cast<aiocb*>(this)) == 0;
   }
 
+  /// Has the library done with it?
+  bool done() const {
+    return out_ &&
+           sys::aio_error(static_cast<const aiocb*>(this)) != EINPROGRESS;
+  }
   /// What read(2) or write(2) returned, an error negative; nothing as long as
   /// it has not. Once: then all is ours again.
   std::optional<ssize_t> result() {
@@ -66,6 +73,12 @@ class Operation : public aiocb {
   }
 
  private:
+  // 0, as in a sigevent of zeroes, would be a signal.
+  static sigevent by_nothing() {
+    sigevent told{};
+    told.sigev_notify = SIGEV_NONE;
+    return told;
+  }
   void prepare(int fd, void* bytes, std::size_t size) {
     aio_fildes = fd;
     aio_buf = bytes;
@@ -86,7 +99,11 @@ class Outstanding {
   } catch (const std::bad_alloc&) {
     return false;
   }
-  void add(Operation& one) { list_.push_back(&one); }
+  /// If it was `asked`, which is passed on.
+  bool add(Operation& one, bool asked) {
+    if (asked) list_.push_back(&one);
+    return asked;
+  }
 
   /// Sleeps until one is done, at most for `timeout` (null: no limit).
   void wait(const timespec* timeout) {

@@ -41,7 +41,7 @@ class Server : net::Deadlines::Hands {
     acceptor_.start();
     // 2. ARM. Nothing but the request itself; next() asks for a connection's.
     // The bell has one too: what is no request does not end the wait.
-    ask_bell();
+    if (!ask_bell()) net::fail(errno, "aio_read");
   }
 
   void run() {
@@ -56,6 +56,7 @@ class Server : net::Deadlines::Hands {
   void turn(const timespec* most) {
     timespec room;
     if (!most) most = deadlines_.left(room);
+    if (!bell_.out() && !finishing_ && !ask_bell()) most = &a_moment;
     // 3. WAIT. For one of the requests that are out. All are named in each
     // call, and the library looks up each of them among all: with a thousand
     // idle peers that is what a request costs most.
@@ -87,17 +88,16 @@ class Server : net::Deadlines::Hands {
     operation.was_read() ? received(c, result) : sent(c, result);
   }
 
-  // The library may have no thread at all.
-  void ask_bell() {
+  // Without memory for it, or a single thread, it is tried again soon: as long
+  // as nobody reads it, the bell goes on ringing.
+  bool ask_bell() {
     const auto room = std::as_writable_bytes(std::span(&bell_count_, 1));
-    if (!requests_.make_room(1) || !bell_.read(mailbox_.fd(), room))
-      net::fail(errno, "aio_read");
-    requests_.add(bell_);
+    return requests_.make_room(1) &&
+           requests_.add(bell_, bell_.read(mailbox_.fd(), room));
   }
 
   // Peers who have been let in, and letters.
   void collect() {
-    if (!finishing_) ask_bell();
     while (auto guest = acceptor_.next()) welcome(std::move(guest));
     net::hand_out(
         mailbox_, connections_, [this](Connection& c) { next(c); },
@@ -148,8 +148,8 @@ class Server : net::Deadlines::Hands {
   }
 
   bool asked(Connection& c, bool taken) {
-    taken ? requests_.add(c.operation) : net::count_lost(net::Want::memory);
-    return taken;
+    if (!taken) net::count_lost(net::Want::memory);
+    return requests_.add(c.operation, taken);
   }
 
   // 5. RECEIVE, asked. The room is lent for as long as the peer says nothing:

@@ -101,6 +101,7 @@ std::string kernel_name(const std::string& name) {
   if (name == "send") return "sendto";
   if (name == "select" || name == "pselect") return "pselect6";
   if (name == "nanosleep") return "clock_nanosleep";
+  if (name == "sigtimedwait") return "rt_sigtimedwait";
   return name;
 }
 

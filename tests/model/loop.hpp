@@ -117,6 +117,7 @@ class Loop {
     for (const auto& [name, value] : own) options_.own[name] = value;
     options_.port = 0;
     options_.threads = model::server.traits.threads_default;
+    block_signals();  // here too: a signal goes to whoever does not block it
     std::promise<std::string> opened;
     auto url = opened.get_future();
     thread_ = std::thread([this, &service, opened = std::move(opened)] mutable {
@@ -136,10 +137,13 @@ class Loop {
   }
   std::uint64_t clients() const { return clients_.now; }
 
-  /// As program/ does before the first thread.
+  /// As program/ does before the first thread, but for those by which a test
+  /// is ended.
   static void block_signals() {
     sigset_t all;
     ::sigfillset(&all);
+    ::sigdelset(&all, SIGINT);
+    ::sigdelset(&all, SIGTERM);
     ::pthread_sigmask(SIG_BLOCK, &all, nullptr);
   }
 
