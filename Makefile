@@ -14,7 +14,7 @@ SERVERS := \
   nonblocking:spin:level \
   select:select:level select:poll:level \
   epoll:level:level epoll:edge:readiness epoll:oneshot:level \
-  aio:posix:completion aio:signal:completion \
+  aio:posix:completion aio:thread:completion aio:signal:completion \
   iouring:multishot:completion
 
 # Those that serve too few at once to be a node among others: run shows one.
