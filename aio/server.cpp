@@ -201,14 +201,16 @@ class Server : net::Deadlines::Hands {
     c->operation.call_off();
   }
 
-  // A read that is out may have the bytes already of which it has not told.
+  // A read that is out may have bytes already of which it has not told.
+  static bool is_behind(const Connection& c) {
+    return c.operation.done() || aio::has_more(c.socket(), c.heard);
+  }
   bool hold(std::uint64_t id) const override {
     return connections_.find(id)->behind;
   }
   bool lay_ready(std::uint64_t id) override {
     Connection& c = *connections_.find(id);
-    return c.behind = c.operation.out() && c.operation.reads() &&
-                      aio::has_more(c.socket(), c.heard);
+    return c.behind = c.operation.out() && c.operation.reads() && is_behind(c);
   }
 
   // Everybody who has come is let in, as long as there is time for that (who
@@ -221,10 +223,11 @@ class Server : net::Deadlines::Hands {
     while (left > 0 && deadlines_.lets_in() && acceptor_.accept()) --left;
     listener_.close();
     while (auto guest = acceptor_.next()) welcome(std::move(guest));
-    for (bool all = false; !all;) {
+    for (bool first = true, all = false; !all; first = false) {
       all = true;
-      connections_.each(
-          [&](std::uint64_t, Connection& c) { all = drain(c) && all; });
+      connections_.each([&](std::uint64_t, Connection& c) {
+        if (!drain(c, first)) all = false;
+      });
       if (!all) turn(&a_moment);
     }
     while (connections_.size() && !deadlines_.drained()) turn(nullptr);
@@ -236,11 +239,11 @@ class Server : net::Deadlines::Hands {
   }
 
   // Reads that are out stay out: to end them by shutdown(2) would look as if
-  // the peers had ended. So they go on until all that had come is here.
-  bool drain(Connection& c) {
+  // the peers had ended. So they go on until all that had come is here; it is
+  // waited for it once, however late it is.
+  bool drain(Connection& c, bool first) {
     if (c.draining || c.closing) return true;
-    if (deadlines_.lets_in() && aio::has_more(c.socket(), c.heard))
-      return false;
+    if (is_behind(c) && (first || deadlines_.lets_in())) return false;
     c.draining = true;
     c.session.drain();
     next(c);

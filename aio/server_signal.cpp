@@ -136,18 +136,26 @@ class Server : net::Deadlines::Hands {
   }
 
   // A signal that found the queue full is lost, and the library tells nobody.
-  // Worse: it then writes over the result that there was no signal (EAGAIN), so
-  // that nobody knows how many of the bytes were read, or written. Such a
-  // conversation cannot go on. Who is done has a signal in the queue, or will
-  // never have one: after a second it would have been taken.
+  // Who is done has a signal in the queue, or will never have one: after a
+  // second it would have been taken.
   void sweep() {
     sweep_ns_ = net::now() + a_second;
-    connections_.each([this](std::uint64_t id, Connection& c) {
-      if (!c.operation.done() || !std::exchange(c.missed, true)) return;
-      net::count(lost_);
-      close(id);
-      done(c, *c.operation.result());
+    connections_.each([this](std::uint64_t, Connection& c) {
+      if (c.operation.done() && std::exchange(c.missed, true)) done_unsaid(c);
     });
+  }
+
+  // Where there was no signal to be had, the library writes that over the
+  // result (EAGAIN): nobody knows how many bytes were read, or written. Such a
+  // conversation cannot go on.
+  void done_unsaid(Connection& c) {
+    const ssize_t result = *c.operation.result();
+    if (result == -EAGAIN) {
+      net::count(lost_);
+      c.closing = true;
+    }
+    done(c, result);
+    relieve();
   }
 
   // Peers who have been let in, and letters.
@@ -251,14 +259,16 @@ class Server : net::Deadlines::Hands {
     c->operation.call_off();
   }
 
-  // A read that is out may have the bytes already of which it has not told.
+  // A read that is out may have bytes already of which it has not told.
+  static bool is_behind(const Connection& c) {
+    return c.operation.done() || aio::has_more(c.socket(), c.heard);
+  }
   bool hold(std::uint64_t id) const override {
     return connections_.find(id)->behind;
   }
   bool lay_ready(std::uint64_t id) override {
     Connection& c = *connections_.find(id);
-    return c.behind = c.operation.out() && c.operation.reads() &&
-                      aio::has_more(c.socket(), c.heard);
+    return c.behind = c.operation.out() && c.operation.reads() && is_behind(c);
   }
 
   // Everybody who has come is let in, as long as there is time for that (who
@@ -271,11 +281,12 @@ class Server : net::Deadlines::Hands {
     while (left > 0 && deadlines_.lets_in() && acceptor_.accept()) --left;
     listener_.close();
     while (auto guest = acceptor_.next()) welcome(std::move(guest));
-    for (bool all = false; !all;) {
+    for (bool first = true, all = false; !all; first = false) {
       all = true;
-      connections_.each(
-          [&](std::uint64_t, Connection& c) { all = drain(c) && all; });
-      if (!all) turn(a_moment);
+      connections_.each([&](std::uint64_t, Connection& c) {
+        if (!drain(c, first)) all = false;
+      });
+      if (!all) wait_for_all();
     }
     while (connections_.size() && !deadlines_.drained()) turn(-1);
     connections_.each([this](std::uint64_t id, Connection& c) {
@@ -286,25 +297,28 @@ class Server : net::Deadlines::Hands {
   }
 
   // Reads that are out stay out: to end them by shutdown(2) would look as if
-  // the peers had ended. So they go on until all that had come is here.
-  bool drain(Connection& c) {
+  // the peers had ended. So they go on until all that had come is here; it is
+  // waited for it once, however late it is.
+  bool drain(Connection& c, bool first) {
     if (c.draining || c.closing) return true;
-    if (deadlines_.lets_in() && aio::has_more(c.socket(), c.heard))
-      return false;
+    if (is_behind(c) && (first || deadlines_.lets_in())) return false;
     c.draining = true;
     c.session.drain();
     next(c);
     return true;
   }
 
-  // Until the library has given back all that is ours, with or without signals.
+  // At the stop: whether or not a signal came, who is done is.
+  void wait_for_all() {
+    turn(a_moment);
+    connections_.each([this](std::uint64_t, Connection& c) {
+      if (c.operation.done()) done_unsaid(c);
+    });
+  }
+
+  // Until the library has given back all that is ours.
   void finish() {
-    while (connections_.size()) {
-      turn(a_moment);
-      connections_.each([this](std::uint64_t, Connection& c) {
-        if (const auto result = c.operation.result()) done(c, *result);
-      });
-    }
+    while (connections_.size()) wait_for_all();
     mailbox_.on_wake({});
   }
 

@@ -87,8 +87,9 @@ struct Connection : net::Conversation {
   aio::Operation operation;  // while it is out we stay
   std::uint64_t heard = 0;   // bytes that we have, and one for the peer's end
   // Closing: as soon as the operation is done. Behind: it is due, and more has
-  // come that a thread is about to bring.
-  bool closing = false, draining = false, behind = false;
+  // come that a thread is about to bring. Missed: it is done, and a moment ago
+  // nobody had told of it.
+  bool closing = false, draining = false, behind = false, missed = false;
 };
 
 class Server : net::Deadlines::Hands {
@@ -123,8 +124,7 @@ class Server : net::Deadlines::Hands {
   // Sleeps for so many ms at most; if negative, until somebody is due.
   void turn(int most) {
     if (most < 0) most = deadlines_.left_ms();
-    const int soon = untold_ ? a_moment : a_while;
-    if (connections_.size() != 0 && (most < 0 || most > soon)) most = soon;
+    if (connections_.size() != 0 && (most < 0 || most > soon_)) most = soon_;
     // 3. WAIT. Until somebody has told something, or rings.
     std::array<pollfd, 2> ready{
         {{.fd = news_out, .events = POLLIN, .revents = 0},
@@ -169,24 +169,30 @@ class Server : net::Deadlines::Hands {
     if (const auto result = c->operation.result()) done(*c, *result);
   }
   void done(Connection& c, ssize_t result) {
+    c.missed = false;
     c.operation.was_read() ? received(c, result) : sent(c, result);
   }
 
   // Where the library gets no thread to tell by, it says so to nobody (glibc
   // 2.36 asks whether pthread_create(3) is below 0, which it never is). So now
-  // and then all requests are looked at, and as long as that finds some, at
-  // short intervals.
+  // and then all requests are looked at. Who is done may only be told of late:
+  // so those are looked at once more a moment later.
   void sweep() {
-    untold_ = false;
-    connections_.each([this](std::uint64_t, Connection& c) {
-      if (!c.operation.out()) return;
-      const auto result = c.operation.result();
-      if (!result) return;
-      untold_ = true;
-      net::count(untold_counter_);
-      done(c, *result);
+    bool any = false;
+    connections_.each([&](std::uint64_t, Connection& c) {
+      if (!c.operation.done()) return;
+      any = true;
+      if (!std::exchange(c.missed, true)) return;
+      net::count(untold_);
+      done_untold(c);
     });
-    sweep_ns_ = net::now() + (untold_ ? a_moment : a_while) * 1'000'000;
+    soon_ = any ? a_moment : a_while;
+    sweep_ns_ = net::now() + soon_ * 1'000'000;
+  }
+
+  void done_untold(Connection& c) {
+    done(c, *c.operation.result());
+    relieve();
   }
 
   // Peers who have been let in, and letters.
@@ -291,14 +297,16 @@ class Server : net::Deadlines::Hands {
     c->operation.call_off();
   }
 
-  // A read that is out may have the bytes already of which it has not told.
+  // A read that is out may have bytes already of which it has not told.
+  static bool is_behind(const Connection& c) {
+    return c.operation.done() || aio::has_more(c.socket(), c.heard);
+  }
   bool hold(std::uint64_t id) const override {
     return connections_.find(id)->behind;
   }
   bool lay_ready(std::uint64_t id) override {
     Connection& c = *connections_.find(id);
-    return c.behind = c.operation.out() && c.operation.reads() &&
-                      aio::has_more(c.socket(), c.heard);
+    return c.behind = c.operation.out() && c.operation.reads() && is_behind(c);
   }
 
   // Everybody who has come is let in, as long as there is time for that (who
@@ -311,11 +319,12 @@ class Server : net::Deadlines::Hands {
     while (left > 0 && deadlines_.lets_in() && acceptor_.accept()) --left;
     listener_.close();
     while (auto guest = acceptor_.next()) welcome(std::move(guest));
-    for (bool all = false; !all;) {
+    for (bool first = true, all = false; !all; first = false) {
       all = true;
-      connections_.each(
-          [&](std::uint64_t, Connection& c) { all = drain(c) && all; });
-      if (!all) turn(a_moment);
+      connections_.each([&](std::uint64_t, Connection& c) {
+        if (!drain(c, first)) all = false;
+      });
+      if (!all) wait_for_all();
     }
     while (connections_.size() && !deadlines_.drained()) turn(-1);
     connections_.each([this](std::uint64_t id, Connection& c) {
@@ -326,23 +335,28 @@ class Server : net::Deadlines::Hands {
   }
 
   // Reads that are out stay out: to end them by shutdown(2) would look as if
-  // the peers had ended. So they go on until all that had come is here.
-  bool drain(Connection& c) {
+  // the peers had ended. So they go on until all that had come is here; it is
+  // waited for it once, however late it is.
+  bool drain(Connection& c, bool first) {
     if (c.draining || c.closing) return true;
-    if (deadlines_.lets_in() && aio::has_more(c.socket(), c.heard))
-      return false;
+    if (is_behind(c) && (first || deadlines_.lets_in())) return false;
     c.draining = true;
     c.session.drain();
     next(c);
     return true;
   }
 
-  // Until the library has given back all that is ours, told of or not.
+  // At the stop: told of or not, who is done is.
+  void wait_for_all() {
+    turn(a_moment);
+    connections_.each([this](std::uint64_t, Connection& c) {
+      if (c.operation.done()) done_untold(c);
+    });
+  }
+
+  // Until the library has given back all that is ours.
   void finish() {
-    while (connections_.size()) {
-      turn(a_moment);
-      sweep();
-    }
+    while (connections_.size()) wait_for_all();
   }
 
   net::Listener& listener_;
@@ -354,8 +368,8 @@ class Server : net::Deadlines::Hands {
   net::List<Connection> unfinished_;
   aio::Acceptor acceptor_;
   std::int64_t sweep_ns_ = 0;
-  bool untold_ = false;  // there were such as were done, at the last look
-  const unsigned untold_counter_ = net::counter("model.", "untold");
+  int soon_ = a_while;
+  const unsigned untold_ = net::counter("model.", "untold");
 };
 
 constexpr net::Row rows[] = {aio::threads_row};
