@@ -26,8 +26,7 @@ CLIENTS := \
   nonblocking:spin \
   select:select select:poll \
   epoll:level \
-  aio:posix \
-  iouring:completion
+  aio:posix iouring:completion
 
 # By which clients the load may be generated; the first that can run here is
 # taken, unless one is called by its name.

@@ -11,6 +11,7 @@
 #include <thread>
 #include <utility>
 
+#include "aio/calls.hpp"
 #include "net/listener.hpp"
 #include "net/mailbox.hpp"
 
@@ -84,7 +85,7 @@ class Acceptor {
   static bool has_thread() {
     pthread_attr_t small;
     ::pthread_attr_init(&small);
-    ::pthread_attr_setstacksize(&small, 64 << 10);
+    ::pthread_attr_setstacksize(&small, small_stack);
     pthread_t trial;
     const bool made =
         ::pthread_create(

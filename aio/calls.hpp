@@ -7,7 +7,9 @@
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <signal.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -78,6 +80,24 @@ inline void size_pool(const net::Options& options) {
     ::aio_init(&pool);
     return true;
   }();
+}
+
+/// Of a thread that does next to nothing.
+inline constexpr std::size_t small_stack = 64 << 10;
+
+/// In a thread by which the library tells that something is done, no signal is
+/// blocked, whatever its maker has blocked. One that the main thread waits for
+/// may go there instead, and would end the process as it is: it is handed on.
+inline void hand_on_signals() {
+  struct sigaction action{};
+  action.sa_flags = SA_RESTART;
+  action.sa_handler = [](int signal) {
+    const int error = errno;
+    ::syscall(SYS_tgkill, ::getpid(), ::getpid(), signal);
+    errno = error;
+  };
+  for (const int signal : {SIGHUP, SIGINT, SIGQUIT, SIGTERM})
+    ::sigaction(signal, &action, nullptr);
 }
 
 /// Has more come for this socket than these bytes that we have, be it unread or

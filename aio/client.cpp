@@ -9,13 +9,16 @@
 #include <string>
 
 #include "aio/operation.hpp"
+#include "aio/told.hpp"
 #include "net/client.hpp"
 
 namespace {
 
 struct Connection {
   Connection(protocol::Peer& with, std::uint64_t id, net::Fd its_socket)
-      : peer(with), operation(id), socket(std::move(its_socket)) {}
+      : peer(with),
+        operation(id, aio::by_nothing(id)),
+        socket(std::move(its_socket)) {}
 
   protocol::Peer& peer;
   aio::Operation operation;  // while it is out we stay
@@ -48,8 +51,6 @@ class Client {
  private:
   static constexpr timespec a_moment{0, 1'000'000};
   static constexpr char no_memory[] = "out of memory";
-  static constexpr char no_thread[] =
-      "as many as --aio-threads are connected already";
 
   // 1. CONNECT, asked. The library cannot be asked to connect. But a write on a
   // blocking socket sleeps until it is decided whether the socket is connected,
@@ -59,7 +60,7 @@ class Client {
     if (!address) return agenda_.closed(peer, "not an address");
     if (connections_.size() >= options_["aio-threads"] ||
         !requests_.make_room(connections_.size() + 2))
-      return agenda_.closed(peer, no_thread);
+      return agenda_.closed(peer, "no thread is left (--aio-threads)");
     net::Fd socket = net::open_socket(*address, SOCK_NONBLOCK);
     if (!socket) return agenda_.closed(peer, net::describe(errno));
     const int fd = socket.get();
@@ -71,10 +72,10 @@ class Client {
     peer.tag = connections_.next_id();
     Connection& c = connections_.emplace(peer, peer.tag, std::move(socket));
     // 2. ARM. Nothing but the request itself.
-    if (requests_.add(c.operation, c.operation.write(fd, {}))) return;
-    connections_.erase(peer.tag);
-    agenda_.closed(peer, no_memory);
+    if (!requests_.add(c.operation, c.operation.write(fd, {})))
+      throw std::bad_alloc();
   } catch (const std::bad_alloc&) {
+    connections_.erase(peer.tag);
     agenda_.closed(peer, no_memory);
   }
 
@@ -95,34 +96,28 @@ class Client {
   void turn() {
     // 3. WAIT. In nanoseconds, since a load has its times in microseconds.
     const protocol::Nanoseconds left = net::time_to_sleep(agenda_.next_due());
-    const timespec timeout = net::to_timespec(left);
-    wait(left < 0 ? nullptr : &timeout);
-  }
-
-  void wait(const timespec* timeout) {
+    timespec most = net::to_timespec(left);
     look_.begin(net::now());
-    if (agenda_.overdue(net::now())) timeout = look();
-    if (!bell_.out() && !finishing_ && !ask_bell()) timeout = &a_moment;
-    requests_.wait(timeout);
+    if (agenda_.overdue(net::now())) most = look();
+    const bool heard = bell_.out() || finishing_ || ask_bell();
+    if (!heard) most = a_moment;
+    requests_.wait(left < 0 && heard ? nullptr : &most);
     requests_.take([this](aio::Operation& operation, ssize_t result) {
-      done(operation, result);
+      if (&operation == &bell_) return mailbox_.collect();  // for new work
+      done(*connections_.find(operation.id()), result);
     });
     look_.end();
   }
 
   // Before anybody is called late: what is in no socket, and in no thread's
-  // hands either, has not come.
-  const timespec* look() {
-    static constexpr timespec at_once{};
+  // hands either, has not come. Returns for how long to sleep.
+  timespec look() {
     connections_.each([this](std::uint64_t, Connection& c) {
       if (c.operation.out() && aio::has_more(c.socket.get(), c.heard))
         look_.left();
     });
-    return look_.whole() ? &at_once : &a_moment;
+    return look_.whole() ? timespec{} : a_moment;
   }
-
-  // New work; the agenda is asked for it in run().
-  void collect() { mailbox_.collect(); }
 
   // Without memory for it, or a single thread, it is tried again soon: as long
   // as nobody reads it, the bell goes on ringing.
@@ -130,11 +125,6 @@ class Client {
     const auto room = std::as_writable_bytes(std::span(&bell_count_, 1));
     return requests_.make_room(1) &&
            requests_.add(bell_, bell_.read(mailbox_.fd(), room));
-  }
-
-  void done(aio::Operation& operation, ssize_t result) {
-    if (&operation == &bell_) return collect();
-    done(*connections_.find(operation.id()), result);
   }
 
   // For want of memory a conversation ends, and not the process.
@@ -242,7 +232,7 @@ class Client {
     });
     finishing_ = true;
     mailbox_.wake();  // ends the bell's request
-    while (connections_.size() || bell_.out()) wait(nullptr);
+    while (connections_.size() || bell_.out()) turn();
   }
 
   protocol::Agenda& agenda_;
@@ -251,7 +241,7 @@ class Client {
   net::Look look_;
   net::Table<Connection> connections_;
   aio::Outstanding requests_;
-  aio::Operation bell_{0};  // 0 is no connection's
+  aio::Operation bell_{0, aio::by_nothing(0)};  // 0 is nobody's id
   std::uint64_t bell_count_ = 0;
   bool finishing_ = false;
 };

@@ -1,17 +1,13 @@
 #pragma once
-// A request that the C library makes for us in a thread of its own, and all of
-// those that are out.
+// A request that the C library makes for us in a thread of its own, and the
+// conversation that it is made for.
 
-#include <bit>
-#include <ctime>
-#include <new>
 #include <optional>
 #include <span>
 #include <utility>
-#include <vector>
 
 #include "aio/calls.hpp"
-#include "net/error.hpp"
+#include "net/conversation.hpp"
 
 namespace aio {
 
@@ -25,8 +21,7 @@ namespace aio {
 class Operation : public aiocb {
  public:
   /// `told` says how the library tells that it is done.
-  explicit Operation(std::uint64_t id, const sigevent& told = by_nothing())
-      : aiocb{}, id_(id) {
+  Operation(std::uint64_t id, const sigevent& told) : aiocb{}, id_(id) {
     aio_sigevent = told;
   }
   Operation(const Operation&) = delete;
@@ -73,12 +68,6 @@ class Operation : public aiocb {
   }
 
  private:
-  // 0, as in a sigevent of zeroes, would be a signal.
-  static sigevent by_nothing() {
-    sigevent told{};
-    told.sigev_notify = SIGEV_NONE;
-    return told;
-  }
   void prepare(int fd, void* bytes, std::size_t size) {
     aio_fildes = fd;
     aio_buf = bytes;
@@ -89,47 +78,27 @@ class Operation : public aiocb {
   bool out_ = false, reads_ = false;
 };
 
-/// All that are out, as aio_suspend(3) wants them: in one list, anew each time.
-class Outstanding {
- public:
-  /// For so many at once. False if there is no memory for it.
-  bool make_room(std::size_t count) try {
-    if (list_.capacity() < count) list_.reserve(std::bit_ceil(count));
-    return true;
-  } catch (const std::bad_alloc&) {
-    return false;
-  }
-  /// If it was `asked`, which is passed on.
-  bool add(Operation& one, bool asked) {
-    if (asked) list_.push_back(&one);
-    return asked;
-  }
+/// What a loop keeps of a conversation; `told` says how it learns that the
+/// operation is done.
+template <sigevent (*told)(std::uint64_t id)>
+struct Conversation : net::Conversation {
+  Conversation(net::Guest peer, protocol::Service& service,
+               protocol::Pool& pool, protocol::ReturnAddress address)
+      : net::Conversation(std::move(peer), service, pool, address),
+        operation(address.conversation, told(address.conversation)) {}
 
-  /// Sleeps until one is done, at most for `timeout` (null: no limit).
-  void wait(const timespec* timeout) {
-    const int n = static_cast<int>(list_.size());
-    if (sys::aio_suspend(list_.data(), n, timeout) != 0 && errno != EAGAIN &&
-        errno != EINTR)
-      net::fail(errno, "aio_suspend");
-  }
+  Operation operation;      // while it is out we stay
+  std::uint64_t heard = 0;  // bytes that we have, and one for the peer's end
+  bool closing = false;     // as soon as the operation is done
+  bool draining = false;
+  bool behind = false;  // it is due, and its thread is about to bring more
+  bool missed = false;  // it was done at the last look, and nothing told so
 
-  /// done(operation, result) for those that are. It does not say which: each is
-  /// asked. From the end, so that what done() asks meanwhile, and what takes an
-  /// empty place, is not looked at before the next time.
-  template <class Done>
-  void take(Done done) {
-    for (std::size_t i = list_.size(); i-- > 0;) {
-      auto& one = static_cast<Operation&>(const_cast<aiocb&>(*list_[i]));
-      const auto result = one.result();
-      if (!result) continue;
-      list_[i] = list_.back();
-      list_.pop_back();
-      done(one, *result);
-    }
+  /// There is something for it that has not been handed over: a read that is
+  /// out may have bytes already of which it has not told.
+  bool is_behind() const {
+    return operation.done() || has_more(socket(), heard);
   }
-
- private:
-  std::vector<const aiocb*> list_;
 };
 
 }  // namespace aio

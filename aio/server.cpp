@@ -8,21 +8,11 @@
 #include "net/server.hpp"
 #include "aio/acceptor.hpp"
 #include "aio/operation.hpp"
+#include "aio/told.hpp"
 
 namespace {
 
-struct Connection : net::Conversation {
-  Connection(net::Guest peer, protocol::Service& service, protocol::Pool& pool,
-             protocol::ReturnAddress address)
-      : Conversation(std::move(peer), service, pool, address),
-        operation(address.conversation) {}
-
-  aio::Operation operation;  // while it is out we stay
-  std::uint64_t heard = 0;   // bytes that we have, and one for the peer's end
-  // Closing: as soon as the operation is done. Behind: it is due, and more has
-  // come that a thread is about to bring.
-  bool closing = false, draining = false, behind = false;
-};
+using Connection = aio::Conversation<aio::by_nothing>;
 
 class Server : net::Deadlines::Hands {
  public:
@@ -123,8 +113,11 @@ class Server : net::Deadlines::Hands {
     if (c.closing) return close(c.id());
     if (c.session.output_ended() && !c.shut)
       c.shut = sys::shutdown(c.socket(), SHUT_WR) == 0;
-    if (c.session.finished() || (!c.operation.out() && !ask(c)))
+    if (c.session.finished()) return close(c.id());
+    if (!c.operation.out() && !ask(c)) {
+      net::count_lost(net::Want::memory);
       return close(c.id());
+    }
     if (c.session.wants_turn()) unfinished_.push_back(c);
     watch(c);
   }
@@ -147,18 +140,13 @@ class Server : net::Deadlines::Hands {
     return !reads || ask_receive(c);
   }
 
-  bool asked(Connection& c, bool taken) {
-    if (!taken) net::count_lost(net::Want::memory);
-    return requests_.add(c.operation, taken);
-  }
-
   // 5. RECEIVE, asked. The room is lent for as long as the peer says nothing:
   // an idle peer costs that, and a thread.
   bool ask_receive(Connection& c) {
     const auto room = c.session.input();
     const bool taken = c.operation.read(c.socket(), room);
     if (!taken) c.session.received(0);
-    return asked(c, taken);
+    return requests_.add(c.operation, taken);
   }
 
   // 5. RECEIVE, done. EAGAIN and EINTR: nothing has come.
@@ -178,7 +166,7 @@ class Server : net::Deadlines::Hands {
   bool ask_send(Connection& c) {
     const bool taken = c.operation.write(c.socket(), c.session.output());
     if (!taken) c.session.sent(0);
-    return asked(c, taken);
+    return requests_.add(c.operation, taken);
   }
 
   // 7. SEND, done. Of all bytes, unless the time of limit_sleep() was up.
@@ -201,16 +189,12 @@ class Server : net::Deadlines::Hands {
     c->operation.call_off();
   }
 
-  // A read that is out may have bytes already of which it has not told.
-  static bool is_behind(const Connection& c) {
-    return c.operation.done() || aio::has_more(c.socket(), c.heard);
-  }
   bool hold(std::uint64_t id) const override {
     return connections_.find(id)->behind;
   }
   bool lay_ready(std::uint64_t id) override {
     Connection& c = *connections_.find(id);
-    return c.behind = c.operation.out() && c.operation.reads() && is_behind(c);
+    return c.behind = c.operation.out() && c.operation.reads() && c.is_behind();
   }
 
   // Everybody who has come is let in, as long as there is time for that (who
@@ -243,7 +227,7 @@ class Server : net::Deadlines::Hands {
   // waited for it once, however late it is.
   bool drain(Connection& c, bool first) {
     if (c.draining || c.closing) return true;
-    if (is_behind(c) && (first || deadlines_.lets_in())) return false;
+    if (c.is_behind() && (first || deadlines_.lets_in())) return false;
     c.draining = true;
     c.session.drain();
     next(c);
@@ -266,7 +250,7 @@ class Server : net::Deadlines::Hands {
   net::List<Connection> unfinished_;
   aio::Acceptor acceptor_;
   aio::Outstanding requests_;
-  aio::Operation bell_{0};  // 0 is no conversation's
+  aio::Operation bell_{0, aio::by_nothing(0)};  // 0 is nobody's id
   std::uint64_t bell_count_ = 0;
   bool finishing_ = false;
 };

@@ -6,51 +6,20 @@
 // is one for all processes of a user, and may be full.
 
 #include <signal.h>
-#include <sys/resource.h>
 
 #include "aio/acceptor.hpp"
 #include "aio/operation.hpp"
-#include "net/probe.hpp"
+#include "aio/probe.hpp"
+#include "aio/told.hpp"
 #include "net/server.hpp"
 
 namespace {
 
-// By a real-time signal: each that is sent is queued, and carries the id. That
-// somebody rings is said by an ordinary one: one is enough, and none is ever
-// refused.
-const int done_signal = SIGRTMIN;
+// That somebody rings is said by an ordinary signal: one is enough, and none is
+// ever refused.
 constexpr int bell_signal = SIGUSR2;
 
-sigevent by_signal(std::uint64_t id) {
-  sigevent told{};
-  told.sigev_notify = SIGEV_SIGNAL;
-  told.sigev_signo = done_signal;
-  told.sigev_value.sival_ptr = reinterpret_cast<void*>(id);
-  return told;
-}
-
-// To as many as this user may have queued. Returns how many.
-rlim_t raise_limit() {
-  rlimit limit{};
-  ::getrlimit(RLIMIT_SIGPENDING, &limit);
-  limit.rlim_cur = limit.rlim_max;
-  ::setrlimit(RLIMIT_SIGPENDING, &limit);
-  return limit.rlim_max;
-}
-
-struct Connection : net::Conversation {
-  Connection(net::Guest peer, protocol::Service& service, protocol::Pool& pool,
-             protocol::ReturnAddress address)
-      : Conversation(std::move(peer), service, pool, address),
-        operation(address.conversation, by_signal(address.conversation)) {}
-
-  aio::Operation operation;  // while it is out we stay
-  std::uint64_t heard = 0;   // bytes that we have, and one for the peer's end
-  // Closing: as soon as the operation is done. Behind: it is due, and more has
-  // come that a thread is about to bring. Missed: it is done, and a second ago
-  // no signal had said so.
-  bool closing = false, draining = false, behind = false, missed = false;
-};
+using Connection = aio::Conversation<aio::by_signal>;
 
 class Server : net::Deadlines::Hands {
  public:
@@ -65,9 +34,9 @@ class Server : net::Deadlines::Hands {
                    this),
         acceptor_(listener, mailbox) {
     aio::size_pool(options);
-    raise_limit();
+    aio::raise_limit();
     ::sigemptyset(&signals_);
-    ::sigaddset(&signals_, done_signal);
+    ::sigaddset(&signals_, aio::done_signal);
     ::sigaddset(&signals_, bell_signal);
     // 2. ARM. Nothing but the request itself; next() asks for a connection's.
     // Both signals are blocked, in all threads (program/host.cpp): a signal to
@@ -86,8 +55,7 @@ class Server : net::Deadlines::Hands {
 
  private:
   using For = protocol::Wait::For;
-  static constexpr std::int64_t a_moment = 10'000'000;     // ns
-  static constexpr std::int64_t a_second = 1'000'000'000;  // ns
+  static constexpr std::int64_t a_moment = 10'000'000, a_second = 1'000'000'000;
 
   // Sleeps for so long at most; if negative, until somebody is due.
   void turn(std::int64_t most) {
@@ -102,7 +70,7 @@ class Server : net::Deadlines::Hands {
     if (signal < 0 && errno != EAGAIN && errno != EINTR)
       net::fail(errno, "sigtimedwait");
     if (signal == bell_signal) collect();
-    if (signal == done_signal)
+    if (signal == aio::done_signal)
       done(reinterpret_cast<std::uintptr_t>(told.si_value.sival_ptr));
     relieve();
     // No request will be done for what has been received and not yet answered.
@@ -182,8 +150,11 @@ class Server : net::Deadlines::Hands {
     if (c.closing) return close(c.id());
     if (c.session.output_ended() && !c.shut)
       c.shut = sys::shutdown(c.socket(), SHUT_WR) == 0;
-    if (c.session.finished() || (!c.operation.out() && !ask(c)))
+    if (c.session.finished()) return close(c.id());
+    if (!c.operation.out() && !ask(c)) {
+      net::count_lost(net::Want::memory);
       return close(c.id());
+    }
     if (c.session.wants_turn()) unfinished_.push_back(c);
     watch(c);
   }
@@ -211,10 +182,8 @@ class Server : net::Deadlines::Hands {
   bool ask_receive(Connection& c) {
     const auto room = c.session.input();
     const bool taken = c.operation.read(c.socket(), room);
-    if (taken) return true;
-    c.session.received(0);
-    net::count_lost(net::Want::memory);
-    return false;
+    if (!taken) c.session.received(0);
+    return taken;
   }
 
   // 5. RECEIVE, done. EAGAIN and EINTR: nothing has come.
@@ -233,10 +202,8 @@ class Server : net::Deadlines::Hands {
   // threads. The bytes are theirs to read until it is done.
   bool ask_send(Connection& c) {
     const bool taken = c.operation.write(c.socket(), c.session.output());
-    if (taken) return true;
-    c.session.sent(0);
-    net::count_lost(net::Want::memory);
-    return false;
+    if (!taken) c.session.sent(0);
+    return taken;
   }
 
   // 7. SEND, done. Of all bytes, unless the time of limit_sleep() was up.
@@ -259,16 +226,12 @@ class Server : net::Deadlines::Hands {
     c->operation.call_off();
   }
 
-  // A read that is out may have bytes already of which it has not told.
-  static bool is_behind(const Connection& c) {
-    return c.operation.done() || aio::has_more(c.socket(), c.heard);
-  }
   bool hold(std::uint64_t id) const override {
     return connections_.find(id)->behind;
   }
   bool lay_ready(std::uint64_t id) override {
     Connection& c = *connections_.find(id);
-    return c.behind = c.operation.out() && c.operation.reads() && is_behind(c);
+    return c.behind = c.operation.out() && c.operation.reads() && c.is_behind();
   }
 
   // Everybody who has come is let in, as long as there is time for that (who
@@ -301,7 +264,7 @@ class Server : net::Deadlines::Hands {
   // waited for it once, however late it is.
   bool drain(Connection& c, bool first) {
     if (c.draining || c.closing) return true;
-    if (is_behind(c) && (first || deadlines_.lets_in())) return false;
+    if (c.is_behind() && (first || deadlines_.lets_in())) return false;
     c.draining = true;
     c.session.drain();
     next(c);
@@ -335,15 +298,6 @@ class Server : net::Deadlines::Hands {
   const unsigned lost_ = net::counter("model.", "lost_signals");
 };
 
-// As many as all requests, for which signals may be queued at once.
-std::string probe(const net::Options& options, net::Trial&) {
-  const std::uint64_t wanted = options["aio-threads"], most = raise_limit();
-  if (most >= wanted) return {};
-  return std::to_string(wanted) + " signals may be in the queue at once, and " +
-         std::to_string(most) +
-         " are allowed: raise that (ulimit -i) or lower --aio-threads";
-}
-
 constexpr net::Row rows[] = {aio::threads_row};
 // The library tries first whether it is a file.
 constexpr net::Ideal ideal[] = {
@@ -366,7 +320,7 @@ const net::Model model::server = {
     .rows = rows,
     .traits = {.concurrent_by = "aio-threads", .one_for_all = true},
     .ideal = ideal,
-    .probe = probe};
+    .probe = aio::probe};
 
 void model::serve(net::Listener& listener, protocol::Service& service,
                   net::Mailbox& mailbox, const net::Options& options) {

@@ -5,92 +5,16 @@
 // ours in it. That tells the loop which one it is, and ends. Given up: a thread
 // made for every read and every write, and that it is told for certain.
 
-#include <fcntl.h>
-#include <pthread.h>
-#include <signal.h>
-#include <sys/syscall.h>
-
 #include <array>
 
 #include "aio/acceptor.hpp"
 #include "aio/operation.hpp"
+#include "aio/told.hpp"
 #include "net/server.hpp"
 
 namespace {
 
-// Through this pipe the threads tell ids. Never closed: a thread that is late
-// would write into whatever has its number by then.
-constinit int news_in = -1, news_out = -1;
-
-void open_news() {
-  [[maybe_unused]] static const bool once = [] {
-    std::array<int, 2> ends;
-    net::check(::pipe2(ends.data(), O_CLOEXEC), "pipe2");
-    news_out = ends[0];
-    news_in = ends[1];
-    return true;
-  }();
-}
-
-// In a thread of the library's. ThreadSanitizer does not know such a thread,
-// and a function that it follows would crash there.
-[[gnu::no_sanitize("thread")]] void told_by_thread(sigval value) {
-  const auto id = reinterpret_cast<std::uintptr_t>(value.sival_ptr);
-  while (::write(news_in, &id, sizeof id) < 0 && errno == EINTR) {
-  }
-}
-
-// In such a thread no signal is blocked, whatever we do. One that is meant for
-// the main thread, which waits for it, may go here: it is handed on.
-void hand_on(int signal) {
-  const int error = errno;
-  ::syscall(SYS_tgkill, ::getpid(), ::getpid(), signal);
-  errno = error;
-}
-
-void hand_on_signals() {
-  struct sigaction action{};
-  action.sa_handler = hand_on;
-  action.sa_flags = SA_RESTART;
-  for (const int signal : {SIGHUP, SIGINT, SIGQUIT, SIGTERM})
-    ::sigaction(signal, &action, nullptr);
-}
-
-// How the threads are made: nobody waits for their end, and they need no stack
-// of 8 MiB.
-pthread_attr_t* small_and_alone() {
-  static pthread_attr_t attributes = [] {
-    pthread_attr_t made;
-    ::pthread_attr_init(&made);
-    ::pthread_attr_setdetachstate(&made, PTHREAD_CREATE_DETACHED);
-    ::pthread_attr_setstacksize(&made, 64 << 10);
-    return made;
-  }();
-  return &attributes;
-}
-
-sigevent by_thread(std::uint64_t id) {
-  sigevent told{};
-  told.sigev_notify = SIGEV_THREAD;
-  told.sigev_notify_function = told_by_thread;
-  told.sigev_notify_attributes = small_and_alone();
-  told.sigev_value.sival_ptr = reinterpret_cast<void*>(id);
-  return told;
-}
-
-struct Connection : net::Conversation {
-  Connection(net::Guest peer, protocol::Service& service, protocol::Pool& pool,
-             protocol::ReturnAddress address)
-      : Conversation(std::move(peer), service, pool, address),
-        operation(address.conversation, by_thread(address.conversation)) {}
-
-  aio::Operation operation;  // while it is out we stay
-  std::uint64_t heard = 0;   // bytes that we have, and one for the peer's end
-  // Closing: as soon as the operation is done. Behind: it is due, and more has
-  // come that a thread is about to bring. Missed: it is done, and a moment ago
-  // nobody had told of it.
-  bool closing = false, draining = false, behind = false, missed = false;
-};
+using Connection = aio::Conversation<aio::by_thread>;
 
 class Server : net::Deadlines::Hands {
  public:
@@ -105,8 +29,8 @@ class Server : net::Deadlines::Hands {
                    this),
         acceptor_(listener, mailbox) {
     aio::size_pool(options);
-    hand_on_signals();
-    open_news();
+    aio::hand_on_signals();
+    aio::open_news();
     listener_.open(0);
     acceptor_.start();
     // 2. ARM. Nothing but the request itself; next() asks for a connection's.
@@ -127,7 +51,7 @@ class Server : net::Deadlines::Hands {
     if (connections_.size() != 0 && (most < 0 || most > soon_)) most = soon_;
     // 3. WAIT. Until somebody has told something, or rings.
     std::array<pollfd, 2> ready{
-        {{.fd = news_out, .events = POLLIN, .revents = 0},
+        {{.fd = aio::news.out, .events = POLLIN, .revents = 0},
          {.fd = mailbox_.fd(), .events = POLLIN, .revents = 0}}};
     const int n =
         sys::poll(ready.data(), ready.size(), unfinished_.empty() ? most : 0);
@@ -154,7 +78,7 @@ class Server : net::Deadlines::Hands {
 
   void take_news() {
     std::array<std::uint64_t, 256> ids;
-    const ssize_t size = sys::read(news_out, ids.data(), sizeof ids);
+    const ssize_t size = sys::read(aio::news.out, ids.data(), sizeof ids);
     if (size < 0) return;
     for (std::size_t i = 0; i < size / sizeof ids[0]; ++i) {
       look_at(ids[i]);
@@ -220,8 +144,11 @@ class Server : net::Deadlines::Hands {
     if (c.closing) return close(c.id());
     if (c.session.output_ended() && !c.shut)
       c.shut = sys::shutdown(c.socket(), SHUT_WR) == 0;
-    if (c.session.finished() || (!c.operation.out() && !ask(c)))
+    if (c.session.finished()) return close(c.id());
+    if (!c.operation.out() && !ask(c)) {
+      net::count_lost(net::Want::memory);
       return close(c.id());
+    }
     if (c.session.wants_turn()) unfinished_.push_back(c);
     watch(c);
   }
@@ -249,10 +176,8 @@ class Server : net::Deadlines::Hands {
   bool ask_receive(Connection& c) {
     const auto room = c.session.input();
     const bool taken = c.operation.read(c.socket(), room);
-    if (taken) return true;
-    c.session.received(0);
-    net::count_lost(net::Want::memory);
-    return false;
+    if (!taken) c.session.received(0);
+    return taken;
   }
 
   // 5. RECEIVE, done. EAGAIN and EINTR: nothing has come.
@@ -271,10 +196,8 @@ class Server : net::Deadlines::Hands {
   // threads. The bytes are theirs to read until it is done.
   bool ask_send(Connection& c) {
     const bool taken = c.operation.write(c.socket(), c.session.output());
-    if (taken) return true;
-    c.session.sent(0);
-    net::count_lost(net::Want::memory);
-    return false;
+    if (!taken) c.session.sent(0);
+    return taken;
   }
 
   // 7. SEND, done. Of all bytes, unless the time of limit_sleep() was up.
@@ -297,16 +220,12 @@ class Server : net::Deadlines::Hands {
     c->operation.call_off();
   }
 
-  // A read that is out may have bytes already of which it has not told.
-  static bool is_behind(const Connection& c) {
-    return c.operation.done() || aio::has_more(c.socket(), c.heard);
-  }
   bool hold(std::uint64_t id) const override {
     return connections_.find(id)->behind;
   }
   bool lay_ready(std::uint64_t id) override {
     Connection& c = *connections_.find(id);
-    return c.behind = c.operation.out() && c.operation.reads() && is_behind(c);
+    return c.behind = c.operation.out() && c.operation.reads() && c.is_behind();
   }
 
   // Everybody who has come is let in, as long as there is time for that (who
@@ -339,7 +258,7 @@ class Server : net::Deadlines::Hands {
   // waited for it once, however late it is.
   bool drain(Connection& c, bool first) {
     if (c.draining || c.closing) return true;
-    if (is_behind(c) && (first || deadlines_.lets_in())) return false;
+    if (c.is_behind() && (first || deadlines_.lets_in())) return false;
     c.draining = true;
     c.session.drain();
     next(c);
