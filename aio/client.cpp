@@ -81,16 +81,12 @@ class Client {
 
   void give_up(protocol::Peer& peer) {
     Connection* c = connections_.find(peer.tag);
-    if (!c) return;
-    close(*c, "given up");
-    next(*c);
+    if (c) close(*c, "given up"), next(*c);
   }
 
   void speak(protocol::Peer& peer) {
     Connection* c = connections_.find(peer.tag);
-    if (!c || !c->connected) return;
-    c->speak = true;
-    next(*c);
+    if (c && c->connected) c->speak = true, next(*c);
   }
 
   void turn() {

@@ -1,4 +1,4 @@
-// # The POSIX AIO server that is told by signals
+// # The signal-driven POSIX AIO server
 //
 // One thread for all peers. It asks the C library to read and to write, and
 // sleeps until a signal tells which of these requests is done: nobody looks at

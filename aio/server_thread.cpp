@@ -1,4 +1,4 @@
-// # The POSIX AIO server that is told by threads
+// # The callback POSIX AIO server
 //
 // One thread for all peers. It asks the C library to read and to write, and for
 // each request that is done the library makes a thread and calls a function of

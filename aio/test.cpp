@@ -52,7 +52,8 @@ start() {
 }
 join() { exec {peer}<>/dev/tcp/127.0.0.1/$port; }
 end() { kill "$@"; read -r how <&$ready; echo "$how"; }
-ask() { printf '%s\r\n' "$1" >&$peer; read -r -t 20 said <&$peer; echo "$said"; }
+hear() { read -r -t 20 said <&$peer; echo "$said"; }
+ask() { printf '%s\r\n' "$1" >&$peer; hear; }
 )" + text + "\nEND\n:")
       .text;
 }
@@ -71,7 +72,7 @@ TEST(Aio, WhoFindsNoThreadIsTold) {
 $SERVER --aio-threads 3 --traits | grep concurrent
 start $SERVER --aio-threads 3
 for i in 1 2 3; do join; ask PING; done
-join; read -r -t 20 said <&$peer; echo "$said"
+join; hear
 end -TERM $process)"),
             "concurrent=3\n+PONG\r\n+PONG\r\n+PONG\r\n"
             "-ERR max number of clients reached\r\nended 0\n");
@@ -215,7 +216,7 @@ TEST(Aio, WhoIsNotToldOfIsFound) {
 start strace -f -qq -o /dev/null -e trace=clone3 \
   -e inject=clone3:error=EAGAIN:when=3+ $SERVER
 join; for i in 1 2 3 4 5 6; do ask PING; done
-ask 'INFO model' >/dev/null; while read -r -t 1 line <&$peer; do echo "$line"; done
+ask 'INFO model' >/dev/null; hear; hear
 kill $(pgrep -P $process); read -r how <&$ready; echo "$how")");
   EXPECT_TRUE(said.starts_with("+PONG\r\n+PONG\r\n+PONG\r\n+PONG\r\n+PONG\r\n"))
       << said;

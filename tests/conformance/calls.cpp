@@ -59,10 +59,15 @@ struct Ideal {
     if (exact.empty()) throw Trouble("INFO syscalls names no ideal_");
   }
   double of(const std::string& name) const {
-    for (const auto* calls : {&least, &exact})
-      if (const auto found = calls->find(name); found != calls->end())
-        return found->second;
-    return 0;
+    return exact.contains(name) ? exact.at(name) : in(least, name);
+  }
+  double unseen_of(const std::string& name) const { return in(unseen, name); }
+
+ private:
+  static double in(const std::map<std::string, double>& calls,
+                   const std::string& name) {
+    const auto found = calls.find(name);
+    return found == calls.end() ? 0 : found->second;
   }
 };
 
@@ -122,10 +127,8 @@ TEST_P(Calls, ATracerCountsTheSame) {
   for (const auto& [name, _] : ideal.unseen) after.try_emplace(name, 0);
   for (const auto& [name, calls] : after) {
     const auto old = before.find(name);
-    const auto unseen = ideal.unseen.find(name);
-    const double own =
-        calls - (old == before.end() ? 0 : old->second) +
-        (unseen == ideal.unseen.end() ? 0 : count * unseen->second);
+    const double own = calls - (old == before.end() ? 0 : old->second) +
+                       count * ideal.unseen_of(name);
     const auto found = counted.find(kernel_name(name));
     const double traced = found == counted.end() ? 0.0 : found->second;
     // INFO itself, asked outside the tracer's time, and the call of each thread
