@@ -15,6 +15,7 @@ SERVERS := \
   select:select:level select:poll:level \
   epoll:level:level epoll:edge:readiness epoll:oneshot:level \
   sigio:queue:readiness sigio:classic:readiness sigio:signalfd:readiness \
+  aio:posix:completion aio:thread:completion aio:signal:completion \
   iouring:multishot:completion
 
 # Those that serve too few at once to be a node among others: run shows one.
@@ -27,6 +28,7 @@ CLIENTS := \
   select:select select:poll \
   epoll:level \
   sigio:queue \
+  aio:posix \
   iouring:completion
 
 # By which clients the load may be generated; the first that can run here is

@@ -225,12 +225,13 @@ class Running:
                 raise Failed(f"{self.name} answered an ECHO with {answer!r}")
 
     def calls(self):
-        """System calls so far by name, from INFO; {} where it has none."""
+        """Calls so far by name, from INFO; {} where it has none. System calls,
+        or those of the C library by which a model has them made."""
         reply = self.ask("INFO", "syscalls")
         found = {}
         for line in reply.decode(errors="replace").split("\r\n"):
-            if line.startswith("syscall_"):
-                name, _, count = line.removeprefix("syscall_").partition(":")
+            if line.startswith(("syscall_", "library_")):
+                name, _, count = line.partition("_")[2].partition(":")
                 found[name] = int(count)
         return found
 

@@ -11,7 +11,7 @@ from contestants import REDIS, Failed, Running, Skipped
 from scenarios import RING_SERVERS
 
 TEXT = "x" * 32
-COUNTED = "syscall_"
+COUNTED = ("syscall_", "library_")
 COMMANDS = "total_commands_processed"
 MODEL_SECTION = "# Model"
 ADDRESS = re.compile(r"\S+:(\d+)\n")
@@ -30,7 +30,7 @@ def parse_info(text):
         if name == COMMANDS:
             commands[name] = int(value)
         elif name.startswith(COUNTED):
-            calls[name.removeprefix(COUNTED)] = int(value)
+            calls[name.partition("_")[2]] = int(value)
         elif section == MODEL_SECTION:
             model[name] = int(value)
     return {"calls": calls, "model": model, "commands": commands}

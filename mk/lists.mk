@@ -10,11 +10,19 @@ default = $(firstword $(call names,$(filter $1:%,$($2))))
 goal = $(firstword $(subst -, ,$1))
 goals_model = $(lastword $(subst -, ,$1))
 
+# What the C library does in threads of its own is unknown to ThreadSanitizer
+# (of g++ 12 and clang 19): it crashes when one of these allocates memory, and
+# they do, to make another one and to tell that something is done.
+ifeq ($(MODE),tsan)
+FOLLOWER := a_sanitizer_that_knows_glibc's_own_threads
+$(foreach v,posix thread signal,$(eval NEED_aio-$v := $(FOLLOWER)))
+endif
+
 # Packages of a model, and of a variant; what of a list can be built with those
 # that are there.
 needs = $(NEED_$(call model,$1)) $(if $(findstring -,$1),$(NEED_$1))
 libs = $(LIBS_$(call model,$1)) $(LIBS_$1)
-lacks = $(filter $(call needs,$1),$(MISSING))
+lacks = $(filter $(call needs,$1),$(MISSING) $(FOLLOWER))
 buildable = $(foreach v,$1,$(if $(call lacks,$(call names,$v)),,$v))
 
 # MODELS, as it is given: who takes part in a race.
@@ -38,8 +46,8 @@ LEFT_OUT += $(foreach n,$(filter-out $(SERVER_NAMES),$(ALL_NAMES)),$(if \
 LEFT_OUT := $(strip $(LEFT_OUT))
 why = $(sort $(call needs,$1) $(foreach n,$(filter $1-%,$(ALL_NAMES) \
   $(call names,$(ALL_CLIENTS))),$(NEED_$n)))
-$(if $(TOLD),$(foreach n,$(LEFT_OUT),$(info SKIP $n: $(call why,$n) is \
-  missing (make deps))))
+$(if $(TOLD),$(foreach n,$(LEFT_OUT),$(info SKIP $n: $(subst _, ,$(call \
+  why,$n)) is missing$(if $(filter $(MISSING),$(call why,$n)), (make deps)))))
 NAMES := $(sort $(MODELS) $(LEFT_OUT) $(SERVER_NAMES) $(CLIENT_NAMES))
 
 # What is left out can be asked for, and says why not (exit code 77).

@@ -100,7 +100,10 @@ class Deadlines {
   /// has been heard of since the last time, has its time once more: the rest of
   /// a large frame is there, and does not come in one turn.)
   void watch(Entry& entry, protocol::Session& session) {
-    const protocol::Wait wait = session.waits_for();
+    watch(entry, session, session.waits_for());
+  }
+  /// Where the model knows better what it waits for.
+  void watch(Entry& entry, protocol::Session& session, protocol::Wait wait) {
     if (session.client().limited) [[unlikely]]
       limit(entry, session.client().due_ms);
     if (wait.what == protocol::Wait::For::nothing && !entry.linked()) [[likely]]

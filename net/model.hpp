@@ -30,12 +30,15 @@ struct Row {
 struct Traits {
   // Conversations served at once: all, N, 1, or as many as --threads.
   const char* concurrent = "all";
+  const char* concurrent_by = nullptr;  // or as many as this row says
   const char* full = "tell";  // above --max-clients: tell, queue, processes
   bool sleeps = true;         // uses no CPU while nothing happens
   const char* sleeps_by = nullptr;  // the row that has it sleep all the same,
                                     // unless it is 0
   const char* threads = "none";     // what --threads multiplies: loops, workers
   unsigned threads_default = 1;
+  bool one_for_all = false;  // one thread has them all, though no loop can be
+                             // added to it
   unsigned descriptors = 0;  // it can watch those below; 0: all there are
   bool duplex = true;        // a client's: can send while it waits for a reply
   // What of the contract a server keeps, each level with those before it.
@@ -50,6 +53,8 @@ struct Ideal {
   const char* call;
   double per_request;
   bool at_least = false;  // and as often as it was asked in vain
+  bool unseen = false;    // made in threads of the C library's own, about so
+                          // often; only a tracer sees it
 };
 
 /// What all of the process's options came to.

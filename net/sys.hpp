@@ -38,7 +38,7 @@ int descriptor(int first, auto second, auto...) {
 
 /// A system call that counts itself under "sys.<name>". In a trace it is made
 /// by `traced`, which may record more than the call itself.
-template <Name name, auto call, auto traced = call>
+template <Name name, auto call, auto traced = call, Name prefix = "sys.">
 struct Counted {
   auto operator()(auto... args) const {
     cells().add(index);
@@ -57,8 +57,14 @@ struct Counted {
     return result;
   }
   static inline const unsigned index =
-      counter("sys.", std::string_view(name.value));
+      counter(prefix.value, std::string_view(name.value));
 };
+
+/// A call of the C library that is none of the kernel's: it may come to several
+/// of those, to none, or to some in threads that the library makes by itself.
+/// Counts itself under "lib.<name>", so that nobody takes it for one.
+template <Name name, auto call, auto traced = call>
+using Library = Counted<name, call, traced, "lib.">;
 
 }  // namespace net
 

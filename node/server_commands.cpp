@@ -142,7 +142,10 @@ void commandstats(Report& report) {
   }
 }
 
-void syscalls(Report& report) { report.count("sys.", "syscall_"); }
+void syscalls(Report& report) {
+  report.count("sys.", "syscall_");
+  report.count("lib.", "library_");
+}
 
 // Those at zero too: what has not happened is worth knowing of a model.
 void model(Report& report) {

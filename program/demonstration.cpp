@@ -60,7 +60,12 @@ Counters parse_counters(std::string_view text) {
   return counters;
 }
 
-constexpr std::string_view counted = "syscall_", least = "least_";
+constexpr std::string_view least = "least_", unseen = "unseen_";
+
+/// A number of calls that were made, and not one that the model names.
+bool is_counted(const std::string& name) {
+  return name.starts_with("syscall_") || name.starts_with("library_");
+}
 
 double value_of(const Counters& counters, const std::string& name) {
   const auto found =
@@ -78,11 +83,13 @@ std::string decimal(double number) {
 struct Calls {
   double counted = 0, ideal = 0;
   bool at_least = false;  // the ideal: and as often as it asked in vain
+  bool unseen = false;    // by us: the C library's own threads make it
 };
 
 void print_row(const std::string& name, const Calls& calls) {
-  std::printf("  %-24s %8.2f %8.2f%s\n", name.c_str(), calls.counted,
-              calls.ideal, calls.at_least ? " or more" : "");
+  const std::string own = calls.unseen ? "unseen" : decimal(calls.counted);
+  std::printf("  %-24s %8s %8.2f%s\n", name.c_str(), own.c_str(), calls.ideal,
+              calls.at_least ? " or more" : "");
 }
 
 std::map<std::string, Calls> calls_per_request(const Counters& before,
@@ -91,11 +98,12 @@ std::map<std::string, Calls> calls_per_request(const Counters& before,
   std::map<std::string, Calls> calls;
   for (const auto& [name, number] : after) {
     Calls& call = calls[name.substr(name.find('_') + 1)];
-    if (name.starts_with(counted))
+    if (is_counted(name))
       call.counted = (number - value_of(before, name)) / requests;
     else
       call.ideal = number;
     call.at_least |= name.starts_with(least);
+    call.unseen |= name.starts_with(unseen);
   }
   // Not what a request takes: made once, or now and then.
   std::erase_if(calls, [](const auto& entry) {
@@ -112,7 +120,7 @@ struct Wait {
 };
 Wait first_ideal(const Counters& counters) {
   for (const auto& [name, number] : counters)
-    if (!name.starts_with(counted))
+    if (!is_counted(name))
       return {name.substr(name.find('_') + 1), name.starts_with(least)};
   return {};
 }

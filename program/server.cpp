@@ -48,6 +48,8 @@ std::string concurrent(const ServerOptions& options) {
   const net::Traits& traits = model::server.traits;
   if (traits.descriptors)
     return std::to_string(clients_most(traits.descriptors, options));
+  if (traits.concurrent_by)
+    return std::to_string(options.net[traits.concurrent_by]);
   return traits.concurrent == std::string_view("threads")
              ? std::to_string(options.net.threads)
              : traits.concurrent;
@@ -94,6 +96,9 @@ int serve(ServerOptions options) {
   const std::uint64_t descriptors = raise_descriptor_limit();
   if (options.net.clients_max == 0)
     options.net.clients_max = clients_most(descriptors, options);
+  if (const char* const row = model::server.traits.concurrent_by)
+    options.net.clients_max =
+        std::min(options.net.clients_max, options.net[row]);
   program::Host::block_all_signals();
   if (const std::string why = refusal(options); !why.empty()) {
     std::fprintf(stderr, "%s\n", why.c_str());

@@ -105,6 +105,12 @@ std::string object(const node::Surroundings::Numbers& numbers) {
   return text + '}';
 }
 
+/// Of those models that have the C library make their system calls.
+std::string library_calls() {
+  const auto calls = net::totals("lib.");
+  return calls.empty() ? "" : ",\"library_calls\":" + object(calls);
+}
+
 Surroundings::Fields cpu(pid_t process) {
   const auto seconds = [](std::uint64_t us) {
     std::array<char, 32> text;
@@ -123,9 +129,10 @@ Surroundings::Fields ideals(const net::Model& model) {
   for (const net::Ideal& ideal : model.ideal) {
     std::array<char, 32> text;
     std::snprintf(text.data(), text.size(), "%.2f", ideal.per_request);
-    fields.emplace_back(
-        (ideal.at_least ? "least_" : "ideal_") + std::string(ideal.call),
-        text.data());
+    const char* const kind = ideal.unseen     ? "unseen_"
+                             : ideal.at_least ? "least_"
+                                              : "ideal_";
+    fields.emplace_back(kind + std::string(ideal.call), text.data());
   }
   return fields;
 }
@@ -192,7 +199,7 @@ std::string summary(const net::Model& model, const net::Clients& clients) {
          field("late", one_total("net.", "late")) +
          field("no_memory", one_total("lost.", "memory")) +
          field("no_thread", one_total("net.", "no_thread")) +
-         ",\"calls\":" + object(net::totals("sys.")) +
+         ",\"calls\":" + object(net::totals("sys.")) + library_calls() +
          ",\"model_counters\":" + object(net::totals("model.")) + '}';
 }
 

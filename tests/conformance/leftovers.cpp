@@ -41,8 +41,9 @@ TEST_P(Leftovers, DescriptorsAndThreadsGoBackToWhatTheyWere) {
       },
       Milliseconds(50));
   for (int round = 0; round < 3; ++round) load(server, peers(), 30'000);
+  // Threads that were kept for a while after the first load may have ended.
   EXPECT_TRUE(eventually([&] {
-    return process.descriptors() == descriptors && process.threads() == threads;
+    return process.descriptors() == descriptors && process.threads() <= threads;
   })) << process.descriptors()
       << " descriptors, were " << descriptors << "; " << process.threads()
       << " threads, were " << threads;

@@ -30,10 +30,11 @@ void limit_addresses(pid_t pid, std::size_t more) {
 class Starved : public ServerTest {
  protected:
   /// With one heap for all threads, which has no addresses that it does not
-  /// use: each of the others begins with 64 MiB of them.
+  /// use: each of the others begins with 64 MiB of them. A thread that ends
+  /// gives back its stack, which had 8 MiB of addresses.
   Server& start_with_one_heap() {
     return start({GetParam().name, "/bin/sh"},
-                 {"-c", "MALLOC_ARENA_MAX=1 exec \"$0\" \"$@\"",
+                 {"-c", "ulimit -s 256; MALLOC_ARENA_MAX=1 exec \"$0\" \"$@\"",
                   GetParam().path, "--buffers-max", "1g"},
                  bind_socket());
   }

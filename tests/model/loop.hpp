@@ -99,6 +99,10 @@ class ModelTest : public testing::Test {
 
 /// How many conversations a Loop serves at once.
 inline unsigned concurrent() {
+  const char* const by = model::server.traits.concurrent_by;
+  for (const net::Row& row : model::server.rows)
+    if (by && row.name == std::string_view(by))
+      return static_cast<unsigned>(row.value);
   const std::string promised = model::server.traits.concurrent;
   if (promised == "all") return ~0u;
   return promised == "threads" ? model::server.traits.threads_default
@@ -128,6 +132,7 @@ class Loop {
     for (const auto& [name, value] : own) options_.own[name] = value;
     options_.port = 0;
     options_.threads = model::server.traits.threads_default;
+    block_signals();  // here too: a signal goes to whoever does not block it
     std::promise<std::string> opened;
     auto url = opened.get_future();
     thread_ = std::thread([this, &service, opened = std::move(opened)] mutable {
@@ -148,10 +153,13 @@ class Loop {
   std::uint64_t clients() const { return clients_.now; }
   pthread_t thread() { return thread_.native_handle(); }
 
-  /// As program/ does before the first thread.
+  /// As program/ does before the first thread, but for those by which a test
+  /// is ended.
   static void block_signals() {
     sigset_t all;
     ::sigfillset(&all);
+    ::sigdelset(&all, SIGINT);
+    ::sigdelset(&all, SIGTERM);
     ::pthread_sigmask(SIG_BLOCK, &all, nullptr);
   }
 

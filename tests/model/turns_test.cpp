@@ -63,10 +63,12 @@ std::string repeated(const std::string& text, int times) {
   return all;
 }
 
-/// All conversations wait for one thread; else each has one of its own.
-bool one_for_all() {
+/// A loop has its conversations and lets in its peers.
+bool is_loop() {
   return std::string_view(model::server.traits.threads) == "loops";
 }
+/// All conversations wait for one thread; else each has one of its own.
+bool one_for_all() { return is_loop() || model::server.traits.one_for_all; }
 
 // They have come in one packet, and nothing more will come that would wake the
 // loop.
@@ -162,7 +164,7 @@ TEST(Turns, DoNotPutOffTheStop) {
 // A listener that let in one peer in a turn would need as many turns as there
 // are newcomers, and in each of them all who are busy have theirs.
 TEST(Turns, AreForWhoComesAmongTheBusyToo) {
-  if (!one_for_all()) GTEST_SKIP() << "a thread of its own lets peers in";
+  if (!is_loop()) GTEST_SKIP() << "a thread of its own lets peers in";
   constexpr int busy = 100, newcomers = 300, turns_max = 150;
   Bookkeeper service;
   Loop loop(service);

@@ -436,7 +436,8 @@ Complaints check_folder(const std::string& model, const Names& files,
   for (const std::string& name : wanted)
     if (!contains(files, name))
       complaints.push_back(model + "/" + name + " is missing");
-  static const Names beside = {"calls.hpp", "probe.hpp", "buffers.hpp"};
+  static const Names beside = {"calls.hpp", "probe.hpp", "buffers.hpp",
+                               "acceptor.hpp", "told.hpp"};
   int headers = 0;
   for (const std::string& name : files)
     if (name.ends_with(".hpp"))
@@ -446,8 +447,8 @@ Complaints check_folder(const std::string& model, const Names& files,
                            " is not on the Makefile's lists");
   if (headers > 1)
     complaints.push_back(model +
-                         ": more than one header beside calls.hpp, "
-                         "probe.hpp and buffers.hpp");
+                         ": more than one header beside calls.hpp, probe.hpp, "
+                         "buffers.hpp, acceptor.hpp and told.hpp");
   return complaints;
 }
 

@@ -222,7 +222,7 @@ done
 
 # A model that could not be built is skipped, with its reason.
 for reason in $LEFT_OUT_REASONS; do
-  echo "SKIP ${reason%%:*}: ${reason#*:} is missing"
+  echo "SKIP ${reason%%:*}: $(echo "${reason#*:}" | tr _ ' ') is missing"
   echo "0 0 1" >"$results/left-out-${reason%%:*}.numbers"
 done
 set -- "$results"/*.log
