@@ -14,6 +14,7 @@ SERVERS := \
   nonblocking:spin:level \
   select:select:level select:poll:level \
   epoll:level:level epoll:edge:readiness epoll:oneshot:level \
+  aio:libaio:completion \
   iouring:multishot:completion
 
 # Those that serve too few at once to be a node among others: run shows one.
@@ -24,20 +25,20 @@ CLIENTS := \
   blocking:thread \
   nonblocking:spin \
   select:select select:poll \
-  epoll:level \
+  epoll:level aio:libaio \
   iouring:completion
 
-# By which clients the load may be generated; the first that can run here is
-# taken, unless one is called by its name.
-# The cheapest first: what the load takes, it cannot ask.
+# By which clients the load may be generated: the first that can run here, or one
+# that is named. The cheapest first: what the load takes, it cannot ask.
 LOAD_CLIENTS := iouring:completion epoll:level select:poll select:select \
-  blocking:thread nonblocking:spin
+  blocking:thread nonblocking:spin aio:libaio
 
-# What a model links with, and the package that brings it. Without the package
-# it is left out, and said to be. Both may be said of one variant alone, as
-# LIBS_<model>-<variant>.
+# What a model links with, and the package that brings it: without that it is left
+# out, and said to be. LIBS_<model>-<variant> and NEED_ say it of one variant.
 LIBS_iouring := -luring
 NEED_iouring := liburing-dev
+LIBS_aio-libaio := -laio
+NEED_aio-libaio := libaio-dev
 
 # What the servers are measured beside (bench/peers), likewise.
 PEERS := bare-echo libuv-echo libevent-echo asio-echo

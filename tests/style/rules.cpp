@@ -436,7 +436,13 @@ Complaints check_folder(const std::string& model, const Names& files,
   for (const std::string& name : wanted)
     if (!contains(files, name))
       complaints.push_back(model + "/" + name + " is missing");
-  static const Names beside = {"calls.hpp", "probe.hpp", "buffers.hpp"};
+  Names beside = {"calls.hpp", "probe.hpp", "buffers.hpp"};
+  // What may be missing where the others are built.
+  for (const Variant& v : servers)
+    if (v.model == model) {
+      beside.push_back("calls_" + v.name + ".hpp");
+      wanted.push_back("test_" + v.name + ".cpp");
+    }
   int headers = 0;
   for (const std::string& name : files)
     if (name.ends_with(".hpp"))
