@@ -54,6 +54,7 @@ class Server {
   // Slots that are no peer's: the listener's and the bell's, and two spare ones
   // for polls whose sockets are shut down and whose events have yet to come.
   static constexpr unsigned slots_own = 4;
+  static constexpr std::size_t brief_max = 4 << 10;
 
   void turn() {
     const auto on_done = [this](Asked what, std::uint64_t id, long result) {
@@ -114,18 +115,14 @@ class Server {
     if (what == Asked::bell) return collect(result);
     Connection* c = connections_.find(id);
     if (!c) return;  // closed meanwhile, and nothing of its own was lent
-    const bool polled = what == Asked::readable || what == Asked::writable;
     if (what == Asked::readable) c->reading = false, c->readable = result > 0;
     if (what == Asked::writable) c->writing = false, c->blocked = result <= 0;
     if (what == Asked::receive) received(*c, result);
     if (what == Asked::send) sent(*c, result);
-    // A poll's bits are all that holds. Where no call of ours is due that would
-    // meet the error, the peer is gone and nobody would notice: it is told
-    // once.
-    const bool gone = polled && (result & (POLLERR | POLLHUP)) &&
-                      !c->session.wants_input() && !c->session.has_output();
+    // A poll tells all that holds, errors among it: the call that follows it
+    // meets them.
     const bool failed = result < 0 && result != -EAGAIN && result != -EINTR;
-    gone || failed ? close(id) : next(*c);
+    failed ? close(id) : next(*c);
   }
 
   void collect(long result) {
@@ -203,7 +200,11 @@ class Server {
       ring_.note(c.readable ? Asked::receive : Asked::readable, c.id());
     }
     if (c.session.wants_turn()) unfinished_.push_back(c);
-    deadlines_.watch(c.deadline, c.session);
+    // After the write that has just been noted this comes again, before anybody
+    // could be late; and who holds little is not worth evicting.
+    if (!c.writing || c.blocked || c.deadline.linked() ||
+        c.session.held() > brief_max)
+      deadlines_.watch(c.deadline, c.session);
   }
 
   // 5. RECEIVE, asked. Only now is room lent: io_submit(2) fills it before it
