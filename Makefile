@@ -16,6 +16,7 @@ SERVERS := \
   epoll:level:level epoll:edge:readiness epoll:oneshot:level \
   sigio:queue:readiness sigio:classic:readiness sigio:signalfd:readiness \
   aio:posix:completion aio:thread:completion aio:signal:completion \
+  aio:libaio:completion \
   iouring:multishot:completion
 
 # Those that serve too few at once to be a node among others: run shows one.
@@ -28,20 +29,20 @@ CLIENTS := \
   select:select select:poll \
   epoll:level \
   sigio:queue \
-  aio:posix \
+  aio:posix aio:libaio \
   iouring:completion
 
-# By which clients the load may be generated; the first that can run here is
-# taken, unless one is called by its name.
-# The cheapest first: what the load takes, it cannot ask.
+# By which clients the load may be generated: the first that can run here, or one
+# that is named. The cheapest first: what the load takes, it cannot ask.
 LOAD_CLIENTS := iouring:completion epoll:level select:poll select:select \
-  blocking:thread nonblocking:spin
+  blocking:thread nonblocking:spin aio:libaio
 
-# What a model links with, and the package that brings it. Without the package
-# it is left out, and said to be. Both may be said of one variant alone, as
-# LIBS_<model>-<variant>.
+# What a model links with, and the package that brings it: without that it is left
+# out, and said to be. LIBS_<model>-<variant> and NEED_ say it of one variant.
 LIBS_iouring := -luring
 NEED_iouring := liburing-dev
+LIBS_aio-libaio := -laio
+NEED_aio-libaio := libaio-dev
 
 # Parts in the order in which their archives are linked: each may use those
 # behind it. The linker thus keeps the arrows of ARCHITECTURE.md.

@@ -70,7 +70,22 @@ $(PEER_PROGRAMS): $(BIN)/%: $(BUILD)/obj/bench/peers/$$(subst -,_,$$*).o
 	$(call show,link)
 	$Q$(LINK) $^ $(LIBS_$*) -o $@
 
-programs: $(PROGRAMS) $(LOADS) $(PEER_PROGRAMS)
+# What reads a file in one way each, and what makes that file (bench/files).
+DISK_WAYS := pread threads posix libaio uring
+LIBS_disk-libaio := -laio
+NEED_disk-libaio := libaio-dev
+LIBS_disk-uring := -luring
+NEED_disk-uring := liburing-dev
+DISK_WAYS := $(foreach w,$(DISK_WAYS),$(if $(filter \
+  $(NEED_disk-$w),$(MISSING)),,$w))
+DISK_PROGRAMS := $(BIN)/disk-file $(DISK_WAYS:%=$(BIN)/disk-%)
+$(DISK_WAYS:%=$(BIN)/disk-%): $(BUILD)/obj/bench/disk/main.o
+$(DISK_PROGRAMS): $(BIN)/disk-%: $(BUILD)/obj/bench/disk/%.o $(BUILD)/lib/net.a
+	@mkdir -p $(@D)
+	$(call show,link)
+	$Q$(LINK) $(filter %.o,$^) $(filter %.a,$^) $(LIBS_disk-$*) -o $@
+
+programs: $(PROGRAMS) $(LOADS) $(PEER_PROGRAMS) $(DISK_PROGRAMS)
 
 REPORT := build/report
 bench-quick: programs  ## compare the models, 3 minutes; page in build/report

@@ -1,6 +1,6 @@
 # The sources as text, and `make help`.
 
-FOLDERS := $(PARTS) $(MODELS) bench/load bench/peers tests/*
+FOLDERS := $(PARTS) $(MODELS) bench/load bench/peers bench/disk tests/*
 SOURCES := $(wildcard *.cpp $(FOLDERS:%=%/*.cpp))
 HEADERS := $(wildcard $(FOLDERS:%=%/*.hpp))
 

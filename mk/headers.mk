@@ -11,7 +11,7 @@ $(COMMAND_LINES): private CXXFLAGS += -O0
 # says what is not so (GCC's bug 105651).
 ifneq ($(filter release asan tsan,$(MODE)),)
 STANDARD := $(BUILD)/obj/program/standard.hpp
-STANDARD_OBJECTS := $(filter-out $(COMMAND_LINES) %/test.o, \
+STANDARD_OBJECTS := $(filter-out $(COMMAND_LINES) $(MODEL_TESTS), \
   $(call objects,$(PARTS) $(MODELS) bench/load))
 $(STANDARD_OBJECTS): private CXXFLAGS += -include $(STANDARD) \
   $(if $(findstring clang,$(CXX)),,-Wno-restrict -Wno-array-bounds \
@@ -26,8 +26,7 @@ endif
 # Tests spend their time in compiling, not in running: half of it is -O2, and a
 # third what they all include.
 COMMON := $(BUILD)/obj/tests/tools/common.hpp
-TEST_OBJECTS := $(call objects,$(wildcard tests/*)) \
-  $(MODELS:%=$(BUILD)/obj/%/test.o)
+TEST_OBJECTS := $(call objects,$(wildcard tests/*)) $(MODEL_TESTS)
 $(COMMON).gch $(TEST_OBJECTS): private CXXFLAGS += -O0 -g1
 $(TEST_OBJECTS): private CXXFLAGS += -include $(COMMON)
 $(TEST_OBJECTS): $(COMMON).gch

@@ -56,6 +56,12 @@ $(foreach n,$(LEFT_OUT),run-$n serve-$n trace-$n):
 $(LEFT_OUT:%=test-%):
 	@tests/tools/suites.sh $(BUILD)
 
+# Tests of a model; a variant's own instead, if it has <model>/test_<variant>.cpp.
+MODEL_TESTS := $(patsubst %.cpp,$(BUILD)/obj/%.o,$(wildcard \
+  $(MODELS:%=%/test.cpp) $(MODELS:%=%/test_*.cpp)))
+tests_of = $(or $(filter %/$(call model,$1)/test_$(call variant,$1).o, \
+  $(MODEL_TESTS)),$(filter %/$(call model,$1)/test.o,$(MODEL_TESTS)))
+
 objects = $(patsubst %.cpp,$(BUILD)/obj/%.o,$(wildcard $(1:%=%/*.cpp)))
 # The object of epoll-level's server: of epoll/server.cpp, since it is the
 # model's first; of epoll-edge's: of epoll/server_edge.cpp.

@@ -42,7 +42,7 @@ $(patsubst %,$(BUILD)/tests/%,$(PART_SUITES) $(OUTSIDE)): $(BUILD)/tests/%: \
 # Those of one server, as it is linked; and of one client, whom its model's
 # default server answers.
 $(SERVER_NAMES:%=$(BUILD)/tests/model-%): $(BUILD)/tests/model-%: \
-    $(BUILD)/obj/$$(call model,$$*)/test.o $(call objects,tests/model) \
+    $$(call tests_of,$$*) $(call objects,tests/model) \
     $$(call object,server,$$*) $$(call default_client,$$*) $(ARCHIVES)
 	@mkdir -p $(@D)
 	$(call show,link)

@@ -12,9 +12,17 @@ namespace {
 
 std::string launcher() { return in_bin("../tests/tools/seccomp_launcher"); }
 
-/// The calls that are not to be had everywhere (docs/errors.md).
-const std::vector<std::string> calls{"io_uring_setup", "io_uring_register",
-                                     "io_uring_enter", "epoll_pwait2"};
+/// The calls that are not to be had everywhere (docs/errors.md), and the ideal
+/// by which it is known that a server cannot do without one.
+const std::map<std::string, std::string> calls{
+    {"io_uring_setup", "ideal_io_uring_enter"},
+    {"io_uring_register", "ideal_io_uring_enter"},
+    {"io_uring_enter", "ideal_io_uring_enter"},
+    {"io_setup", "ideal_io_submit"},
+    {"io_submit", "ideal_io_submit"},
+    {"io_getevents", "ideal_io_submit"},
+    {"io_cancel", "ideal_io_submit"},
+    {"epoll_pwait2", "-"}};
 
 /// As a refusal has to be.
 void expect_refusal(const Finished& finished, const std::string& call) {
@@ -65,23 +73,15 @@ bool serves(Server& server, const std::string& call) {
   return true;
 }
 
-/// Does this server make calls of io_uring? Its own list of ideals tells.
-bool makes_calls_of_the_ring(Server& server) {
-  for (const auto& [name, value] : server.figures())
-    if (name.starts_with("ideal_io_uring")) return true;
-  return false;
-}
-
 class Refused : public ServerTest {
  protected:
-  bool needs_the_ring() { return makes_calls_of_the_ring(start()); }
   void refuse_by(const std::string& how) {
-    const bool ring = needs_the_ring();
-    for (const std::string& call : calls) {
+    const auto figures = start().figures();
+    for (const auto& [call, ideal] : calls) {
       const std::string refusal = how + ":" + call;
       SCOPED_TRACE(refusal);
       Server server(sandboxed(GetParam()), with(refusal, GetParam()));
-      EXPECT_EQ(serves(server, call), !ring || !call.starts_with("io_uring"));
+      EXPECT_EQ(serves(server, call), !figures.contains(ideal));
     }
   }
 };
@@ -94,14 +94,14 @@ TEST_P(Refused, ByASignal) { refuse_by("TRAP"); }
 // The probe asks in a child. Whoever has SIGCHLD ignored hears nothing of its
 // end: it is neither taken for one that was killed nor left as a zombie.
 TEST_P(Refused, ThoughSigchldIsIgnored) {
-  for (const std::string& call : calls) {
+  const auto figures = start().figures();
+  for (const auto& [call, ideal] : calls) {
     SCOPED_TRACE(call);
-    const bool ring = needs_the_ring() && call.starts_with("io_uring");
     Arguments options{"--ignore-signal=CHLD", launcher()};
     for (const auto& word : with("KILL:" + call, GetParam()))
       options.push_back(word);
     Server server({GetParam().name, "/usr/bin/env"}, options);
-    EXPECT_EQ(serves(server, call), !ring);
+    EXPECT_EQ(serves(server, call), !figures.contains(ideal));
   }
 }
 
@@ -118,8 +118,8 @@ class RefusedRing : public RingTest {
  protected:
   // A node asks others by a client, which needs calls of its own.
   void refuse_by(const std::string& how) {
-    const bool ring = makes_calls_of_the_ring(start());
-    for (const std::string& call : calls) {
+    const auto figures = start().figures();
+    for (const auto& [call, ideal] : calls) {
       const std::string refusal = how + ":" + call;
       SCOPED_TRACE(refusal);
       const SilentNode other;
@@ -132,7 +132,7 @@ class RefusedRing : public RingTest {
       const bool served = serves(server, call);
       // Who asks for this one and is ended by it refuses, if its client does.
       if (call == "epoll_pwait2" && (how == "KILL" || how == "TRAP")) continue;
-      EXPECT_EQ(served, !ring || !call.starts_with("io_uring"));
+      EXPECT_EQ(served, !figures.contains(ideal));
     }
   }
 };
@@ -180,7 +180,7 @@ class RefusedClient : public testing::TestWithParam<Program> {
   void refuse_by(const std::string& how) {
     const auto server = any_server();
     if (!server) GTEST_SKIP() << "no server runs here";
-    for (const std::string& call : calls) {
+    for (const auto& [call, ideal] : calls) {
       SCOPED_TRACE(how + ":" + call);
       const Finished finished =
           run({launcher(), how + ":" + call, GetParam().path, server->address(),

@@ -309,11 +309,18 @@ TEST(Folder, holds_its_variants_and_no_more) {
     files.erase(files.begin() + static_cast<std::ptrdiff_t>(i));
     EXPECT_EQ(check(files).empty(), good[i].ends_with(".hpp")) << good[i];
   }
-  for (const char* name : {"server_oneshot.cpp", "loop.cpp", "third.hpp"}) {
+  for (const char* name :
+       {"server_oneshot.cpp", "loop.cpp", "third.hpp", "calls_oneshot.hpp",
+        "test_oneshot.cpp", "calls_edge.cpp"}) {
     Names files = good;
     files.push_back(name);
     EXPECT_FALSE(check(files).empty()) << name;
   }
+  // A variant that is built where the others' packages are not, or the other
+  // way round.
+  Names files = good;
+  files.insert(files.end(), {"calls_edge.hpp", "test_edge.cpp"});
+  EXPECT_EQ("", all(check(files)));
 }
 
 TEST(Lists, agree_with_the_folders) {

@@ -96,6 +96,8 @@ echo "== kernel $(uname -r), $(nproc) processors"
 switch=/proc/sys/kernel/io_uring_disabled
 [ -r "$switch" ] && row "" kernel.io_uring_disabled \
   "$(cat "$switch") (0: anybody may use io_uring, 2: nobody)"
+row "" fs.aio-max-nr "$(cat /proc/sys/fs/aio-nr 2>/dev/null) of" \
+  "$(cat /proc/sys/fs/aio-max-nr 2>/dev/null) slots of AIO are taken"
 row "" "open files" "soft limit $(ulimit -Sn), hard limit $(ulimit -Hn)"
 row "" "locked memory" "soft limit $(ulimit -Sl), hard limit $(ulimit -Hl)" \
   "KiB, of all processes of a user together: rings"
@@ -103,13 +105,16 @@ call epoll_pwait2 "clients of epoll"
 for name in io_uring_setup io_uring_register io_uring_enter; do
   call "$name" "model iouring"
 done
+for name in io_setup io_submit io_getevents io_cancel; do
+  call "$name" "model aio, variant libaio"
+done
 
 echo "== building and running"
 tool "${compiler%% *}" g++ "the compiler"
 header libcli11-dev CLI/CLI.hpp "all programs"
 header libssl-dev openssl/evp.h "all programs"
 header liburing-dev liburing.h "model iouring"
-header libaio-dev libaio.h "no model yet"
+header libaio-dev libaio.h "model aio, variant libaio"
 
 echo "== testing"
 header libgtest-dev gtest/gtest.h "all tests"

@@ -41,6 +41,10 @@ const std::map<std::string, unsigned> answers = {
 
 const std::map<std::string, unsigned> calls = {
     {"epoll_pwait2", SYS_epoll_pwait2},
+    {"io_setup", SYS_io_setup},
+    {"io_submit", SYS_io_submit},
+    {"io_getevents", SYS_io_getevents},
+    {"io_cancel", SYS_io_cancel},
     {"io_uring_setup", SYS_io_uring_setup},
     {"io_uring_enter", SYS_io_uring_enter},
     {"io_uring_register", SYS_io_uring_register}};

@@ -114,6 +114,17 @@ class Tree(unittest.TestCase):
         words = self.make(*one, *flags)
         self.assertIn("SKIP iouring", words.stdout)
 
+    def test_without_libaio_the_rest_is_built(self):
+        gone = "RUN_PACKAGES=libaio-dev=nothing/of/this/kind.h"
+        words = self.make(gone, "PEERS=", "HOSTS_PACKAGES=", "run-nobody")
+        self.assertRegex(
+            words.stdout, r"SKIP aio(-libaio)?: libaio-dev is missing"
+        )
+        self.assertEqual(words.stdout.count("SKIP"), 1)
+        self.assertNotIn("aio-libaio", words.stderr)
+        self.assertIn("epoll-level", words.stderr)
+        self.assertIn("iouring-multishot", words.stderr)
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -1,0 +1,156 @@
+// Reads blocks of a file in one way, checks every byte, and says in one JSON
+// line what that took. bench/files calls it:
+//   disk-<way> FILE random|sequential direct|cached|cold BLOCK DEPTH READS
+//   FILES
+// `direct`: past the page cache. `cached`: all of it was read before. `cold`:
+// nothing of it is in the page cache. FILES: how often the file is opened. Exit
+// code 77 where that cannot be had here.
+
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <charconv>
+#include <chrono>
+#include <fstream>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "bench/disk/disk.hpp"
+#include "net/counters.hpp"
+#include "net/fd.hpp"
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+int threads = 0;
+
+/// The number behind a name in a file of /proc; 0 if there is none.
+std::uint64_t number_in(const char* file, std::string_view name) {
+  std::ifstream text(file);
+  std::string word;
+  std::uint64_t number = 0;
+  while (text >> word)
+    if (word == name && text >> number) return number;
+  return 0;
+}
+
+struct Usage {
+  double cpu_us;
+  long switches;
+  std::uint64_t read_calls;  // of all threads, the library's too
+
+  static Usage now() {
+    rusage used{};
+    ::getrusage(RUSAGE_SELF, &used);
+    const auto us = [](const timeval& time) {
+      return static_cast<double>(time.tv_sec) * 1e6 +
+             static_cast<double>(time.tv_usec);
+    };
+    return {us(used.ru_utime) + us(used.ru_stime),
+            used.ru_nvcsw + used.ru_nivcsw,
+            number_in("/proc/self/io", "syscr:")};
+  }
+};
+
+int usage() {
+  std::fputs(
+      "usage: disk-<way> FILE random|sequential direct|cached|cold\n"
+      "       BLOCK DEPTH READS FILES\n",
+      stderr);
+  return 2;
+}
+
+std::uint64_t parse(std::string_view text) {
+  std::uint64_t number = 0;
+  const auto [end, error] =
+      std::from_chars(text.data(), text.data() + text.size(), number);
+  return error == std::errc() && end == text.data() + text.size() ? number : 0;
+}
+
+/// Has the page cache hold all of it, or nothing.
+void prepare(int file, bool cached) {
+  std::vector<std::byte> room(1 << 20);
+  off_t at = 0;
+  ::fdatasync(file);
+  if (!cached) ::posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED);
+  while (cached) {
+    const ssize_t n = ::pread(file, room.data(), room.size(), at);
+    if (n <= 0) return;
+    at += n;
+  }
+}
+
+net::Fd open_file(const char* name, bool direct) {
+  net::Fd file(::open(name, O_RDONLY | O_CLOEXEC | (direct ? O_DIRECT : 0)));
+  if (!file && errno == EINVAL) disk::skip("open with O_DIRECT", errno);
+  if (!file) net::fail(errno, std::string("open ") + name);
+  return file;
+}
+
+void print(const disk::Task& task, double seconds, const Usage& used) {
+  std::printf(
+      "{\"reads\":%llu,\"seconds\":%.6f,\"cpu_us\":%.3f,\"switches\":%ld,"
+      "\"threads\":%d,\"read_calls\":%llu,\"calls\":{",
+      static_cast<unsigned long long>(task.reads), seconds, used.cpu_us,
+      used.switches, threads, static_cast<unsigned long long>(used.read_calls));
+  const char* comma = "";
+  for (const auto& [name, count] : net::totals("sys."))
+    if (count != 0 && name != "close") {
+      std::printf("%s\"%s\":%llu", comma, name.c_str(),
+                  static_cast<unsigned long long>(count));
+      comma = ",";
+    }
+  std::puts("}}");
+}
+
+}  // namespace
+
+void disk::Task::halfway() {
+  threads = static_cast<int>(number_in("/proc/self/status", "Threads:"));
+}
+
+int main(int count, char** words) {
+  if (count != 8) return usage();
+  const std::string_view order = words[2], mode = words[3];
+  disk::Task task{.files = {},
+                  .blocks = 0,
+                  .block = parse(words[4]),
+                  .reads = parse(words[6]),
+                  .depth = static_cast<unsigned>(parse(words[5])),
+                  .random = order == "random"};
+  const std::uint64_t opened = parse(words[7]);
+  const bool direct = mode == "direct";
+  if ((!task.random && order != "sequential") ||
+      (!direct && mode != "cached" && mode != "cold") || !task.reads ||
+      !task.depth || !opened || !task.block || task.block % 4096)
+    return usage();
+  try {
+    std::vector<net::Fd> files;
+    std::vector<int> numbers;
+    for (std::uint64_t i = 0; i < opened; ++i) {
+      files.push_back(open_file(words[1], direct));
+      numbers.push_back(files.back().get());
+    }
+    struct stat about;
+    net::check(::fstat(numbers[0], &about), "fstat");
+    task.files = numbers;
+    task.blocks = static_cast<std::uint64_t>(about.st_size) / task.block;
+    if (task.blocks == 0) return usage();
+    prepare(numbers[0], mode == "cached");
+    const Usage before = Usage::now();
+    const Clock::time_point began = Clock::now();
+    disk::read_all(task);
+    const std::chrono::duration<double> took = Clock::now() - began;
+    const Usage after = Usage::now();
+    print(task, took.count(),
+          {after.cpu_us - before.cpu_us, after.switches - before.switches,
+           after.read_calls - before.read_calls});
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    return 1;
+  }
+}
