@@ -14,6 +14,7 @@
 #include <charconv>
 #include <chrono>
 #include <fstream>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -32,9 +33,9 @@ int threads = 0;
 std::uint64_t number_in(const char* file, std::string_view name) {
   std::ifstream text(file);
   std::string word;
-  std::uint64_t number = 0;
+  std::uint64_t value = 0;
   while (text >> word)
-    if (word == name && text >> number) return number;
+    if (word == name && text >> value) return value;
   return 0;
 }
 
@@ -54,6 +55,10 @@ struct Usage {
             used.ru_nvcsw + used.ru_nivcsw,
             number_in("/proc/self/io", "syscr:")};
   }
+  Usage operator-(const Usage& before) const {
+    return {cpu_us - before.cpu_us, switches - before.switches,
+            read_calls - before.read_calls};
+  }
 };
 
 int usage() {
@@ -64,11 +69,18 @@ int usage() {
   return 2;
 }
 
-std::uint64_t parse(std::string_view text) {
-  std::uint64_t number = 0;
+struct Asked {
+  const char* file;
+  std::string_view mode;
+  std::uint64_t opened;
+  disk::Task task{};
+};
+
+std::uint64_t number(std::string_view text) {
+  std::uint64_t value = 0;
   const auto [end, error] =
-      std::from_chars(text.data(), text.data() + text.size(), number);
-  return error == std::errc() && end == text.data() + text.size() ? number : 0;
+      std::from_chars(text.data(), text.data() + text.size(), value);
+  return error == std::errc() && end == text.data() + text.size() ? value : 0;
 }
 
 /// Has the page cache hold all of it, or nothing.
@@ -113,42 +125,53 @@ void disk::Task::halfway() {
   threads = static_cast<int>(number_in("/proc/self/status", "Threads:"));
 }
 
-int main(int count, char** words) {
-  if (count != 8) return usage();
+namespace {
+
+/// Nothing if it is not understood.
+std::optional<Asked> parse(char** words) {
   const std::string_view order = words[2], mode = words[3];
-  disk::Task task{.files = {},
-                  .blocks = 0,
-                  .block = parse(words[4]),
-                  .reads = parse(words[6]),
-                  .depth = static_cast<unsigned>(parse(words[5])),
-                  .random = order == "random"};
-  const std::uint64_t opened = parse(words[7]);
-  const bool direct = mode == "direct";
-  if ((!task.random && order != "sequential") ||
-      (!direct && mode != "cached" && mode != "cold") || !task.reads ||
-      !task.depth || !opened || !task.block || task.block % 4096)
-    return usage();
+  Asked asked{.file = words[1], .mode = mode, .opened = number(words[7])};
+  asked.task.random = order == "random";
+  asked.task.block = number(words[4]);
+  asked.task.depth = static_cast<unsigned>(number(words[5]));
+  asked.task.reads = number(words[6]);
+  const bool known = (order == "random" || order == "sequential") &&
+                     (mode == "direct" || mode == "cached" || mode == "cold");
+  if (!known || !asked.task.block || asked.task.block % 4096 ||
+      !asked.task.depth || !asked.task.reads || !asked.opened)
+    return std::nullopt;
+  return asked;
+}
+
+int read(Asked asked) {
+  std::vector<net::Fd> files;
+  std::vector<int> numbers;
+  for (std::uint64_t i = 0; i < asked.opened; ++i) {
+    files.push_back(open_file(asked.file, asked.mode == "direct"));
+    numbers.push_back(files.back().get());
+  }
+  struct stat about;
+  net::check(::fstat(numbers[0], &about), "fstat");
+  asked.task.files = numbers;
+  asked.task.blocks =
+      static_cast<std::uint64_t>(about.st_size) / asked.task.block;
+  if (asked.task.blocks == 0) return usage();
+  prepare(numbers[0], asked.mode == "cached");
+  const Usage before = Usage::now();
+  const Clock::time_point began = Clock::now();
+  disk::read_all(asked.task);
+  const std::chrono::duration<double> took = Clock::now() - began;
+  print(asked.task, took.count(), Usage::now() - before);
+  return 0;
+}
+
+}  // namespace
+
+int main(int count, char** words) {
+  const auto asked = count == 8 ? parse(words) : std::nullopt;
+  if (!asked) return usage();
   try {
-    std::vector<net::Fd> files;
-    std::vector<int> numbers;
-    for (std::uint64_t i = 0; i < opened; ++i) {
-      files.push_back(open_file(words[1], direct));
-      numbers.push_back(files.back().get());
-    }
-    struct stat about;
-    net::check(::fstat(numbers[0], &about), "fstat");
-    task.files = numbers;
-    task.blocks = static_cast<std::uint64_t>(about.st_size) / task.block;
-    if (task.blocks == 0) return usage();
-    prepare(numbers[0], mode == "cached");
-    const Usage before = Usage::now();
-    const Clock::time_point began = Clock::now();
-    disk::read_all(task);
-    const std::chrono::duration<double> took = Clock::now() - began;
-    const Usage after = Usage::now();
-    print(task, took.count(),
-          {after.cpu_us - before.cpu_us, after.switches - before.switches,
-           after.read_calls - before.read_calls});
+    return read(*asked);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s\n", error.what());
     return 1;

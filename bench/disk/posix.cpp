@@ -25,44 +25,59 @@ struct Read : aiocb {
   std::uint64_t number = 0;
 };
 
-void ask(const disk::Task& task, Read& read, std::size_t place) {
-  read.aio_fildes = task.files[place % task.files.size()];
-  read.aio_buf = read.room.get();
-  read.aio_nbytes = task.block;
-  read.aio_offset = static_cast<off_t>(task.offset(read.number));
-  net::check(sys::aio_read(&read), "aio_read");
-}
+class Reader {
+ public:
+  explicit Reader(const disk::Task& task)
+      : task_(task), reads_(task.depth), waiting_(task.depth) {
+    aioinit pool{};
+    pool.aio_threads = static_cast<int>(task.depth);
+    pool.aio_num = static_cast<int>(task.depth);
+    ::aio_init(&pool);  // counts only before the first read
+    for (std::size_t i = 0; i < reads_.size(); ++i) {
+      reads_[i].room = disk::make_room(task.block);
+      ask(i);
+    }
+  }
+
+  bool done() const { return done_ == task_.reads; }
+
+  // It says that one is done, and not which.
+  void wait() {
+    sys::aio_suspend(waiting_.data(), static_cast<int>(waiting_.size()),
+                     nullptr);
+    for (std::size_t i = 0; i < reads_.size(); ++i) {
+      const int error = waiting_[i] ? ::aio_error(waiting_[i]) : EINPROGRESS;
+      if (error == EINPROGRESS) continue;
+      const ssize_t n = ::aio_return(&reads_[i]);
+      task_.check(reads_[i].number, reads_[i].room.get(), error ? -error : n);
+      ++done_;
+      ask(i);
+    }
+  }
+
+ private:
+  void ask(std::size_t place) {
+    waiting_[place] = nullptr;
+    if (asked_ == task_.reads) return;
+    Read& read = reads_[place];
+    read.number = asked_++;
+    read.aio_fildes = task_.files[place % task_.files.size()];
+    read.aio_buf = read.room.get();
+    read.aio_nbytes = task_.block;
+    read.aio_offset = static_cast<off_t>(task_.offset(read.number));
+    net::check(sys::aio_read(&read), "aio_read");
+    waiting_[place] = &read;
+  }
+
+  const disk::Task& task_;
+  std::vector<Read> reads_;
+  std::vector<const aiocb*> waiting_;  // null: nothing is under way there
+  std::uint64_t asked_ = 0, done_ = 0;
+};
 
 }  // namespace
 
 void disk::read_all(const Task& task) {
-  aioinit pool{};
-  pool.aio_threads = static_cast<int>(task.depth);
-  pool.aio_num = static_cast<int>(task.depth);
-  ::aio_init(&pool);  // counts only before the first read
-  std::vector<Read> reads(task.depth);
-  std::vector<const aiocb*> waiting(task.depth);
-  std::uint64_t asked = 0, done = 0;
-  for (std::size_t i = 0; i < reads.size() && asked < task.reads; ++i) {
-    reads[i].room = make_room(task.block);
-    reads[i].number = asked++;
-    ask(task, reads[i], i);
-    waiting[i] = &reads[i];
-  }
-  while (done < task.reads) {
-    sys::aio_suspend(waiting.data(), static_cast<int>(waiting.size()), nullptr);
-    for (std::size_t i = 0; i < reads.size(); ++i) {
-      if (!waiting[i]) continue;
-      const int error = ::aio_error(waiting[i]);
-      if (error == EINPROGRESS) continue;
-      const ssize_t n = ::aio_return(&reads[i]);
-      task.check(reads[i].number, reads[i].room.get(), error ? -error : n);
-      ++done;
-      waiting[i] = nullptr;
-      if (asked == task.reads) continue;
-      reads[i].number = asked++;
-      ask(task, reads[i], i);
-      waiting[i] = &reads[i];
-    }
-  }
+  Reader reader(task);
+  while (!reader.done()) reader.wait();
 }

@@ -23,38 +23,56 @@ struct Read {
   std::uint64_t number = 0;
 };
 
-}  // namespace
-
-void disk::read_all(const Task& task) {
-  io_uring ring;
-  if (const int error = ::io_uring_queue_init(task.depth, &ring, 0); error < 0)
-    skip("io_uring_setup", -error);
-  std::vector<Read> reads(task.depth);
-  std::uint64_t asked = 0, done = 0;
-  const auto ask = [&](Read& read) {
-    read.number = asked++;
-    io_uring_sqe* const entry = ::io_uring_get_sqe(&ring);
-    ::io_uring_prep_read(entry, task.files[0], read.room.get(),
-                         static_cast<unsigned>(task.block),
-                         task.offset(read.number));
-    ::io_uring_sqe_set_data(entry, &read);
-  };
-  for (Read& read : reads) {
-    read.room = make_room(task.block);
-    if (asked < task.reads) ask(read);
+class Reader {
+ public:
+  explicit Reader(const disk::Task& task) : task_(task), reads_(task.depth) {
+    const int error = ::io_uring_queue_init(task.depth, &ring_, 0);
+    if (error < 0) disk::skip("io_uring_setup", -error);
+    for (Read& read : reads_) {
+      read.room = disk::make_room(task.block);
+      ask(read);
+    }
   }
-  while (done < task.reads) {
-    const int n = sys::io_uring_submit_and_wait(&ring, 1u);
+  ~Reader() { ::io_uring_queue_exit(&ring_); }
+  Reader(const Reader&) = delete;
+  Reader& operator=(const Reader&) = delete;
+
+  bool done() const { return done_ == task_.reads; }
+
+  void submit_and_wait() {
+    const int n = sys::io_uring_submit_and_wait(&ring_, 1u);
     if (n < 0 && n != -EINTR) net::fail(-n, "io_uring_enter");
     io_uring_cqe* completion;
     unsigned head, taken = 0;
-    io_uring_for_each_cqe(&ring, head, completion) {
+    io_uring_for_each_cqe(&ring_, head, completion) {
       Read& read = *static_cast<Read*>(::io_uring_cqe_get_data(completion));
-      task.check(read.number, read.room.get(), completion->res);
-      ++done, ++taken;
-      if (asked < task.reads) ask(read);
+      task_.check(read.number, read.room.get(), completion->res);
+      ++done_, ++taken;
+      ask(read);
     }
-    ::io_uring_cq_advance(&ring, taken);
+    ::io_uring_cq_advance(&ring_, taken);
   }
-  ::io_uring_queue_exit(&ring);
+
+ private:
+  void ask(Read& read) {
+    if (asked_ == task_.reads) return;
+    read.number = asked_++;
+    io_uring_sqe* const entry = ::io_uring_get_sqe(&ring_);
+    ::io_uring_prep_read(entry, task_.files[0], read.room.get(),
+                         static_cast<unsigned>(task_.block),
+                         task_.offset(read.number));
+    ::io_uring_sqe_set_data(entry, &read);
+  }
+
+  const disk::Task& task_;
+  io_uring ring_{};
+  std::vector<Read> reads_;
+  std::uint64_t asked_ = 0, done_ = 0;
+};
+
+}  // namespace
+
+void disk::read_all(const Task& task) {
+  Reader reader(task);
+  while (!reader.done()) reader.submit_and_wait();
 }

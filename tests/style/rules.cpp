@@ -110,7 +110,9 @@ std::string complaint_of(const Include& include, const File& file,
   const bool known = shared || contains(models, part);
   if (include.quoted && known) {
     Names allowed = shared ? arrows().at(part) : Names{part, "net", "protocol"};
-    if (file.path.ends_with("/test.cpp")) allowed.push_back("tests");
+    if (file.path.ends_with("/test.cpp") ||
+        file.path.find("/test_") != file.path.npos)
+      allowed.push_back("tests");
     return contains(allowed, target)
                ? ""
                : part + " may not include " + include.path;

@@ -137,6 +137,7 @@ TEST(Arrows, allow_what_the_architecture_allows) {
            {"epoll/server.cpp", "\"epoll/calls.hpp\""},
            {"epoll/server.cpp", "\"net/table.hpp\""},
            {"epoll/test.cpp", "\"tests/model/loop.hpp\""},
+           {"epoll/test_edge.cpp", "\"tests/model/loop.hpp\""},
            {"tests/net/table_test.cpp", "\"epoll/calls.hpp\""}})
     EXPECT_EQ("",
               all(check_includes(
