@@ -7,8 +7,8 @@
 #include <new>
 #include <string_view>
 
-#include "aio/libaio.hpp"
 #include "aio/probe_libaio.hpp"
+#include "aio/ring_libaio.hpp"
 #include "net/client.hpp"
 
 namespace {

@@ -8,7 +8,7 @@
 #include <optional>
 #include <string>
 
-#include "aio/libaio.hpp"
+#include "aio/ring_libaio.hpp"
 #include "net/fd.hpp"
 #include "net/probe.hpp"
 

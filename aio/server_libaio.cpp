@@ -7,8 +7,8 @@
 // by slots that all programs of the machine share, and a poll holds its socket
 // open.
 
-#include "aio/libaio.hpp"
 #include "aio/probe_libaio.hpp"
+#include "aio/ring_libaio.hpp"
 #include "net/server.hpp"
 
 namespace {

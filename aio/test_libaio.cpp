@@ -9,7 +9,7 @@
 #include <fstream>
 #include <latch>
 
-#include "aio/libaio.hpp"
+#include "aio/ring_libaio.hpp"
 #include "tests/model/instructions.hpp"
 #include "tests/model/loop.hpp"
 #include "tests/tools/command.hpp"

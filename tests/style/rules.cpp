@@ -437,10 +437,12 @@ Complaints check_folder(const std::string& model, const Names& files,
                         const std::vector<Variant>& servers,
                         const std::vector<Variant>& clients) {
   Names wanted = {"test.cpp", "README.md"}, optional;
+  std::map<std::string, int> headers = {{"", 0}};  // a variant's: more_edge.hpp
   for (const Variant& v : servers)
     if (v.model == model) {
       wanted.push_back(source_of(servers, v, "server"));
       optional.push_back("test_" + v.name + ".cpp");
+      headers["_" + v.name + ".hpp"] = 0;
     }
   for (const Variant& v : clients)
     if (v.model == model) wanted.push_back(source_of(clients, v, "client"));
@@ -448,17 +450,19 @@ Complaints check_folder(const std::string& model, const Names& files,
   for (const std::string& name : wanted)
     if (!contains(files, name))
       complaints.push_back(model + "/" + name + " is missing");
-  int headers = 0;
-  for (const std::string& name : files)
-    if (name.ends_with(".hpp"))
-      headers += !is_beside(name);
+  for (const std::string& name : files) {
+    const auto kind = name.substr(std::min(name.find('_'), name.size()));
+    if (name.ends_with(".hpp") && headers.contains(kind))
+      headers[kind] += !is_beside(name);
     else if (!contains(wanted, name) && !contains(optional, name))
-      complaints.push_back(model + "/" + name +
-                           " is not on the Makefile's lists");
-  if (headers > 1)
-    complaints.push_back(model +
-                         ": more than one header beside those of the calls, "
-                         "the probe, the buffers, and who accepts and tells");
+      complaints.push_back(model + "/" + name + " is on no list");
+  }
+  for (const auto& [variant, count] : headers)
+    if (count > 1)
+      complaints.push_back(model +
+                           ": more than one header beside those of the "
+                           "calls, the probe, the buffers, and who accepts "
+                           "and tells");
   return complaints;
 }
 
