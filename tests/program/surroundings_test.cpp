@@ -132,12 +132,16 @@ TEST_F(SurroundingsTest, AreSummedUpInALine) {
   EXPECT_EQ(line.find("never_called"), line.npos) << line;
   EXPECT_TRUE(line.ends_with("},\"model_counters\":{\"some_event\":6}}"))
       << line;
+}
+
+TEST_F(SurroundingsTest, SumUpTheCallsOfALibraryWhereThereAreSome) {
+  const std::string line = program::summary(model(), clients_);
   EXPECT_EQ(line.find("library_calls"), line.npos) << line;
   net::count(net::counter("lib.", "some_fetch"), 14);
   const std::string more = program::summary(model(), clients_);
-  EXPECT_TRUE(
-      more.ends_with("},\"library_calls\":{\"some_fetch\":14},"
-                     "\"model_counters\":{\"some_event\":6}}"))
+  EXPECT_NE(more.find("},\"library_calls\":{\"some_fetch\":14},"
+                      "\"model_counters\":{"),
+            more.npos)
       << more;
 }
 
