@@ -118,7 +118,7 @@ $(ARCHIVES): $(BUILD)/lib/%.a: $$(filter-out $(MAINS),$$(call objects,$$*))
 # other nodes), and what all servers share. $* is its name, epoll-level.
 $(SERVER_NAMES:%=$(BIN)/%-server): $(BIN)/%-server: \
     $(BUILD)/obj/program/server.o $$(call object,server,$$*) \
-    $$(call default_client,$$*) $(ARCHIVES)
+    $$(call its_client,$$*) $(ARCHIVES)
 	@mkdir -p $(@D)
 	$(call show,link)
 	$Q$(LINK) $^ $(call libs,$*) -lcrypto -o $@

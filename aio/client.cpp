@@ -5,6 +5,7 @@
 // sleeps until one of these requests is done. A peer of whom nothing is awaited
 // costs no thread, and that it has closed shows only when it is spoken to.
 
+#include <algorithm>
 #include <new>
 #include <string>
 

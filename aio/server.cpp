@@ -5,10 +5,12 @@
 // own, each of which sleeps in read(2) or write(2) for one peer. Given up: what
 // all these threads cost, and this file does not show.
 
-#include "net/server.hpp"
+#include <algorithm>
+
 #include "aio/acceptor.hpp"
 #include "aio/operation.hpp"
 #include "aio/told.hpp"
+#include "net/server.hpp"
 
 namespace {
 

@@ -50,11 +50,8 @@ class Server : net::Deadlines::Hands {
     if (most < 0) most = deadlines_.left_ms();
     if (connections_.size() != 0 && (most < 0 || most > soon_)) most = soon_;
     // 3. WAIT. Until somebody has told something, or rings.
-    std::array<pollfd, 2> ready{
-        {{.fd = aio::news.out, .events = POLLIN, .revents = 0},
-         {.fd = mailbox_.fd(), .events = POLLIN, .revents = 0}}};
-    const int n =
-        sys::poll(ready.data(), ready.size(), unfinished_.empty() ? most : 0);
+    pollfd ready[] = {{aio::news.out, POLLIN, 0}, {mailbox_.fd(), POLLIN, 0}};
+    const int n = sys::poll(ready, nfds_t{2}, unfinished_.empty() ? most : 0);
     if (n < 0 && errno != EINTR) net::fail(errno, "poll");
     if (ready[0].revents) take_news();
     if (ready[1].revents) collect();
@@ -94,6 +91,8 @@ class Server : net::Deadlines::Hands {
   }
   void done(Connection& c, ssize_t result) {
     c.missed = false;
+    // The library had none to tell by, and wrote that over the result.
+    if (result == -ENOMEM) net::count_lost(net::Want::memory);
     c.operation.was_read() ? received(c, result) : sent(c, result);
   }
 

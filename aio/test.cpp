@@ -78,6 +78,24 @@ end -TERM $process)"),
             "-ERR max number of clients reached\r\nended 0\n");
 }
 
+bool can_trace() { return tests::run("strace -o /dev/null true").status == 0; }
+
+// Or the library would let him wait, without a word, for a thread of those who
+// have one.
+TEST(Aio, ForWhomThereIsNoThreadIsTold) {
+  if (!can_trace()) GTEST_SKIP() << "strace cannot trace here";
+  EXPECT_EQ(
+      script(R"(
+start $SERVER; join; ask PING
+strace -f -qq -o /dev/null -e trace=clone3 -e inject=clone3:error=EAGAIN \
+  -p $process &
+while grep -q '^TracerPid:.0' /proc/$process/status; do sleep 0.01; done
+join; hear
+kill $!; wait $!
+join; ask PING; end $process)"),
+      "+PONG\r\n-ERR max number of clients reached\r\n+PONG\r\nended 0\n");
+}
+
 // A write that is asked while a read is out is made after it.
 TEST(Aio, AnAnswerThatCameLateGoesOutThoughThePeerSaysNothing) {
   LaterService service;
@@ -132,11 +150,9 @@ TEST(Aio, AfterTheStopPeersAreWaitedFor) {
   EXPECT_EQ(loop.clients(), 1u);
 }
 
-// The deaf one's thread sleeps in write(2).
-TEST(Aio, TheStopCallsBackWhoSleepsInAWrite) {
-  LaterService service;
-  Loop loop(service);
-  Visitor deaf(loop.address);
+/// Asks until nothing more can be sent, and reads nothing: a thread sleeps in
+/// write(2), and of the next request only the beginning has been read.
+void ask_without_reading(Visitor& deaf) {
   const std::string request =
       "*2\r\n$4\r\nECHO\r\n$1000000\r\n" + std::string(1'000'000, 'v') + "\r\n";
   const timeval limit{.tv_sec = 0, .tv_usec = 300'000};
@@ -145,6 +161,27 @@ TEST(Aio, TheStopCallsBackWhoSleepsInAWrite) {
   for (ssize_t n = 1; n > 0; sent += n > 0 ? static_cast<std::size_t>(n) : 0)
     n = ::send(deaf.fd(), request.data() + sent % request.size(),
                request.size() - sent % request.size(), MSG_NOSIGNAL);
+}
+
+// It is we who do not read.
+TEST(Aio, WhoseAnswerIsOnItsWayIsNotLateWithHisNextRequest) {
+  LaterService service;
+  service.limits_.frame_time = std::chrono::milliseconds(100);
+  Loop loop(service);
+  Visitor deaf(loop.address), late(loop.address);
+  ask_without_reading(deaf);
+  late.write("ECHO");
+  EXPECT_EQ(late.read(1), "");
+  ::poll(nullptr, 0, 200);
+  EXPECT_EQ(loop.clients(), 1u);
+  deaf.leave();
+}
+
+TEST(Aio, TheStopCallsBackWhoSleepsInAWrite) {
+  LaterService service;
+  Loop loop(service);
+  Visitor deaf(loop.address);
+  ask_without_reading(deaf);
   const auto began = net::now();
   loop.stop();
   EXPECT_LT(net::now() - began, 2'000'000'000);
@@ -191,8 +228,9 @@ TEST(Aio, WhoseSignalIsLostIsClosedAndCounted) {
   {
     const FewSignals none(0);
     unlucky.write("ECHO a\r\n");
-    EXPECT_EQ(unlucky.read(1), "");
+    EXPECT_TRUE(soon([&] { return loop.clients() == 1; }));
   }
+  EXPECT_EQ(unlucky.read(1), "");
   EXPECT_EQ(net::total(lost), 1u);
   echo(idle);
 }
@@ -205,8 +243,6 @@ TEST(Aio, TooFewSignalsAreRefusedInOneLine) {
 }
 
 // ---- told by threads
-
-bool can_trace() { return tests::run("strace -o /dev/null true").status == 0; }
 
 // From the third on no thread can be made: none that would tell.
 TEST(Aio, WhoIsNotToldOfIsFound) {

@@ -87,6 +87,11 @@ class Differences(unittest.TestCase):
         found = counting.between("# Syscalls\n", "# Syscalls\nsyscall_recv:3\n")
         self.assertEqual(found["calls"], {"recv": 3})
 
+    def test_calls_of_a_library_are_calls(self):
+        text = "# Syscalls\nsyscall_read:3\nlibrary_aio_read:2\nunseen_read:1\n"
+        found = counting.between("# Syscalls\n", text)
+        self.assertEqual(found["calls"], {"read": 3, "aio_read": 2})
+
     def test_a_cell_is_per_request(self):
         found = cell(requests=99, waits=50, own=200)
         self.assertEqual(

@@ -99,8 +99,8 @@ def record(name, client=None, alone=True):
         lanes = watcher.threads(found)
     names = {thread.name for thread in watched.server}
     for lane in lanes:
-        if lane.name in names:  # it has its maker's
-            lane.name += f" {lane.tid}"
+        if lane.name in names:  # its maker's, who asked the C library
+            lane.name = f"C library {lane.tid}"
     watched.server += lanes
     watched.watched = watcher.title
     seen = {thread.tid for thread in lanes}

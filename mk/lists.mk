@@ -70,7 +70,10 @@ lists_client := ALL_CLIENTS
 object = $(BUILD)/obj/$(call model,$2)/$1$(if $(filter $2,$(call \
   default,$(call model,$2),$(lists_$1))),,_$(call variant,$2)).o
 variant = $(patsubst $(call model,$1)-%,%,$1)
-default_client = $(call object,client,$(call default,$(call model,$1),CLIENTS))
+# A node asks others by the client of its own variant, if there is one.
+own_client = $(or $(filter $1,$(CLIENT_NAMES)),$(call default,$(call \
+  model,$1),CLIENTS))
+its_client = $(call object,client,$(call own_client,$1))
 
 ARCHIVES := $(PARTS:%=$(BUILD)/lib/%.a)
 PROGRAMS := $(BIN)/ring \

@@ -43,7 +43,7 @@ $(patsubst %,$(BUILD)/tests/%,$(PART_SUITES) $(OUTSIDE)): $(BUILD)/tests/%: \
 # default server answers.
 $(SERVER_NAMES:%=$(BUILD)/tests/model-%): $(BUILD)/tests/model-%: \
     $$(call tests_of,$$*) $(call objects,tests/model) \
-    $$(call object,server,$$*) $$(call default_client,$$*) $(ARCHIVES)
+    $$(call object,server,$$*) $$(call its_client,$$*) $(ARCHIVES)
 	@mkdir -p $(@D)
 	$(call show,link)
 	$Q$(LINK) $^ -lgtest_main -lgtest $(call libs,$*) -lcrypto -o $@

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <map>
+#include <set>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -133,17 +134,23 @@ bool is_near(const std::string& address) {
 using Sleepers = std::map<int, Sleeper>;
 
 /// Who fell asleep at every second request or more often: others have other
-/// reasons.
+/// reasons. Where the C library makes calls in threads of its own (`library`),
+/// these have the names of those who asked for them.
 std::string who_slept(const Sleepers& before, const Sleepers& after,
-                      const std::string& wait) {
+                      const std::string& wait, bool library) {
   std::string text;
   std::size_t others = 0;
+  std::set<std::string> names;
   for (const auto& [number, sleeper] : after) {
     const auto known = before.find(number);
     const auto slept = static_cast<double>(
         sleeper.sleeps - (known == before.end() ? 0 : known->second.sleeps));
+    const bool is_first = names.insert(sleeper.name).second;
     if (slept < echoes / 2.)
       ++others;
+    else if (library && !is_first)
+      text += "  a thread of the C library fell asleep " +
+              decimal(slept / echoes) + " times a request\n";
     else
       text += "  thread \"" + sleeper.name + "\" fell asleep " +
               decimal(slept / echoes) + " times a request, in " + wait + '\n';
@@ -195,13 +202,18 @@ class Demonstration {
     say("\nThe same " + std::to_string(echoes) +
         " times: the system calls that the server made for each of them, "
         "and\nhow many this model needs:\n");
-    print_calls(calls_per_request(before, after, echoes + 1));
+    const auto calls = calls_per_request(before, after, echoes + 1);
+    print_calls(calls);
+    const bool library = std::ranges::any_of(
+        calls, [](const auto& entry) { return entry.second.unseen; });
+    if (library)
+      say("(unseen: the C library makes these in threads of its own)\n");
     if (wait_.call.empty()) return;
     say((wait_.asks ? "In between the server asks by " + wait_.call +
                           " whether there is something for it:\n"
                     : "In between the server waits in " + wait_.call +
                           ", until the kernel has something for it:\n") +
-        who_slept(asleep_before, asleep_after, wait_.call));
+        who_slept(asleep_before, asleep_after, wait_.call, library));
   }
 
   static void print_calls(const std::map<std::string, Calls>& calls) {
@@ -210,7 +222,7 @@ class Demonstration {
     for (const auto& [name, number] : calls) {
       print_row(name, number);
       all.counted += number.counted;
-      all.ideal += number.ideal;
+      if (!number.unseen) all.ideal += number.ideal;
     }
     print_row("all", all);
   }

@@ -79,9 +79,12 @@ TEST(Turns, AreTakenBetweenThePortionsOfOnePeer) {
   Bookkeeper service;
   Loop loop(service);
   Visitor busy(loop.address), other(loop.address);
+  other.write("FIRST\r\n");  // the loop knows it
+  ASSERT_EQ(other.read(5), "+OK\r\n");
   busy.write("HOLD\r\n" + repeated("DEAR\r\n", dear));
   service.held.wait();
   other.write("OTHER\r\n");
+  ::poll(nullptr, 0, 200);  // where a thread brings what has come, it has
   service.let_go.count_down();
   EXPECT_EQ(other.read(5), "+OK\r\n");
   const std::string answers = repeated("+OK\r\n", dear + 1);
@@ -89,7 +92,7 @@ TEST(Turns, AreTakenBetweenThePortionsOfOnePeer) {
   if (!one_for_all()) return;
   const auto order = service.order();
   const auto at = std::ranges::find(order, "OTHER") - order.begin();
-  EXPECT_LE(at, 5) << "portions came before it";
+  EXPECT_LE(at, 6) << "portions came before it";
 }
 
 // Of a thread that has an answer to make nobody else is kept waiting, as long

@@ -149,6 +149,18 @@ TEST_F(DeadlinesTest, NameWhoDoesNotCompleteAFrame) {
   EXPECT_EQ(net::total(late), before + 1);
 }
 
+// Of a peer who is not read before it has read: it would be late with a frame.
+TEST_F(DeadlinesTest, GoByWhatTheModelSaysIsWaitedFor) {
+  begin(limits_of(soon, later));
+  Conversation& c = add();
+  c.hear("*1\r\n");
+  protocol::Wait wait = c.session.waits_for();
+  ASSERT_EQ(wait.what, protocol::Wait::For::frame);
+  wait.what = protocol::Wait::For::reader;
+  deadlines_->watch(c.deadline, c.session, wait);
+  EXPECT_GT(deadlines_->left_ms(), 1'000);
+}
+
 TEST_F(DeadlinesTest, NameWhoDoesNotRead) {
   begin(limits_of(later, soon));
   Conversation& c = add();

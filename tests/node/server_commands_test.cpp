@@ -71,6 +71,7 @@ TEST_F(ServerCommands, TheProcessTellsTheRest) {
   surroundings.sections["model"] = {{"depth", "9"}};
   surroundings.sections["cpu"] = {{"used_cpu_sys", "0.5"}};
   surroundings.count(surroundings.counter("sys.", "recv"), 1);
+  surroundings.count(surroundings.counter("lib.", "fetch"), 2);
   surroundings.count(surroundings.counter("model.", "enobufs"), 1);
   surroundings.counter("sys.", "never");
   surroundings.counter("model.", "overflows");
@@ -79,8 +80,8 @@ TEST_F(ServerCommands, TheProcessTellsTheRest) {
        {"process_id:42", "connected_clients:3", "rejected_connections:7",
         "ideal_recv:1.00", "depth:9", "used_cpu_sys:0.5", "overflows:0",
         "redis_version:7.0.15", "iomodels_version:1.0.0", "syscall_recv:1",
-        "enobufs:1", "overlay:alone", "redis_mode:standalone",
-        "node_address:127.0.0.1:7000"})
+        "library_fetch:2", "enobufs:1", "overlay:alone",
+        "redis_mode:standalone", "node_address:127.0.0.1:7000"})
     EXPECT_NE(text.find("\r\n" + std::string(line) + "\r\n"), text.npos)
         << line;
   EXPECT_EQ(text.find("never"), text.npos);

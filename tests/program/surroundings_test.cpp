@@ -11,7 +11,11 @@
 
 namespace {
 
-constexpr net::Ideal ideal[] = {{"wait", 1}, {"recv", 0.5}, {"ask", 2, true}};
+constexpr net::Ideal ideal[] = {
+    {"wait", 1},
+    {"recv", 0.5},
+    {"ask", 2, true},
+    {.call = "read", .per_request = 1, .unseen = true}};
 
 const net::Model& model() {
   static const net::Model made{.name = "some",
@@ -89,6 +93,7 @@ TEST_F(SurroundingsTest, TellTheIdeals) {
   EXPECT_EQ(ideals["ideal_recv"], "0.50");
   EXPECT_EQ(ideals["least_ask"], "2.00");
   EXPECT_FALSE(ideals.contains("ideal_ask"));
+  EXPECT_EQ(ideals["unseen_read"], "1.00");
   EXPECT_TRUE(fields("no such section").empty());
 }
 
@@ -127,6 +132,17 @@ TEST_F(SurroundingsTest, AreSummedUpInALine) {
   EXPECT_EQ(line.find("never_called"), line.npos) << line;
   EXPECT_TRUE(line.ends_with("},\"model_counters\":{\"some_event\":6}}"))
       << line;
+}
+
+TEST_F(SurroundingsTest, SumUpTheCallsOfALibraryWhereThereAreSome) {
+  const std::string line = program::summary(model(), clients_);
+  EXPECT_EQ(line.find("library_calls"), line.npos) << line;
+  net::count(net::counter("lib.", "some_fetch"), 14);
+  const std::string more = program::summary(model(), clients_);
+  EXPECT_NE(more.find("},\"library_calls\":{\"some_fetch\":14},"
+                      "\"model_counters\":{"),
+            more.npos)
+      << more;
 }
 
 }  // namespace
