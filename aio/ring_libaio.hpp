@@ -101,7 +101,7 @@ class Ring {
   /// one: what is noted and what is in flight is forgotten. False if it is not
   /// to be had, and nothing has changed.
   bool grow(unsigned most) {
-    const io_context_t old = context_;
+    io_context* const old = context_;
     if (slots_ >= most || set_up(std::min(2 * slots_, most)) < 0) return false;
     sys::io_destroy(old);
     noted_.clear();
