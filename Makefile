@@ -114,8 +114,8 @@ $(ARCHIVES): $(BUILD)/lib/%.a: $$(filter-out $(MAINS),$$(call objects,$$*))
 	$(call show,archive)
 	$Qar rcs $@ $^
 
-# One server: its own file, its model's default client (by which the node asks
-# other nodes), and what all servers share. $* is its name, epoll-level.
+# One server: its own file, the client of its variant or else of its model (by
+# which it asks other nodes), and what all servers share. $* is its name, epoll-level.
 $(SERVER_NAMES:%=$(BIN)/%-server): $(BIN)/%-server: \
     $(BUILD)/obj/program/server.o $$(call object,server,$$*) \
     $$(call its_client,$$*) $(ARCHIVES)
