@@ -151,6 +151,24 @@ TEST_P(Lateness, AReaderWhoIsSlowIsNotLate) {
   EXPECT_EQ(late(server), 0);
 }
 
+// So little at a time that the kernel's queue is full whenever it is looked at:
+// what the server is rid of is progress too.
+TEST_P(Lateness, AReaderWhoTakesLittleAtATimeIsNotLate) {
+  const Milliseconds deadline(800);
+  Server& server = start({"--reader-time", std::to_string(deadline.count()),
+                          "--send-buffer", "16384"});
+  Peer peer = server.connect({.receive = 4096});
+  EXPECT_EQ(peer.ask({"SET", "key", std::string(1 << 20, 'x')}), ok);
+  peer.send(request({"GET", "key"}));
+  const auto end = std::chrono::steady_clock::now() + 6 * deadline;
+  while (std::chrono::steady_clock::now() < end) {
+    ASSERT_EQ(peer.receive(4096).size(), 4096u);
+    std::this_thread::sleep_for(deadline / 4);
+  }
+  peer.reset();
+  EXPECT_EQ(late(server), 0);
+}
+
 INSTANTIATE_TEST_SUITE_P(Servers, Lateness, testing::ValuesIn(servers()),
                          name_of);
 
