@@ -38,22 +38,23 @@ class Acceptor {
       ::sigemptyset(&woken);
       ::sigaddset(&woken, wake_signal);
       ::pthread_sigmask(SIG_UNBLOCK, &woken, nullptr);
-      while (!mailbox_.stopping()) accept();
+      while (!ending_) accept();
     });
   }
 
-  /// Once the mailbox is stopping. A signal that comes a moment before the call
-  /// would end nothing, and the call sleep all the same: so the listener is
-  /// made non-blocking first.
+  /// Ends the thread. A signal that comes a moment before the call would end
+  /// nothing, and the call sleep all the same: so the listener is made
+  /// non-blocking first.
   void stop() {
     if (!thread_.joinable()) return;
+    ending_ = true;
     sys::fcntl(listener_.fd(), F_SETFL, O_NONBLOCK);
     ::pthread_kill(thread_.native_handle(), wake_signal);
     thread_.join();
   }
 
   /// Lets in one more: in the thread, and after stop() by who wants to know
-  /// whether anybody is left.
+  /// whether anybody is left. False if nobody was there.
   bool accept() {
     const int fd = sys::accept4(listener_.fd(), nullptr, nullptr, SOCK_CLOEXEC);
     net::Guest guest = listener_.admit(fd, errno);
@@ -81,7 +82,8 @@ class Acceptor {
 
   // Where the library gets no thread for a request it keeps that to itself, and
   // lets it wait for one of those that sleep for other peers. So it is tried
-  // whether there is one to be had, with a stack that is nearly as small.
+  // whether there is one to be had, with a stack that is nearly as small as
+  // theirs. (Another thread may take the place before the library does.)
   static bool has_thread() {
     pthread_attr_t small;
     ::pthread_attr_init(&small);
@@ -105,6 +107,7 @@ class Acceptor {
 
   net::Listener& listener_;
   net::Mailbox& mailbox_;
+  std::atomic<bool> ending_ = false;
   std::thread thread_;
   std::mutex mutex_;  // guards what follows
   std::deque<net::Guest> guests_;

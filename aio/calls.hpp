@@ -102,7 +102,8 @@ inline void hand_on_signals() {
 
 /// Has more come for this socket than these bytes that we have, be it unread or
 /// in the hands of a thread that reads? The kernel counts what came, the peer's
-/// end as one byte (tcp(7)); of a Unix socket it tells only what is unread.
+/// end as one byte (tcp_fin() in net/ipv4/tcp_input.c); of a Unix socket it
+/// tells only what is unread.
 inline bool has_more(int fd, std::uint64_t bytes) {
   tcp_info come{};
   socklen_t size = sizeof come;

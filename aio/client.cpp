@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <new>
 #include <string>
+#include <string_view>
+#include <utility>
 
 #include "aio/operation.hpp"
 #include "aio/told.hpp"
@@ -59,9 +61,9 @@ class Client {
   void ask_connect(protocol::Peer& peer) try {
     const auto address = net::parse_address(peer.address);
     if (!address) return agenda_.closed(peer, "not an address");
-    if (connections_.size() >= options_["aio-threads"] ||
-        !requests_.make_room(connections_.size() + 2))
+    if (connections_.size() >= options_["aio-threads"])
       return agenda_.closed(peer, "no thread is left (--aio-threads)");
+    if (!requests_.make_room(connections_.size() + 2)) throw std::bad_alloc();
     net::Fd socket = net::open_socket(*address, SOCK_NONBLOCK);
     if (!socket) return agenda_.closed(peer, net::describe(errno));
     const int fd = socket.get();
@@ -81,13 +83,18 @@ class Client {
   }
 
   void give_up(protocol::Peer& peer) {
-    Connection* c = connections_.find(peer.tag);
-    if (c) close(*c, "given up"), next(*c);
+    if (Connection* c = connections_.find(peer.tag)) end(*c, "given up");
+  }
+  void end(Connection& c, std::string why) {
+    close(c, std::move(why));
+    next(c);
   }
 
   void speak(protocol::Peer& peer) {
     Connection* c = connections_.find(peer.tag);
-    if (c && c->connected) c->speak = true, next(*c);
+    if (!c || !c->connected) return;
+    c->speak = true;
+    next(*c);
   }
 
   void turn() {
@@ -96,9 +103,9 @@ class Client {
     timespec most = net::to_timespec(left);
     look_.begin(net::now());
     if (agenda_.overdue(net::now())) most = look();
-    const bool heard = bell_.out() || finishing_ || ask_bell();
-    if (!heard) most = a_moment;
-    requests_.wait(left < 0 && heard ? nullptr : &most);
+    const bool can_be_woken = bell_.out() || finishing_ || ask_bell();
+    if (!can_be_woken) most = a_moment;
+    requests_.wait(left < 0 && can_be_woken ? nullptr : &most);
     requests_.take([this](aio::Operation& operation, ssize_t result) {
       if (&operation == &bell_) return mailbox_.collect();  // for new work
       done(*connections_.find(operation.id()), result);
@@ -126,14 +133,12 @@ class Client {
 
   // For want of memory a conversation ends, and not the process.
   void done(Connection& c, ssize_t result) try {
-    if (c.operation.was_read())
-      received(c, result);
-    else
-      c.connected ? sent(c, result) : connected(c, result);
+    c.operation.take_read() ? received(c, result)
+    : c.connected           ? sent(c, result)
+                            : connected(c, result);
     next(c);
   } catch (const std::bad_alloc&) {
-    close(c, no_memory);
-    next(c);
+    end(c, no_memory);
   }
 
   // 4. CONNECTED. Or not: the write that waited for it says so.
@@ -223,10 +228,7 @@ class Client {
 
   // Until the library has given back all that is ours.
   void finish() {
-    connections_.each([this](std::uint64_t, Connection& c) {
-      close(c, "");
-      next(c);
-    });
+    connections_.each([this](std::uint64_t, Connection& c) { end(c, ""); });
     finishing_ = true;
     mailbox_.wake();  // ends the bell's request
     while (connections_.size() || bell_.out()) turn();

@@ -56,7 +56,8 @@ class Operation : public aiocb {
     const ssize_t n = sys::aio_return(static_cast<aiocb*>(this));
     return n < 0 ? -error : n;
   }
-  bool was_read() { return std::exchange(reads_, false); }
+  /// Was it a read? Once, when it is done.
+  bool take_read() { return std::exchange(reads_, false); }
 
   /// It shall be done soon. aio_cancel(3) takes back what no thread has begun;
   /// a thread that sleeps in read(2) or write(2) is not reached by it, but by

@@ -3,7 +3,7 @@
 // One thread for all peers. It asks the C library to read and to write, and
 // sleeps until one of these requests is done. The library has threads of its
 // own, each of which sleeps in read(2) or write(2) for one peer. Given up: what
-// all these threads cost, and this file does not show.
+// it seems to save, a thread for each peer; this file does not show them.
 
 #include <algorithm>
 
@@ -30,10 +30,10 @@ class Server : net::Deadlines::Hands {
         acceptor_(listener, mailbox) {
     aio::size_pool(options);
     listener_.open(0);
-    acceptor_.start();
     // 2. ARM. Nothing but the request itself; next() asks for a connection's.
     // The bell has one too: what is no request does not end the wait.
     if (!ask_bell()) net::fail(errno, "aio_read");
+    acceptor_.start();
   }
 
   void run() {
@@ -50,8 +50,8 @@ class Server : net::Deadlines::Hands {
     if (!most) most = deadlines_.left(room);
     if (!bell_.out() && !finishing_ && !ask_bell()) most = &a_moment;
     // 3. WAIT. For one of the requests that are out. All are named in each
-    // call, and the library looks up each of them among all: with a thousand
-    // idle peers that is what a request costs most.
+    // call, and the library searches its own list for each: n times n. With a
+    // thousand idle peers most of a request's time goes there.
     requests_.wait(unfinished_.empty() ? most : &at_once);
     requests_.take([this](aio::Operation& operation, ssize_t result) {
       done(operation, result);
@@ -77,7 +77,7 @@ class Server : net::Deadlines::Hands {
   void done(aio::Operation& operation, ssize_t result) {
     if (&operation == &bell_) return collect();
     Connection& c = *connections_.find(operation.id());
-    operation.was_read() ? received(c, result) : sent(c, result);
+    operation.take_read() ? received(c, result) : sent(c, result);
   }
 
   // Without memory for it, or a single thread, it is tried again soon: as long
@@ -191,6 +191,8 @@ class Server : net::Deadlines::Hands {
     c->operation.call_off();
   }
 
+  // What is asked before anybody is called late: may a thread of the library's
+  // have what is waited for? (hold() is const, and Table's find() is not.)
   bool hold(std::uint64_t id) const override {
     return connections_.find(id)->behind;
   }
@@ -225,8 +227,8 @@ class Server : net::Deadlines::Hands {
   }
 
   // Reads that are out stay out: to end them by shutdown(2) would look as if
-  // the peers had ended. So they go on until all that had come is here; it is
-  // waited for it once, however late it is.
+  // the peers had ended. So they go on until all that had come is here; at
+  // least once it is waited for, however late it is by then.
   bool drain(Connection& c, bool first) {
     if (c.draining || c.closing) return true;
     if (c.is_behind() && (first || deadlines_.lets_in())) return false;

@@ -2,10 +2,10 @@
 //
 // One thread for all peers. The kernel's own AIO tells when a socket can be
 // read or written, and then makes the reads and writes of many peers in one
-// call; what became of them stands in memory that it shares with us. Two calls
-// are a whole round, for however many. Given up: the number of peers is bounded
-// by slots that all programs of the machine share, and a poll holds its socket
-// open.
+// call; what became of them stands in memory that it shares with us. Three
+// calls are a whole round, for however many. Given up: the number of peers is
+// bounded by slots that all programs of the machine share, and a poll holds its
+// socket open.
 
 #include "aio/probe_libaio.hpp"
 #include "aio/ring_libaio.hpp"
@@ -54,7 +54,8 @@ class Server {
   // Slots that are no peer's: the listener's and the bell's, and two spare ones
   // for polls whose sockets are shut down and whose events have yet to come.
   static constexpr unsigned slots_own = 4;
-  static constexpr std::size_t brief_max = 4 << 10;
+  // Who holds fewer bytes is not worth evicting.
+  static constexpr std::size_t watched_min = 4 << 10;
 
   void turn() {
     const auto on_done = [this](Asked what, std::uint64_t id, long result) {
@@ -115,8 +116,14 @@ class Server {
     if (what == Asked::bell) return collect(result);
     Connection* c = connections_.find(id);
     if (!c) return;  // closed meanwhile, and nothing of its own was lent
-    if (what == Asked::readable) c->reading = false, c->readable = result > 0;
-    if (what == Asked::writable) c->writing = false, c->blocked = result <= 0;
+    if (what == Asked::readable) {
+      c->reading = false;
+      c->readable = result > 0;
+    }
+    if (what == Asked::writable) {
+      c->writing = false;
+      c->blocked = result <= 0;
+    }
     if (what == Asked::receive) received(*c, result);
     if (what == Asked::send) sent(*c, result);
     // A poll tells all that holds, errors among it: the call that follows it
@@ -201,9 +208,9 @@ class Server {
     }
     if (c.session.wants_turn()) unfinished_.push_back(c);
     // After the write that has just been noted this comes again, before anybody
-    // could be late; and who holds little is not worth evicting.
+    // could be late.
     if (!c.writing || c.blocked || c.deadline.linked() ||
-        c.session.held() > brief_max)
+        c.session.held() > watched_min)
       deadlines_.watch(c.deadline, c.session);
   }
 
@@ -263,9 +270,8 @@ class Server {
     // With a poll armed a closed listener would go on accepting connections.
     if (listening_) ring_.cancel();
     while (listening_) turn();
-    for (auto left = listener_.queued();
-         left > 0 && !full() && deadlines_.lets_in() && accept();)
-      --left;
+    auto left = listener_.queued();
+    while (left > 0 && !full() && deadlines_.lets_in() && accept()) --left;
     listener_.close();
     while (ring_.more()) turn();  // until no room is lent
     connections_.each([this](std::uint64_t id, Connection& c) {

@@ -38,14 +38,15 @@ class Server : net::Deadlines::Hands {
     ::sigemptyset(&signals_);
     ::sigaddset(&signals_, aio::done_signal);
     ::sigaddset(&signals_, bell_signal);
+    listener_.open(0);
     // 2. ARM. Nothing but the request itself; next() asks for a connection's.
     // Both signals are blocked, in all threads (program/host.cpp): a signal to
     // the process goes to whoever does not block it.
     mailbox_.on_wake(
         [loop = ::pthread_self()] { ::pthread_kill(loop, bell_signal); });
-    listener_.open(0);
     acceptor_.start();
   }
+  ~Server() { mailbox_.on_wake({}); }
 
   void run() {
     collect();  // who rang before on_wake()
@@ -55,23 +56,24 @@ class Server : net::Deadlines::Hands {
 
  private:
   using For = protocol::Wait::For;
-  static constexpr std::int64_t a_moment = 10'000'000, a_second = 1'000'000'000;
+  static constexpr std::int64_t a_moment_ns = 10'000'000,
+                                a_second_ns = 1'000'000'000;
 
   // Sleeps for so long at most; if negative, until somebody is due.
-  void turn(std::int64_t most) {
-    if (most < 0) most = deadlines_.left_ns();
-    if (connections_.size() != 0 && (most < 0 || most > a_second))
-      most = a_second;
-    const timespec limit = net::to_timespec(unfinished_.empty() ? most : 0);
+  void turn(std::int64_t most_ns) {
+    if (most_ns < 0) most_ns = deadlines_.left_ns();
+    if (connections_.size() != 0 && (most_ns < 0 || most_ns > a_second_ns))
+      most_ns = a_second_ns;
+    const timespec limit = net::to_timespec(unfinished_.empty() ? most_ns : 0);
     // 3. WAIT. One signal at a time, and each is one request that is done.
     siginfo_t told;
     const int signal =
-        sys::sigtimedwait(&signals_, &told, most < 0 ? nullptr : &limit);
+        sys::sigtimedwait(&signals_, &told, most_ns < 0 ? nullptr : &limit);
     if (signal < 0 && errno != EAGAIN && errno != EINTR)
       net::fail(errno, "sigtimedwait");
     if (signal == bell_signal) collect();
     if (signal == aio::done_signal)
-      done(reinterpret_cast<std::uintptr_t>(told.si_value.sival_ptr));
+      look_at(reinterpret_cast<std::uintptr_t>(told.si_value.sival_ptr));
     relieve();
     // No request will be done for what has been received and not yet answered.
     // Who has had no turn when the time of a stop is over will be reset.
@@ -93,30 +95,31 @@ class Server : net::Deadlines::Hands {
 
   // A signal is no proof: anybody may send one, and sweep() may have been
   // faster.
-  void done(std::uint64_t id) {
+  void look_at(std::uint64_t id) {
     Connection* c = connections_.find(id);
     if (!c || !c->operation.out()) return;
     if (const auto result = c->operation.result()) done(*c, *result);
   }
   void done(Connection& c, ssize_t result) {
     c.missed = false;
-    c.operation.was_read() ? received(c, result) : sent(c, result);
+    c.operation.take_read() ? received(c, result) : sent(c, result);
   }
 
-  // A signal that found the queue full is lost, and the library tells nobody.
+  // A signal that found the queue full is lost, and only the result says so
+  // (done_untold), at which nobody looks.
   // Who is done has a signal in the queue, or will never have one: after a
   // second it would have been taken.
   void sweep() {
-    sweep_ns_ = net::now() + a_second;
+    sweep_ns_ = net::now() + a_second_ns;
     connections_.each([this](std::uint64_t, Connection& c) {
-      if (c.operation.done() && std::exchange(c.missed, true)) done_unsaid(c);
+      if (c.operation.done() && std::exchange(c.missed, true)) done_untold(c);
     });
   }
 
   // Where there was no signal to be had, the library writes that over the
   // result (EAGAIN): nobody knows how many bytes were read, or written. Such a
   // conversation cannot go on.
-  void done_unsaid(Connection& c) {
+  void done_untold(Connection& c) {
     const ssize_t result = *c.operation.result();
     if (result == -EAGAIN) {
       net::count(lost_);
@@ -226,6 +229,8 @@ class Server : net::Deadlines::Hands {
     c->operation.call_off();
   }
 
+  // What is asked before anybody is called late: may a thread of the library's
+  // have what is waited for? (hold() is const, and Table's find() is not.)
   bool hold(std::uint64_t id) const override {
     return connections_.find(id)->behind;
   }
@@ -256,12 +261,13 @@ class Server : net::Deadlines::Hands {
       net::reset_on_close(c.socket());
       close(id);
     });
-    finish();
+    // Until the library has given back all that is ours.
+    while (connections_.size()) wait_for_all();
   }
 
   // Reads that are out stay out: to end them by shutdown(2) would look as if
-  // the peers had ended. So they go on until all that had come is here; it is
-  // waited for it once, however late it is.
+  // the peers had ended. So they go on until all that had come is here; at
+  // least once it is waited for, however late it is by then.
   bool drain(Connection& c, bool first) {
     if (c.draining || c.closing) return true;
     if (c.is_behind() && (first || deadlines_.lets_in())) return false;
@@ -273,16 +279,10 @@ class Server : net::Deadlines::Hands {
 
   // At the stop: whether or not a signal came, who is done is.
   void wait_for_all() {
-    turn(a_moment);
+    turn(a_moment_ns);
     connections_.each([this](std::uint64_t, Connection& c) {
-      if (c.operation.done()) done_unsaid(c);
+      if (c.operation.done()) done_untold(c);
     });
-  }
-
-  // Until the library has given back all that is ours.
-  void finish() {
-    while (connections_.size()) wait_for_all();
-    mailbox_.on_wake({});
   }
 
   net::Listener& listener_;

@@ -43,18 +43,22 @@ class Server : net::Deadlines::Hands {
 
  private:
   using For = protocol::Wait::For;
-  static constexpr int a_moment = 10, a_while = 250;  // ms
+  static constexpr int a_moment_ms = 10, a_while_ms = 250;
 
-  // Sleeps for so many ms at most; if negative, until somebody is due.
-  void turn(int most) {
-    if (most < 0) most = deadlines_.left_ms();
-    if (connections_.size() != 0 && (most < 0 || most > soon_)) most = soon_;
+  // Sleeps for so long at most; if negative, until somebody is due.
+  void turn(int most_ms) {
+    if (most_ms < 0) most_ms = deadlines_.left_ms();
+    if (connections_.size() != 0 && (most_ms < 0 || most_ms > soon_ms_))
+      most_ms = soon_ms_;
     // 3. WAIT. Until somebody has told something, or rings.
-    pollfd ready[] = {{aio::news.out, POLLIN, 0}, {mailbox_.fd(), POLLIN, 0}};
-    const int n = sys::poll(ready, nfds_t{2}, unfinished_.empty() ? most : 0);
+    pollfd ready[] = {{aio::news.read_end, POLLIN, 0},
+                      {mailbox_.fd(), POLLIN, 0}};
+    const int n =
+        sys::poll(ready, nfds_t{2}, unfinished_.empty() ? most_ms : 0);
     if (n < 0 && errno != EINTR) net::fail(errno, "poll");
     if (ready[0].revents) take_news();
     if (ready[1].revents) collect();
+    relieve();
     // No request will be done for what has been received and not yet answered.
     // Who has had no turn when the time of a stop is over will be reset.
     unfinished_.each_once([this](Connection& c) {
@@ -75,7 +79,7 @@ class Server : net::Deadlines::Hands {
 
   void take_news() {
     std::array<std::uint64_t, 256> ids;
-    const ssize_t size = sys::read(aio::news.out, ids.data(), sizeof ids);
+    const ssize_t size = sys::read(aio::news.read_end, ids.data(), sizeof ids);
     if (size < 0) return;
     for (std::size_t i = 0; i < size / sizeof ids[0]; ++i) {
       look_at(ids[i]);
@@ -91,9 +95,9 @@ class Server : net::Deadlines::Hands {
   }
   void done(Connection& c, ssize_t result) {
     c.missed = false;
-    // The library had none to tell by, and wrote that over the result.
+    // The library had no memory to tell by, and wrote that over the result.
     if (result == -ENOMEM) net::count_lost(net::Want::memory);
-    c.operation.was_read() ? received(c, result) : sent(c, result);
+    c.operation.take_read() ? received(c, result) : sent(c, result);
   }
 
   // Where the library gets no thread to tell by, it says so to nobody (glibc
@@ -109,8 +113,8 @@ class Server : net::Deadlines::Hands {
       net::count(untold_);
       done_untold(c);
     });
-    soon_ = any ? a_moment : a_while;
-    sweep_ns_ = net::now() + soon_ * 1'000'000;
+    soon_ms_ = any ? a_moment_ms : a_while_ms;
+    sweep_ns_ = net::now() + soon_ms_ * 1'000'000;
   }
 
   void done_untold(Connection& c) {
@@ -219,6 +223,8 @@ class Server : net::Deadlines::Hands {
     c->operation.call_off();
   }
 
+  // What is asked before anybody is called late: may a thread of the library's
+  // have what is waited for? (hold() is const, and Table's find() is not.)
   bool hold(std::uint64_t id) const override {
     return connections_.find(id)->behind;
   }
@@ -249,12 +255,13 @@ class Server : net::Deadlines::Hands {
       net::reset_on_close(c.socket());
       close(id);
     });
-    finish();
+    // Until the library has given back all that is ours.
+    while (connections_.size()) wait_for_all();
   }
 
   // Reads that are out stay out: to end them by shutdown(2) would look as if
-  // the peers had ended. So they go on until all that had come is here; it is
-  // waited for it once, however late it is.
+  // the peers had ended. So they go on until all that had come is here; at
+  // least once it is waited for, however late it is by then.
   bool drain(Connection& c, bool first) {
     if (c.draining || c.closing) return true;
     if (c.is_behind() && (first || deadlines_.lets_in())) return false;
@@ -266,15 +273,10 @@ class Server : net::Deadlines::Hands {
 
   // At the stop: told of or not, who is done is.
   void wait_for_all() {
-    turn(a_moment);
+    turn(a_moment_ms);
     connections_.each([this](std::uint64_t, Connection& c) {
       if (c.operation.done()) done_untold(c);
     });
-  }
-
-  // Until the library has given back all that is ours.
-  void finish() {
-    while (connections_.size()) wait_for_all();
   }
 
   net::Listener& listener_;
@@ -286,7 +288,7 @@ class Server : net::Deadlines::Hands {
   net::List<Connection> unfinished_;
   aio::Acceptor acceptor_;
   std::int64_t sweep_ns_ = 0;
-  int soon_ = a_while;
+  int soon_ms_ = a_while_ms;
   const unsigned untold_ = net::counter("model.", "untold");
 };
 

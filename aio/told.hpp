@@ -41,7 +41,8 @@ class Outstanding {
   } catch (const std::bad_alloc&) {
     return false;
   }
-  /// If it was `asked`, which is passed on.
+  /// Lists it if the library has taken it, and returns whether it has. There is
+  /// room (make_room()).
   bool add(Operation& one, bool asked) {
     if (asked) list_.push_back(&one);
     return asked;
@@ -76,7 +77,8 @@ class Outstanding {
 
 // ---- By a signal
 
-/// A real-time signal: each that is sent is queued, and carries the id.
+/// A real-time signal: each that is sent is queued, and carries the id. Which
+/// is the first that the C library has left can be asked at run time only.
 inline const int done_signal = SIGRTMIN;
 
 inline sigevent by_signal(std::uint64_t id) {
@@ -92,7 +94,7 @@ inline sigevent by_signal(std::uint64_t id) {
 /// The pipe through which the threads tell ids. It is never closed: one that is
 /// late would write into whatever has the number by then.
 struct News {
-  int out = -1, in = -1;
+  int read_end = -1, write_end = -1;
 };
 inline constinit News news;
 
@@ -100,15 +102,16 @@ inline void open_news() {
   [[maybe_unused]] static const bool once = [] {
     std::array<int, 2> ends;
     net::check(::pipe2(ends.data(), O_CLOEXEC), "pipe2");
-    news = {.out = ends[0], .in = ends[1]};
+    news = {.read_end = ends[0], .write_end = ends[1]};
     return true;
   }();
 }
 
-// In a thread of the library's, which ends with this.
+// In a thread of the library's, which ends with this. If the pipe is full it
+// sleeps here, and nobody else does.
 inline void told_by_thread(sigval value) {
   const auto id = reinterpret_cast<std::uintptr_t>(value.sival_ptr);
-  while (::write(news.in, &id, sizeof id) < 0 && errno == EINTR) {
+  while (::write(news.write_end, &id, sizeof id) < 0 && errno == EINTR) {
   }
 }
 

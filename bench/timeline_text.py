@@ -27,8 +27,8 @@ LETTERS = {
     "recvmsg": "r", "accept4": "a", "accept": "a", "connect": "c",
     "io_uring_enter": "e", "read": "d", "write": "t", "select": "w",
     "poll": "w", "ppoll": "w", "pselect": "w", "pselect6": "w",
-    "epoll_wait": "w", "epoll_pwait2": "w", "rt_sigtimedwait": "w",
-    "io_getevents": "g",
+    "epoll_wait": "w", "epoll_pwait2": "w", "sigtimedwait": "w",
+    "aio_suspend": "w", "io_getevents": "g",
     "io_submit": "b", "runs": "x",
 }  # fmt: skip
 GREEN, YELLOW, BLUE, MAGENTA, CYAN = "32", "33", "34", "35", "36"

@@ -14,15 +14,15 @@ goals_model = $(lastword $(subst -, ,$1))
 # (of g++ 12 and clang 19): it crashes when one of these allocates memory, and
 # they do, to make another one and to tell that something is done.
 ifeq ($(MODE),tsan)
-FOLLOWER := a_sanitizer_that_knows_glibc's_own_threads
-$(foreach v,posix thread signal,$(eval NEED_aio-$v := $(FOLLOWER)))
+TSAN_LACKS := a_sanitizer_that_knows_glibc's_own_threads
+$(foreach v,posix thread signal,$(eval NEED_aio-$v := $(TSAN_LACKS)))
 endif
 
 # Packages of a model, and of a variant; what of a list can be built with those
 # that are there.
 needs = $(NEED_$(call model,$1)) $(if $(findstring -,$1),$(NEED_$1))
 libs = $(LIBS_$(call model,$1)) $(LIBS_$1)
-lacks = $(filter $(call needs,$1),$(MISSING) $(FOLLOWER))
+lacks = $(filter $(call needs,$1),$(MISSING) $(TSAN_LACKS))
 buildable = $(foreach v,$1,$(if $(call lacks,$(call names,$v)),,$v))
 
 # MODELS, as it is given: who takes part in a race.

@@ -64,9 +64,9 @@ class Deadlines {
     std::uint32_t unsent_ = 0;  // in the kernel's queue at the last look
   };
 
-  /// Of a loop whose workers share its conversations: a worker may be receiving
-  /// just what its conversation waits for, and calls watch() when it puts it
-  /// back.
+  /// Of a loop whose workers share its conversations, or for which a library's
+  /// threads receive: a worker may be receiving just what its conversation
+  /// waits for, and calls watch() when it puts it back.
   class Hands {
    public:
     virtual ~Hands() = default;

@@ -1,6 +1,5 @@
 #pragma once
-// The system calls of this model, counted where they are made: under the
-// kernel's names where the C library has others.
+// The system calls of this model, counted where they are made.
 
 #include <signal.h>
 #include <sys/signalfd.h>
@@ -9,8 +8,8 @@
 
 namespace sys {
 
-inline constexpr Counted<"rt_sigtimedwait", ::sigtimedwait> rt_sigtimedwait;
-inline constexpr Counted<"signalfd4", ::signalfd> signalfd4;
+inline constexpr Counted<"sigtimedwait", ::sigtimedwait> sigtimedwait;
+inline constexpr Counted<"signalfd", ::signalfd> signalfd;
 inline constexpr Counted<"ppoll", ::ppoll> ppoll;
 
 }  // namespace sys

@@ -106,7 +106,7 @@ class Client {
   // False if there was none.
   bool wake(const timespec* timeout) {
     siginfo_t signal;
-    const int number = sys::rt_sigtimedwait(&signals_, &signal, timeout);
+    const int number = sys::sigtimedwait(&signals_, &signal, timeout);
     if (number < 0 && errno == EAGAIN) return false;
     if (number < 0 && errno == EINTR) return true;
     net::check(number, "sigtimedwait");
@@ -225,8 +225,7 @@ class Client {
   net::List<Connection> unfinished_;
 };
 
-constexpr net::Ideal ideal[] = {
-    {"rt_sigtimedwait", 1}, {"recv", 1}, {"send", 1}};
+constexpr net::Ideal ideal[] = {{"sigtimedwait", 1}, {"recv", 1}, {"send", 1}};
 
 }  // namespace
 

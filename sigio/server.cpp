@@ -5,8 +5,6 @@
 // this thread sleeps until there is one. Given up: batches (each signal is one
 // call), and that nothing is lost, since the queue has an end.
 
-#include <algorithm>
-
 #include "net/server.hpp"
 #include "sigio/signals.hpp"
 
@@ -31,12 +29,13 @@ class Server {
     sigio::open(listener_, mailbox_, options, ready_);
     // 2. ARM. The listener, in open(); welcome() does it for a connection.
     // Whoever came before is looked for in the first turn.
+    accepting_ = listener_.fd() >= 0;
     sigio::wake_by_signal(mailbox_);
   }
   ~Server() { mailbox_.on_wake({}); }
 
   void run() {
-    collect();
+    collect();  // what came before wake_by_signal()
     while (!mailbox_.stopping()) turn();
     drain();
   }
@@ -50,6 +49,8 @@ class Server {
   void turn() {
     // 3. WAIT. The one place where this loop sleeps, and only if nobody has
     // anything left. One signal a call: one is all that sigtimedwait(2) takes.
+    // While others have more left, those that wait are taken first, up to a
+    // bound: else a turn of everybody's would go by for each signal.
     const bool busy = accepting_ || !unfinished_.empty();
     timespec room;
     bool more = wake(busy ? &sigio::at_once : deadlines_.left(room));
@@ -61,7 +62,7 @@ class Server {
     deadlines_.expire([this](std::uint64_t id) { close(id); });
   }
 
-  // After each signal: so many peers can fill more than all buffers may be.
+  // After each event: so many peers can fill more than all buffers may be.
   void relieve() {
     deadlines_.evict([this](std::uint64_t id) { close(id); });
   }
@@ -81,7 +82,7 @@ class Server {
   // the queue (signal(7)).
   bool wake(const timespec* timeout) {
     siginfo_t signal;
-    const int number = sys::rt_sigtimedwait(&signals_, &signal, timeout);
+    const int number = sys::sigtimedwait(&signals_, &signal, timeout);
     if (number < 0 && errno == EAGAIN) return false;
     if (number < 0 && errno == EINTR) return true;
     net::check(number, "sigtimedwait");
@@ -243,14 +244,13 @@ class Server {
   net::Deadlines deadlines_;
   const int ready_ = sigio::ready_signal();
   const sigset_t signals_;
-  bool accepting_ = true;  // somebody may wait of whom no signal tells
+  bool accepting_;  // somebody may wait of whom no signal tells
   net::Table<Connection> connections_;
   sigio::Descriptors ids_;
   net::List<Connection> unfinished_;
 };
 
-constexpr net::Ideal ideal[] = {
-    {"rt_sigtimedwait", 1}, {"recv", 1}, {"send", 1}};
+constexpr net::Ideal ideal[] = {{"sigtimedwait", 1}, {"recv", 1}, {"send", 1}};
 
 }  // namespace
 

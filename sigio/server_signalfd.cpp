@@ -2,8 +2,9 @@
 //
 // One thread for all peers. The kernel sends it a signal when something changes
 // about a socket, and the queue of signals is a file: one read takes many of
-// them, and a wait for descriptors can be told of it. Given up: as with single
-// signals, that nothing is lost, since the queue has an end; and one call more.
+// them, and a wait for descriptors can be told of it. Given up: one call more
+// for a lone peer; and as with single signals, that nothing is lost, since the
+// queue has an end.
 
 #include <array>
 
@@ -31,6 +32,7 @@ class Server {
     sigio::open(listener_, mailbox_, options, ready_);
     // 2. ARM. The listener, in open(); welcome() does it for a connection.
     // Whoever came before is looked for in the first turn.
+    accepting_ = listener_.fd() >= 0;
   }
 
   void run() {
@@ -63,7 +65,7 @@ class Server {
     deadlines_.expire([this](std::uint64_t id) { close(id); });
   }
 
-  // After each signal: so many peers can fill more than all buffers may be.
+  // After each event: so many peers can fill more than all buffers may be.
   void relieve() {
     deadlines_.evict([this](std::uint64_t id) { close(id); });
   }
@@ -80,8 +82,7 @@ class Server {
   }
 
   // A batch of them: the standard ones first, whatever waits in the queue
-  // (signal(7)). They are those of the thread that reads, whoever has made the
-  // descriptor. How many there were.
+  // (signal(7)). Returns how many there were.
   std::size_t take_signals() {
     const ssize_t size =
         sys::read(signals_.get(), queue_.data(), sizeof queue_);
@@ -249,7 +250,7 @@ class Server {
   net::Deadlines deadlines_;
   const int ready_ = sigio::ready_signal();
   const net::Fd signals_;
-  bool accepting_ = true;  // somebody may wait of whom no signal tells
+  bool accepting_;  // somebody may wait of whom no signal tells
   net::Table<Connection> connections_;
   sigio::Descriptors ids_;
   net::List<Connection> unfinished_;

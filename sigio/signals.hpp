@@ -1,5 +1,6 @@
 #pragma once
-// How a socket comes to send signals, to whom, and whose it is when one comes.
+// How a socket comes to send signals, to whom, and to which conversation one
+// belongs.
 
 #include <pthread.h>
 
@@ -21,7 +22,8 @@ inline int ready_signal() { return SIGRTMIN; }
 /// By which others wake a loop. A standard one: it is never refused, however
 /// full the queue is, and two that come at once are one.
 inline constexpr int wake_signal = SIGUSR2;
-/// As many may be queued where nobody has lowered RLIMIT_SIGPENDING.
+/// About as many may be queued by default (RLIMIT_SIGPENDING, which goes by the
+/// machine's memory): a bound for what is thrown away, and for a look.
 inline constexpr int queue_max = 100'000;
 inline constexpr timespec at_once{};
 
@@ -41,8 +43,8 @@ inline sigset_t block(std::initializer_list<int> signals) {
 /// of the thread that reads, whoever has made the file.
 inline net::Fd file_of(std::initializer_list<int> signals) {
   const sigset_t set = block(signals);
-  return net::Fd(net::check(
-      sys::signalfd4(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC), "signalfd"));
+  return net::Fd(net::check(sys::signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC),
+                            "signalfd"));
 }
 
 /// From here on changes of the socket send this thread `signal`, or SIGIO if
@@ -63,7 +65,8 @@ inline bool arm(int fd, int signal) {
 inline void disarm(int fd) { sys::fcntl(fd, F_SETFL, O_NONBLOCK); }
 
 /// Is one of these events there now? What a signal has said may be over, or of
-/// somebody else: the descriptor is a number, and numbers come again.
+/// somebody else: the descriptor is a number, and numbers come again. Also true
+/// of an error, or where both sides have ended: poll(2) tells that unasked.
 inline bool is_ready(int fd, short events) {
   pollfd socket{.fd = fd, .events = events, .revents = 0};
   int n;
@@ -96,7 +99,7 @@ inline void wake_by_signal(net::Mailbox& mailbox) {
 inline void discard(int signal) {
   const sigset_t queued = block({signal});
   for (int i = 0; i < queue_max; ++i)
-    if (sys::rt_sigtimedwait(&queued, nullptr, &at_once) < 0) return;
+    if (sys::sigtimedwait(&queued, nullptr, &at_once) < 0) return;
 }
 
 /// A server's conversation, and what is known of its socket.

@@ -250,8 +250,8 @@ TEST(Sigio, BlocksItsSignalsBeforeTheyCanCome) {
   }).join();
 }
 
-// One signal for each that comes while it is not looked, and one call for each
-// signal, or one for many, or one signal for all.
+// Signals that came while the loop was busy: one call for each, or one for
+// many, or one signal for all.
 TEST(Sigio, SignalsThatWaitAreTakenOneByOneOrTogether) {
   constexpr int count = 100;
   Held held;

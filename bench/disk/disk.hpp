@@ -8,7 +8,10 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <new>
 #include <span>
+#include <string>
+#include <utility>
 
 #include "net/error.hpp"
 
@@ -27,13 +30,14 @@ inline std::uint64_t word_at(std::uint64_t offset) {
   std::exit(skipped_code);
 }
 
-/// So many bytes, aligned as O_DIRECT wants it.
 struct Free {
   void operator()(std::byte* bytes) const { std::free(bytes); }
 };
 using Room = std::unique_ptr<std::byte, Free>;
+/// So many bytes, aligned as O_DIRECT wants it. Throws std::bad_alloc.
 inline Room make_room(std::size_t size) {
-  return Room(static_cast<std::byte*>(std::aligned_alloc(4096, size)));
+  Room room(static_cast<std::byte*>(std::aligned_alloc(4096, size)));
+  return room ? std::move(room) : throw std::bad_alloc();
 }
 
 /// What is to be read.
@@ -56,7 +60,11 @@ struct Task {
 
   /// Ends the program if these are not the bytes of that read.
   void check(std::uint64_t number, const std::byte* bytes, long result) const {
-    if (result < 0) net::fail(static_cast<int>(-result), "a read");
+    if (result < 0) {
+      const std::string why = net::describe(static_cast<int>(-result));
+      std::fprintf(stderr, "a read: %s\n", why.c_str());
+      std::exit(1);  // whatever thread this is
+    }
     std::uint64_t wrong = static_cast<std::size_t>(result) == block ? 0 : 1;
     const std::uint64_t from = offset(number);
     for (std::size_t i = 0; i < block; i += sizeof wrong) {

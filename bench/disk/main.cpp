@@ -3,8 +3,8 @@
 //   disk-<way> FILE random|sequential direct|cached|cold BLOCK DEPTH READS
 //   FILES
 // `direct`: past the page cache. `cached`: all of it was read before. `cold`:
-// nothing of it is in the page cache. FILES: how often the file is opened. Exit
-// code 77 where that cannot be had here.
+// the kernel was asked to drop it from the page cache. FILES: how often the
+// file is opened. Exit code 77 where that cannot be had here.
 
 #include <fcntl.h>
 #include <sys/resource.h>
@@ -39,12 +39,12 @@ std::uint64_t number_in(const char* file, std::string_view name) {
   return 0;
 }
 
-struct Usage {
+struct Spent {
   double cpu_us;
   long switches;
   std::uint64_t read_calls;  // of all threads, the library's too
 
-  static Usage now() {
+  static Spent now() {
     rusage used{};
     ::getrusage(RUSAGE_SELF, &used);
     const auto us = [](const timeval& time) {
@@ -55,7 +55,7 @@ struct Usage {
             used.ru_nvcsw + used.ru_nivcsw,
             number_in("/proc/self/io", "syscr:")};
   }
-  Usage operator-(const Usage& before) const {
+  Spent operator-(const Spent& before) const {
     return {cpu_us - before.cpu_us, switches - before.switches,
             read_calls - before.read_calls};
   }
@@ -88,8 +88,11 @@ void prepare(int file, bool cached) {
   std::vector<std::byte> room(1 << 20);
   off_t at = 0;
   ::fdatasync(file);
-  if (!cached) ::posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED);
-  while (cached) {
+  if (!cached) {
+    ::posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED);
+    return;
+  }
+  for (;;) {
     const ssize_t n = ::pread(file, room.data(), room.size(), at);
     if (n <= 0) return;
     at += n;
@@ -103,7 +106,7 @@ net::Fd open_file(const char* name, bool direct) {
   return file;
 }
 
-void print(const disk::Task& task, double seconds, const Usage& used) {
+void print(const disk::Task& task, double seconds, const Spent& used) {
   std::printf(
       "{\"reads\":%llu,\"seconds\":%.6f,\"cpu_us\":%.3f,\"switches\":%ld,"
       "\"threads\":%d,\"read_calls\":%llu,\"calls\":{",
@@ -157,11 +160,11 @@ int read(Asked asked) {
       static_cast<std::uint64_t>(about.st_size) / asked.task.block;
   if (asked.task.blocks == 0) return usage();
   prepare(numbers[0], asked.mode == "cached");
-  const Usage before = Usage::now();
+  const Spent before = Spent::now();
   const Clock::time_point began = Clock::now();
   disk::read_all(asked.task);
   const std::chrono::duration<double> took = Clock::now() - began;
-  print(asked.task, took.count(), Usage::now() - before);
+  print(asked.task, took.count(), Spent::now() - before);
   return 0;
 }
 

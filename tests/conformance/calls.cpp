@@ -107,6 +107,7 @@ std::string kernel_name(const std::string& name) {
   if (name == "select" || name == "pselect") return "pselect6";
   if (name == "nanosleep") return "clock_nanosleep";
   if (name == "sigtimedwait") return "rt_sigtimedwait";
+  if (name == "signalfd") return "signalfd4";
   return name;
 }
 
