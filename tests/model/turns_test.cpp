@@ -81,10 +81,11 @@ TEST(Turns, AreTakenBetweenThePortionsOfOnePeer) {
   Visitor busy(loop.address), other(loop.address);
   other.write("FIRST\r\n");  // the loop knows it
   ASSERT_EQ(other.read(5), "+OK\r\n");
+  ::poll(nullptr, 0, 100);  // and waits for it again
   busy.write("HOLD\r\n" + repeated("DEAR\r\n", dear));
   service.held.wait();
   other.write("OTHER\r\n");
-  ::poll(nullptr, 0, 200);  // where a thread brings what has come, it has
+  ::poll(nullptr, 0, 100);  // where a thread brings what has come, it has
   service.let_go.count_down();
   EXPECT_EQ(other.read(5), "+OK\r\n");
   const std::string answers = repeated("+OK\r\n", dear + 1);
