@@ -226,7 +226,7 @@ class Client {
   protocol::Agenda& agenda_;
   net::Mailbox& mailbox_;
   net::Look look_;
-  libaio::Ring ring_;  // ends after the connections: it holds their sockets
+  libaio::Ring ring_;  // at its end the polls end, and let go of the sockets
   net::Table<Connection> connections_;
 };
 

@@ -301,7 +301,7 @@ class Server {
   net::Deadlines deadlines_;
   const unsigned slots_max_;
   bool listening_ = false, crowded_ = false;
-  libaio::Ring ring_;  // ends after the connections: it holds their sockets
+  libaio::Ring ring_;  // at its end the polls end, and let go of the sockets
   net::Table<Connection> connections_;
   net::List<Connection> unfinished_;
 };
