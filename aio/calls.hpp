@@ -88,7 +88,14 @@ inline constexpr std::size_t small_stack = 64 << 10;
 /// In a thread by which the library tells that something is done, no signal is
 /// blocked, whatever its maker has blocked. One that the main thread waits for
 /// may go there instead, and would end the process as it is: it is handed on.
+/// The others, which nobody waits for and are blocked elsewhere, are ignored.
 inline void hand_on_signals() {
+  for (const int signal :
+       {SIGUSR2, SIGPIPE, SIGALRM, SIGIO, SIGVTALRM, SIGPROF, SIGXCPU, SIGXFSZ,
+        SIGPWR, SIGSTKFLT, SIGTSTP, SIGTTIN, SIGTTOU})
+    ::signal(signal, SIG_IGN);
+  for (int signal = SIGRTMIN; signal <= SIGRTMAX; ++signal)
+    ::signal(signal, SIG_IGN);
   struct sigaction action{};
   action.sa_flags = SA_RESTART;
   action.sa_handler = [](int signal) {

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "aio/calls.hpp"
+#include "net/clock.hpp"
 #include "net/conversation.hpp"
 
 namespace aio {
@@ -79,6 +80,9 @@ class Operation : public aiocb {
   bool out_ = false, reads_ = false;
 };
 
+/// Within such a time a thread that has bytes in hand has brought them.
+inline constexpr std::int64_t thread_time_ns = 1'000'000'000;
+
 /// What a loop keeps of a conversation; `told` says how it learns that the
 /// operation is done.
 template <sigevent (*told)(std::uint64_t id)>
@@ -92,8 +96,20 @@ struct Conversation : net::Conversation {
   std::uint64_t heard = 0;  // bytes that we have, and one for the peer's end
   bool closing = false;     // as soon as the operation is done
   bool draining = false;
-  bool behind = false;  // it is due, and its thread is about to bring more
+  // It is due, and its thread is about to bring more: believed for a while,
+  // since the thread may be one that could not be made.
+  bool behind = false;
+  std::int64_t behind_until_ns = 0;
   bool missed = false;  // it was done at the last look, and nothing told so
+
+  /// It is due: is a thread about to bring more? Then it is held.
+  bool hold() {
+    behind_until_ns = net::now() + thread_time_ns;
+    return behind = operation.out() && operation.reads() && is_behind();
+  }
+  bool is_held() const { return behind && net::now() < behind_until_ns; }
+  /// For a later look at who is done still.
+  void note_done() { missed = operation.done(); }
 
   /// There is something for it that has not been handed over: a read that is
   /// out may have bytes already of which it has not told.

@@ -194,11 +194,10 @@ class Server : net::Deadlines::Hands {
   // What is asked before anybody is called late: may a thread of the library's
   // have what is waited for? (hold() is const, and Table's find() is not.)
   bool hold(std::uint64_t id) const override {
-    return connections_.find(id)->behind;
+    return connections_.find(id)->is_held();
   }
   bool lay_ready(std::uint64_t id) override {
-    Connection& c = *connections_.find(id);
-    return c.behind = c.operation.out() && c.operation.reads() && c.is_behind();
+    return connections_.find(id)->hold();
   }
 
   // Everybody who has come is let in, as long as there is time for that (who

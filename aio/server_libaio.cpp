@@ -67,17 +67,18 @@ class Server {
     // 3. WAIT. The one place where this thread sleeps, and only if no event is
     // there already: of a read or a write there is one when it has been handed
     // over.
-    constexpr timespec at_once{};
+    constexpr timespec at_once{}, a_second{1, 0};
     timespec room;
-    ring_.wait(ring_.waits() || !unfinished_.empty() ? &at_once
-                                                     : deadlines_.left(room));
+    const timespec* most = deadlines_.left(room);
+    if (crowded_ && (!most || most->tv_sec > 0)) most = &a_second;
+    ring_.wait(ring_.waits() || !unfinished_.empty() ? &at_once : most);
     ring_.take(on_done);
     if (!unfinished_.empty()) take_turns();
     // Each has two slots: all that was there has been asked for in so many.
     deadlines_.looked(!ring_.more() && !ring_.waits(),
                       2 + 2 * connections_.size() / libaio::Ring::batch);
     deadlines_.expire([this](std::uint64_t id) { close(id); });
-    if (crowded_ && !ring_.more()) grow();
+    if (crowded_ && !ring_.more() && net::now() >= grow_ns_) grow();
   }
 
   // No event will come for what has been received and not yet answered. Who has
@@ -116,14 +117,12 @@ class Server {
     if (what == Asked::bell) return collect(result);
     Connection* c = connections_.find(id);
     if (!c) return;  // closed meanwhile, and nothing of its own was lent
-    if (what == Asked::readable) {
+    if (what == Asked::readable || what == Asked::receive)
       c->reading = false;
-      c->readable = result > 0;
-    }
-    if (what == Asked::writable) {
+    else
       c->writing = false;
-      c->blocked = result <= 0;
-    }
+    if (what == Asked::readable) c->readable = result > 0;
+    if (what == Asked::writable) c->blocked = result <= 0;
     if (what == Asked::receive) received(*c, result);
     if (what == Asked::send) sent(*c, result);
     // A poll tells all that holds, errors among it: the call that follows it
@@ -179,8 +178,10 @@ class Server {
   // which loses nothing, since a poll looks first. To end the old one takes
   // some 40 ms, in which nobody is served.
   void grow() {
+    crowded_ = full() && ring_.slots() < slots_max_;
+    grow_ns_ = net::now() + 1'000'000'000;  // if there is none to be had
+    if (!crowded_ || !ring_.grow(slots_max_)) return;
     crowded_ = false;
-    if (!ring_.grow(slots_max_)) return;
     listening_ = false;
     listen();
     ring_.note(Asked::bell, 0);
@@ -226,7 +227,7 @@ class Server {
 
   // 5. RECEIVE, done. What was there; a poll says whether there is more.
   static void received(Connection& c, long result) {
-    c.reading = c.readable = false;
+    c.readable = false;
     // 6. ANSWER. In received(): the session takes the bytes apart, has whole
     // requests answered and keeps the rest.
     c.session.received(result > 0 ? static_cast<std::size_t>(result) : 0);
@@ -246,7 +247,6 @@ class Server {
 
   // 7. SEND, done. Perhaps not of every byte: next() asks for the rest.
   static void sent(Connection& c, long result) {
-    c.writing = false;
     c.blocked = result == -EAGAIN;
     c.session.sent(result > 0 ? static_cast<std::size_t>(result) : 0);
   }
@@ -301,6 +301,7 @@ class Server {
   net::Deadlines deadlines_;
   const unsigned slots_max_;
   bool listening_ = false, crowded_ = false;
+  std::int64_t grow_ns_ = 0;  // when to ask for a larger context
   libaio::Ring ring_;  // at its end the polls end, and let go of the sockets
   net::Table<Connection> connections_;
   net::List<Connection> unfinished_;

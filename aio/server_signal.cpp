@@ -59,8 +59,9 @@ class Server : net::Deadlines::Hands {
   static constexpr std::int64_t a_moment_ns = 10'000'000,
                                 a_second_ns = 1'000'000'000;
 
-  // Sleeps for so long at most; if negative, until somebody is due.
-  void turn(std::int64_t most_ns) {
+  // Sleeps for so long at most; if negative, until somebody is due. False if no
+  // signal came.
+  bool turn(std::int64_t most_ns) {
     if (most_ns < 0) most_ns = deadlines_.left_ns();
     if (connections_.size() != 0 && (most_ns < 0 || most_ns > a_second_ns))
       most_ns = a_second_ns;
@@ -86,6 +87,7 @@ class Server : net::Deadlines::Hands {
     if (net::now() >= sweep_ns_) sweep();
     deadlines_.looked(true);
     deadlines_.expire([this](std::uint64_t id) { close(id); });
+    return signal > 0;
   }
 
   // After each event: so many peers can fill more than all buffers may be.
@@ -232,11 +234,10 @@ class Server : net::Deadlines::Hands {
   // What is asked before anybody is called late: may a thread of the library's
   // have what is waited for? (hold() is const, and Table's find() is not.)
   bool hold(std::uint64_t id) const override {
-    return connections_.find(id)->behind;
+    return connections_.find(id)->is_held();
   }
   bool lay_ready(std::uint64_t id) override {
-    Connection& c = *connections_.find(id);
-    return c.behind = c.operation.out() && c.operation.reads() && c.is_behind();
+    return connections_.find(id)->hold();
   }
 
   // Everybody who has come is let in, as long as there is time for that (who
@@ -277,11 +278,18 @@ class Server : net::Deadlines::Hands {
     return true;
   }
 
-  // At the stop: whether or not a signal came, who is done is.
+  // At the stop: whether or not a signal came, who is done is. The library
+  // sends it before it says that the request is done. So those are noted who
+  // are done, then all signals are taken that wait; whoever is left of the
+  // noted never had one. (Judged at once, a write for which its time was up,
+  // EAGAIN as well, would be taken for one whose signal was lost, and the peer
+  // be closed.)
   void wait_for_all() {
     turn(a_moment_ns);
+    connections_.each([](std::uint64_t, Connection& c) { c.note_done(); });
+    while (turn(0)) continue;
     connections_.each([this](std::uint64_t, Connection& c) {
-      if (c.operation.done()) done_untold(c);
+      if (c.missed && c.operation.done()) done_untold(c);
     });
   }
 

@@ -437,6 +437,19 @@ TEST_F(Libaio, WhereNoLargerContextIsToBeHadPeersWait) {
   EXPECT_EQ(server.stop(), 0);
 }
 
+// And asks again: whoever had the slots may have ended.
+TEST_F(Libaio, ALargerContextIsAskedForAgain) {
+  if (!can_trace()) GTEST_SKIP() << "strace cannot trace here";
+  ServerWithout server("io_setup:error=EAGAIN:when=2");
+  std::vector<std::unique_ptr<Visitor>> visitors;
+  for (int i = 0; i < 520; ++i) {
+    visitors.push_back(std::make_unique<Visitor>(server.address));
+    visitors.back()->write("ECHO a\r\n");
+  }
+  for (auto& visitor : visitors) EXPECT_EQ(visitor->read(7), "$1\r\na\r\n");
+  EXPECT_EQ(server.stop(), 0);
+}
+
 TEST_F(Libaio, ARefusalIsOneLine) {
   if (!can_trace()) GTEST_SKIP() << "strace cannot trace here";
   for (const auto& [calls, words] : std::map<std::string, std::string>{

@@ -75,8 +75,13 @@ void Listener::prepare(int flags) {
   const int wanted = blocking_ ? status & ~O_NONBLOCK : status | O_NONBLOCK;
   check(sys::fcntl(fd, F_SETFL, wanted), "fcntl F_SETFL");
   // Accepted sockets inherit both: no call per connection.
-  if (url_of(fd).starts_with("tcp:"))
+  // Of urgent data RFC 6093 would have nobody take any notice: so the byte
+  // stays where it is in the stream, and what the kernel has counted can be
+  // read.
+  if (url_of(fd).starts_with("tcp:")) {
     set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1, "setsockopt TCP_NODELAY");
+    set_option(fd, SOL_SOCKET, SO_OOBINLINE, 1, "setsockopt SO_OOBINLINE");
+  }
   if (options_.send_buffer > 0)
     set_option(fd, SOL_SOCKET, SO_SNDBUF, options_.send_buffer,
                "setsockopt SO_SNDBUF");

@@ -1,6 +1,7 @@
 // Who keeps others waiting is closed when his time is up, and nobody else is.
 
 #include <signal.h>
+#include <sys/socket.h>
 
 #include <atomic>
 #include <thread>
@@ -50,6 +51,18 @@ TEST_P(Lateness, AFrameThatIsNotCompletedEndsItsConversation) {
   EXPECT_EQ(idle.ask({"PING"}), pong);
   idle.close();
   EXPECT_EQ(late(server), 5);
+}
+
+// An urgent byte is one of the stream's: here the second end of a line.
+TEST_P(Lateness, AFrameBehindAnUrgentByteIsLateToo) {
+  const Milliseconds time(size_of(500, 2'000));
+  Server& server = start({"--frame-time", std::to_string(time.count())});
+  Peer peer = server.connect();
+  peer.send("PING\r\n");
+  EXPECT_EQ(::send(peer.descriptor(), "\n", 1, MSG_OOB), 1);
+  peer.send("PING\r\n*1\r\n$4\r\nPI");
+  EXPECT_EQ(peer.rest(), std::string(pong) + pong);
+  EXPECT_EQ(late(server), 1);
 }
 
 // It has asked for more than a portion answers. To answer more would be no sign

@@ -55,6 +55,39 @@ TEST_P(Stop, AnIdleServerEndsAtOnceAndLeavesItsAccount) {
   EXPECT_EQ(account.at("late"), 0);
 }
 
+// Who reads on when the stop has begun has what he is owed: for each of them
+// the server waits until there is room, and more often than once.
+TEST_P(Stop, ReadersWhoPauseHaveTheirAnswersWhole) {
+  REQUIRE_CONCURRENT(12u);
+  Server& server = start({"--reader-time", "800", "--send-buffer", "65536"});
+  const std::string value(700'000, 'x');
+  EXPECT_EQ(server.ask({"SET", "key", value}), ok);
+  std::vector<Peer> readers;
+  for (int i = 0; i < 10; ++i) {
+    readers.push_back(server.connect({.receive = 65536}));
+    readers.back().send(request({"GET", "key"}));
+  }
+  for (Peer& reader : readers) EXPECT_EQ(reader.receive(1), "$");
+  std::this_thread::sleep_for(Milliseconds(300));
+  server.process().signal(SIGTERM);
+  std::this_thread::sleep_for(Milliseconds(100));
+  std::vector<std::future<std::string>> rests;
+  for (Peer& reader : readers)
+    rests.push_back(
+        std::async(std::launch::async, [&] { return "$" + reader.rest(); }));
+  for (auto& rest : rests) EXPECT_EQ(rest.get(), bulk(value));
+  EXPECT_EQ(server.process().wait(bound()), 0);
+}
+
+// Nobody has asked for these, and by default they end a process.
+TEST_P(Stop, IsAskedForByNoOtherSignal) {
+  Server& server = start();
+  EXPECT_EQ(server.ask({"PING"}), pong);
+  for (const int signal : {SIGUSR2, SIGALRM, SIGPIPE, SIGIO, SIGPROF, SIGRTMIN})
+    server.process().signal(signal);
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(server.ask({"PING"}), pong);
+}
+
 TEST_P(Stop, InterruptDoesTheSame) {
   Server& server = start();
   EXPECT_EQ(server.ask({"PING"}), pong);
