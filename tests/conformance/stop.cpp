@@ -58,24 +58,30 @@ TEST_P(Stop, AnIdleServerEndsAtOnceAndLeavesItsAccount) {
 // Who reads on when the stop has begun has what he is owed: for each of them
 // the server waits until there is room, and more often than once.
 TEST_P(Stop, ReadersWhoPauseHaveTheirAnswersWhole) {
-  REQUIRE_CONCURRENT(12u);
+  REQUIRE_CONCURRENT(22u);
+  if (sanitized()) GTEST_SKIP() << "so much takes longer than a stop may";
+  constexpr std::size_t pings = 4'000;
   Server& server = start({"--reader-time", "800", "--send-buffer", "65536"});
-  const std::string value(700'000, 'x');
+  const std::string value(300'000, 'x');
   EXPECT_EQ(server.ask({"SET", "key", value}), ok);
-  std::vector<Peer> readers;
-  for (int i = 0; i < 10; ++i) {
-    readers.push_back(server.connect({.receive = 65536}));
-    readers.back().send(request({"GET", "key"}));
+  std::string asked = request({"GET", "key"}), owed = bulk(value);
+  for (std::size_t i = 0; i < pings; ++i) {
+    asked += "PING\r\n";
+    owed += pong;
   }
-  for (Peer& reader : readers) EXPECT_EQ(reader.receive(1), "$");
-  std::this_thread::sleep_for(Milliseconds(300));
+  std::vector<Peer> readers;
+  for (int i = 0; i < 20; ++i) {
+    readers.push_back(server.connect({.receive = 16384}));
+    readers.back().send(asked);
+  }
+  std::this_thread::sleep_for(Milliseconds(250));
   server.process().signal(SIGTERM);
-  std::this_thread::sleep_for(Milliseconds(100));
-  std::vector<std::future<std::string>> rests;
+  std::this_thread::sleep_for(Milliseconds(300));
+  std::vector<std::future<Answer>> rests;
   for (Peer& reader : readers)
     rests.push_back(
-        std::async(std::launch::async, [&] { return "$" + reader.rest(); }));
-  for (auto& rest : rests) EXPECT_EQ(rest.get(), bulk(value));
+        std::async(std::launch::async, [&] { return reader.rest(); }));
+  for (auto& rest : rests) EXPECT_TRUE(rest.get() == owed);
   EXPECT_EQ(server.process().wait(bound()), 0);
 }
 
