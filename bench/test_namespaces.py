@@ -159,6 +159,15 @@ class ThreeHosts(unittest.TestCase):
         lines = (self.folder / "results").read_text().splitlines()
         return [json.loads(line) for line in lines]
 
+    def measure(self, *what):
+        """mpirun dies now and then while it starts: then once more."""
+        try:
+            return measure.measure(*what)
+        except contestants.Failed as failed:
+            if "ORTE was unable" not in str(failed):
+                raise
+            return measure.measure(*what)
+
     def test_measure_a_cell(self):
         there = lab.Lab(self.net.lines, pinned=True)
         load = lab.load_program(SERVER)
@@ -168,7 +177,7 @@ class ThreeHosts(unittest.TestCase):
         )
         plan = Plan((SERVER,), ("S2",), 1, 0.5, 7, hosts=self.net.lines)
         cell = Cell(0, 0, "S2", plan.reference)
-        fields = measure.measure(cell, plan, there, load)
+        fields = self.measure(cell, plan, there, load)
         self.assertEqual(fields["errors"], 0, fields["reason"])
         self.assertEqual(
             [rank["connections"] for rank in fields["load"]["ranks"]],
