@@ -241,5 +241,6 @@ def read(label, client, files, tasks, said, where):
 def counters(said):
     """Of the line that a server says at its end; {} without one."""
     with contextlib.suppress(ValueError, KeyError, IndexError):
-        return json.loads(said.splitlines()[-1])["calls"]
+        account = json.loads(said.splitlines()[-1])
+        return account["calls"] | account.get("library_calls", {})
     return {}
