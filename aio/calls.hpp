@@ -100,6 +100,9 @@ inline void hand_on_signals() {
   action.sa_flags = SA_RESTART;
   action.sa_handler = [](int signal) {
     const int error = errno;
+    // Where the main thread does not wait for it, it ends the process after
+    // all.
+    if (::gettid() == ::getpid()) ::signal(signal, SIG_DFL);
     ::syscall(SYS_tgkill, ::getpid(), ::getpid(), signal);
     errno = error;
   };

@@ -277,4 +277,15 @@ read -r how <&$ready; echo "$how")"),
             "+PONG\r\n+PONG\r\nended 0\n");
 }
 
+// It would send itself the signal for ever.
+TEST(Aio, ASignalThatNobodyWaitsForEndsTheProcess) {
+  EXPECT_EXIT(
+      {
+        aio::hand_on_signals();
+        ::raise(SIGTERM);
+        ::poll(nullptr, 0, 1'000);
+      },
+      testing::KilledBySignal(SIGTERM), "");
+}
+
 }  // namespace
