@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "aio/calls.hpp"
 #include "tests/model/loop.hpp"
 #include "tests/tools/command.hpp"
 

@@ -248,7 +248,7 @@ TEST_F(Libaio, WhoIsLeftAtTheStopIsReset) {
   LaterService service;
   Loop loop(service);
   Visitor deaf(loop.address);
-  const timeval limit{.tv_sec = 0, .tv_usec = 50'000};
+  const timeval limit{.tv_sec = 0, .tv_usec = 500'000};
   ::setsockopt(deaf.fd(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
   const std::string requests = echoes(64);
   while (::send(deaf.fd(), requests.data(), requests.size(), MSG_NOSIGNAL) ==

@@ -18,7 +18,9 @@ struct Connection : net::Conversation {
   // What the kernel has reported and no call has used up. A new socket has room
   // to send; with what it has received the kernel begins.
   bool readable = false, writable = true;
-  bool ending = false;  // the peer's end is behind what can be read
+  // Behind what one receive brings is more: the peer's end, or urgent data, at
+  // which recv(2) stops.
+  bool ending = false;
 };
 
 class Server {
@@ -132,8 +134,8 @@ class Server {
                                deadlines_, mailbox_);
     if (!c) return;
     // ENOSPC and ENOMEM concern this peer alone (max_user_watches, epoll(7)).
-    constexpr std::uint32_t changes = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
-    if (arm(EPOLL_CTL_ADD, c->socket(), changes, c->id()) < 0) {
+    constexpr auto edges = EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+    if (arm(EPOLL_CTL_ADD, c->socket(), edges, c->id()) < 0) {
       net::count_lost(net::Want::memory);
       close(c->id());
     }
@@ -146,9 +148,9 @@ class Server {
     if ((events & broken) && !c.session.wants_input() &&
         !c.session.has_output())
       return close(c.id());
-    if (events & (EPOLLIN | EPOLLRDHUP | broken)) c.readable = true;
+    if (events & (EPOLLIN | EPOLLPRI | EPOLLRDHUP | broken)) c.readable = true;
     if (events & (EPOLLOUT | broken)) c.writable = true;
-    if (events & (EPOLLRDHUP | broken)) c.ending = true;
+    if (events & (EPOLLRDHUP | EPOLLPRI | broken)) c.ending = true;
     serve(c);
   }
 

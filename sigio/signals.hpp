@@ -110,7 +110,8 @@ struct Connection : net::Conversation {
   bool readable = true, writable = true;
   // Behind bytes that are there the peer's end may be, though no signal is to
   // come: it came before this was armed, or its signal found the queue full, or
-  // was taken while such bytes were left.
+  // was taken while such bytes were left. (Or urgent data: recv(2) stops
+  // there.)
   bool ending = true;
 
   /// By a signal, which does not say whether it is of bytes or of the end. It
@@ -118,8 +119,8 @@ struct Connection : net::Conversation {
   /// made and finds nothing (EAGAIN).
   void note(long events) {
     constexpr long broken = POLLERR | POLLHUP;
-    if (readable) ending = true;
-    if (events & (POLLIN | broken)) readable = true;
+    if (readable || (events & POLLPRI)) ending = true;
+    if (events & (POLLIN | POLLPRI | broken)) readable = true;
     if (events & (POLLOUT | broken)) writable = true;
   }
   /// Nothing is known any more.
