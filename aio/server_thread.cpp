@@ -43,7 +43,7 @@ class Server : net::Deadlines::Hands {
 
  private:
   using For = protocol::Wait::For;
-  static constexpr int a_moment_ms = 10, a_while_ms = 250;
+  static constexpr int a_moment_ms = 10, a_while_ms = 500;
 
   // Sleeps for so long at most; if negative, until somebody is due.
   void turn(int most_ms) {
@@ -102,8 +102,10 @@ class Server : net::Deadlines::Hands {
 
   // Where the library gets no thread to tell by, it says so to nobody (glibc
   // 2.36 asks whether pthread_create(3) is below 0, which it never is). So now
-  // and then all requests are looked at. Who is done may only be told of late:
-  // so those are looked at once more a moment later.
+  // and then all requests are looked at, before the threads that there are have
+  // been idle for a second and end. Who is done may only be told of late: so
+  // those are looked at once more a moment later. Where one had not been told
+  // of, others will not be either: so for a second it is looked often.
   void sweep() {
     bool any = false;
     connections_.each([&](std::uint64_t, Connection& c) {
@@ -111,9 +113,10 @@ class Server : net::Deadlines::Hands {
       any = true;
       if (!std::exchange(c.missed, true)) return;
       net::count(untold_);
+      often_ns_ = net::now() + 1'000'000'000;
       done_untold(c);
     });
-    soon_ms_ = any ? a_moment_ms : a_while_ms;
+    soon_ms_ = any || net::now() < often_ns_ ? a_moment_ms : a_while_ms;
     sweep_ns_ = net::now() + soon_ms_ * 1'000'000;
   }
 
@@ -286,7 +289,7 @@ class Server : net::Deadlines::Hands {
   mutable net::Table<Connection> connections_;
   net::List<Connection> unfinished_;
   aio::Acceptor acceptor_;
-  std::int64_t sweep_ns_ = 0;
+  std::int64_t sweep_ns_ = 0, often_ns_ = 0;
   int soon_ms_ = a_while_ms;
   const unsigned untold_ = net::counter("model.", "untold");
 };

@@ -49,12 +49,14 @@ std::string script(const std::string& text) {
   // Under strace nobody can look for leaks.
   return tests::run("ASAN_OPTIONS=detect_leaks=0 bash 2>&1 <<'END'\nSERVER=" +
                     program + R"(
+trap '' PIPE
+trap '[ -z "$process" ] || kill $(pgrep -P $process) $process' EXIT
 start() {
   exec {ready}< <("$@" --port 0 2>/dev/null & echo $!; wait $!; echo ended $?)
   read -r process <&$ready; read -r _ _ _ url <&$ready; port=${url##*:}
 }
 join() { exec {peer}<>/dev/tcp/127.0.0.1/$port; }
-end() { kill "$@"; read -r how <&$ready; echo "$how"; }
+end() { [ $# = 0 ] || kill "$@"; read -r how <&$ready; echo "$how"; process=; }
 hear() { read -r -t 20 said <&$peer; echo "$said"; }
 ask() { printf '%s\r\n' "$1" >&$peer; hear; }
 )" + text + "\nEND\n:")
@@ -256,7 +258,7 @@ start strace -f -qq -o /dev/null -e trace=clone3 \
   -e inject=clone3:error=EAGAIN:when=3+ $SERVER
 join; for i in 1 2 3 4 5 6; do ask PING; done
 ask 'INFO model' >/dev/null; hear; hear
-kill $(pgrep -P $process); read -r how <&$ready; echo "$how")");
+end $(pgrep -P $process))");
   EXPECT_TRUE(said.starts_with("+PONG\r\n+PONG\r\n+PONG\r\n+PONG\r\n+PONG\r\n"))
       << said;
   EXPECT_NE(said.find("untold:"), std::string::npos) << said;
@@ -274,7 +276,7 @@ start strace -f -qq -o /dev/null -e trace=rt_sigtimedwait \
   -e inject=rt_sigtimedwait:delay_enter=1500000:when=1 $SERVER
 join; ask PING
 kill $(pgrep -P $process); ask PING; exec {peer}>&-
-read -r how <&$ready; echo "$how")"),
+end)"),
             "+PONG\r\n+PONG\r\nended 0\n");
 }
 

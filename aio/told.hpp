@@ -85,7 +85,7 @@ inline sigevent by_signal(std::uint64_t id) {
   sigevent told{};
   told.sigev_notify = SIGEV_SIGNAL;
   told.sigev_signo = done_signal;
-  told.sigev_value.sival_ptr = reinterpret_cast<void*>(id);
+  told.sigev_value.sival_ptr = std::bit_cast<void*>(id);
   return told;
 }
 
@@ -128,7 +128,7 @@ inline sigevent by_thread(std::uint64_t id) {
   told.sigev_notify = SIGEV_THREAD;
   told.sigev_notify_function = told_by_thread;
   told.sigev_notify_attributes = &attributes;
-  told.sigev_value.sival_ptr = reinterpret_cast<void*>(id);
+  told.sigev_value.sival_ptr = std::bit_cast<void*>(id);
   return told;
 }
 
