@@ -33,7 +33,8 @@ CLIENTS := \
   iouring:completion
 
 # By which clients the load may be generated: the first that can run here, or one
-# that is named. The cheapest first: what the load takes, it cannot ask.
+# that is named. The cheapest first: what the load takes, it cannot ask. (libaio's
+# last: its slots are all programs'.)
 LOAD_CLIENTS := iouring:completion epoll:level select:poll select:select \
   blocking:thread nonblocking:spin aio:libaio
 

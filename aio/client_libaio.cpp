@@ -41,6 +41,7 @@ class Client {
     while (!agenda_.over() && !mailbox_.stopping()) {
       while (protocol::Peer* peer = agenda_.given_up())
         close(*peer, "given up");
+      // Not while events are left: with a larger context they would be lost.
       while (protocol::Peer* peer = ring_.more() ? nullptr : agenda_.next())
         connect(*peer);
       while (protocol::Peer* peer = agenda_.due(net::now())) speak(*peer);
@@ -50,6 +51,9 @@ class Client {
 
  private:
   static constexpr char no_memory[] = "out of memory";
+  // Slots that are no peer's: the bell's, and spare ones for polls whose
+  // sockets are shut down and whose events have yet to come.
+  static constexpr unsigned slots_own = 4, slots_max = 1 << 20;
 
   // 1. CONNECT. Begun, not waited for: EINPROGRESS is the usual answer (EINTR
   // means the same), and the socket becomes writable when it is decided.
@@ -70,13 +74,14 @@ class Client {
     close(peer, no_memory);
   }
 
-  // Two slots for each peer, and spare ones for the bell and for polls whose
-  // sockets are shut down and whose events have yet to come.
-  bool full() const { return connections_.size() >= (ring_.slots() - 4) / 2; }
+  // Two slots for each peer.
+  bool full() const {
+    return connections_.size() >= (ring_.slots() - slots_own) / 2;
+  }
 
   // All is armed anew in a larger context: a poll looks first.
   bool grow() {
-    if (!ring_.grow(1 << 20)) return false;
+    if (!ring_.grow(slots_max)) return false;
     ring_.note(Asked::bell, 0);
     connections_.each([this](std::uint64_t, Connection& c) {
       c.reading = c.writing = false;
@@ -121,11 +126,10 @@ class Client {
 
   // What a noted request comes to by now. False: nobody wants it any more.
   bool make(Asked what, std::uint64_t id, iocb* entry) try {
-    if (what == Asked::bell)
-      return ::io_prep_poll(entry, mailbox_.fd(), POLLIN), true;
     Connection* c = connections_.find(id);
-    if (!c) return false;
-    const int fd = c->socket.get();
+    if (!c && what != Asked::bell) return false;
+    const int fd = c ? c->socket.get() : mailbox_.fd();
+    if (what == Asked::bell) ::io_prep_poll(entry, fd, POLLIN);
     if (what == Asked::readable) ::io_prep_poll(entry, fd, POLLIN);
     if (what == Asked::writable) ::io_prep_poll(entry, fd, POLLOUT);
     if (what == Asked::receive) ask_receive(*c, entry);

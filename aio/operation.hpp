@@ -80,6 +80,9 @@ class Operation : public aiocb {
   bool out_ = false, reads_ = false;
 };
 
+/// Into so many parts of a reader's time a write that sleeps is cut, each of
+/// which says what was taken: two for each look at him.
+inline constexpr int write_parts = 2 * net::Deadlines::reader_parts;
 /// Within such a time a thread that has bytes in hand has brought them.
 inline constexpr std::int64_t thread_time_ns = 1'000'000'000;
 
@@ -96,14 +99,16 @@ struct Conversation : net::Conversation {
   std::uint64_t heard = 0;  // bytes that we have, and one for the peer's end
   bool closing = false;     // as soon as the operation is done
   bool draining = false;
-  // It is due, and its thread is about to bring more: believed for a while,
-  // since the thread may be one that could not be made.
+  // It was due, and a thread was about to bring more; until a read is done.
   bool behind = false;
   std::int64_t behind_until_ns = 0;
   bool missed = false;  // it was done at the last look, and nothing told so
 
-  /// It is due: is a thread about to bring more? Then it is held.
+  /// It is due: is a thread about to bring more? Then it is held, for so long
+  /// as threads may take for that; but only once, since the thread may be one
+  /// that could not be made.
   bool hold() {
+    if (behind) return false;
     behind_until_ns = net::now() + thread_time_ns;
     return behind = operation.out() && operation.reads() && is_behind();
   }

@@ -78,10 +78,11 @@ class Ring {
   /// most for so long (null: no limit).
   void wait(const timespec* limit) {
     came_ = peeks_ ? Events::of(context_).take(events_) : 0;
-    timespec time = limit ? *limit : timespec{.tv_sec = 0, .tv_nsec = 1};
-    if (came_ > 0 || (peeks_ && time.tv_sec == 0 && time.tv_nsec == 0)) return;
+    const bool at_once = limit && limit->tv_sec == 0 && limit->tv_nsec == 0;
+    if (came_ > 0 || (peeks_ && at_once)) return;
+    // It only reads the limit.
     came_ = sys::io_getevents(context_, 1L, std::ssize(events_), events_.data(),
-                              limit ? &time : nullptr);
+                              const_cast<timespec*>(limit));
     if (came_ < 0 && came_ != -EINTR) net::fail(-came_, "io_getevents");
   }
 
@@ -95,6 +96,7 @@ class Ring {
   bool more() const { return came_ == std::ssize(events_); }
 
   /// What was asked for as Asked::accept comes back, if nobody has come.
+  /// Returns 0 or a negative error.
   int cancel() { return sys::io_cancel(context_, &accept_, &events_[0]); }
 
   /// A context of twice as many slots, at most so many, in the place of this
@@ -116,7 +118,8 @@ class Ring {
     done(asked(marked), id(marked), result);
   }
   int set_up(unsigned slots) try {
-    noted_.reserve(slots);
+    // Twice as many: some may be of conversations that have gone meanwhile.
+    noted_.reserve(2 * slots);
     io_context_t made = nullptr;
     const int error = sys::io_setup(static_cast<int>(slots), &made);
     if (error < 0) return error;

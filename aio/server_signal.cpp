@@ -108,9 +108,8 @@ class Server : net::Deadlines::Hands {
   }
 
   // A signal that found the queue full is lost, and only the result says so
-  // (done_untold), at which nobody looks.
-  // Who is done has a signal in the queue, or will never have one: after a
-  // second it would have been taken.
+  // (done_untold), at which nobody looks. Who is done has a signal in the
+  // queue, or will never have one: after a second it would have been taken.
   void sweep() {
     sweep_ns_ = net::now() + a_second_ns;
     connections_.each([this](std::uint64_t, Connection& c) {
@@ -145,7 +144,7 @@ class Server : net::Deadlines::Hands {
                                deadlines_, mailbox_);
     if (!c) return;
     aio::limit_sleep(c->socket(), SO_SNDTIMEO,
-                     service_.limits().reader_time / 8);
+                     service_.limits().reader_time / aio::write_parts);
     next(*c);
   }
 

@@ -140,7 +140,7 @@ class Server : net::Deadlines::Hands {
                                deadlines_, mailbox_);
     if (!c) return;
     aio::limit_sleep(c->socket(), SO_SNDTIMEO,
-                     service_.limits().reader_time / 8);
+                     service_.limits().reader_time / aio::write_parts);
     next(*c);
   }
 

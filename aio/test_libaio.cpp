@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <fstream>
-#include <latch>
 
 #include "aio/ring_libaio.hpp"
 #include "tests/model/instructions.hpp"
@@ -18,6 +17,7 @@ namespace {
 
 using libaio::Asked;
 using libaio::Ring;
+using tests::HoldingService;
 using tests::LaterService;
 using tests::Loop;
 using tests::soon;
@@ -275,26 +275,6 @@ TEST_F(Libaio, NobodyConnectsWhoComesAfterTheStop) {
   EXPECT_NE(::connect(socket.get(), to->get(), to->length), 0);
   EXPECT_EQ(loop.clients(), 1u) << "it was over by then";
 }
-
-/// HOLD waits until it is let go; all else is an echo.
-class HoldingService final : public protocol::Service {
- public:
-  void answer(std::span<const std::string_view> arguments,
-              protocol::Reply& reply) override {
-    if (arguments[0] != "HOLD") return reply.bulk(arguments.back());
-    held.count_down();
-    let_go.wait();
-    reply.simple("OK");
-  }
-  const protocol::Limits& limits() const override { return limits_; }
-  protocol::Budget& budget() override { return budget_; }
-
-  std::latch held{1}, let_go{1};
-
- private:
-  const protocol::Limits limits_;
-  protocol::Budget budget_{256 << 20};
-};
 
 // What lies there for many peers takes a wait, and the reads and the writes of
 // each batch a call.

@@ -75,9 +75,8 @@ void Listener::prepare(int flags) {
   const int wanted = blocking_ ? status & ~O_NONBLOCK : status | O_NONBLOCK;
   check(sys::fcntl(fd, F_SETFL, wanted), "fcntl F_SETFL");
   // Accepted sockets inherit both: no call per connection.
-  // Of urgent data RFC 6093 would have nobody take any notice: so the byte
-  // stays where it is in the stream, and what the kernel has counted can be
-  // read.
+  // Urgent data too is a part of the stream (RFC 6093): so its byte stays in
+  // its place, and all that the kernel has counted can be read.
   if (url_of(fd).starts_with("tcp:")) {
     set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1, "setsockopt TCP_NODELAY");
     set_option(fd, SOL_SOCKET, SO_OOBINLINE, 1, "setsockopt SO_OOBINLINE");

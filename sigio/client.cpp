@@ -13,7 +13,7 @@
 
 namespace {
 
-struct Connection : net::Link {
+struct Connection : net::Link, sigio::Told {
   Connection(protocol::Peer& its_peer, std::uint64_t its_id, net::Fd its_socket)
       : peer(its_peer), id(its_id), socket(std::move(its_socket)) {}
 
@@ -21,14 +21,7 @@ struct Connection : net::Link {
   std::uint64_t id;
   net::Fd socket;
   bool connected = false;
-  // What signals have said and no call has used up.
-  bool readable = false, writable = true;
-  // Behind bytes that are there the end may be, though no signal is to come: it
-  // found the queue full, or was taken while such bytes were left.
-  bool ending = false;
 };
-
-const unsigned overflows = net::counter("model.", "overflows");
 
 class Client {
  public:
@@ -74,7 +67,7 @@ class Client {
     const bool at_once = sys::connect(fd, address->get(), address->length) == 0;
     if (!at_once && errno != EINPROGRESS && errno != EINTR)
       return close(peer, net::describe(errno));
-    if (at_once) changed(c, POLLOUT);
+    if (at_once) serve(c);
   } catch (const std::bad_alloc&) {
     close(peer, no_memory);
   }
@@ -110,24 +103,25 @@ class Client {
     if (number < 0 && errno == EAGAIN) return false;
     if (number < 0 && errno == EINTR) return true;
     net::check(number, "sigtimedwait");
-    if (number == sigio::wake_signal)
+    if (number == sigio::wake_signal) {
       mailbox_.collect();  // new work; the agenda is asked for it in run()
-    else if (number == SIGIO)
+    } else if (number == SIGIO) {
       recover();
-    else if (Connection* c = connections_.find(ids_.at(signal.si_fd)))
-      changed(*c, signal.si_band);
-    // Else its socket has been closed since it was queued.
+    } else if (Connection* c = connections_.find(ids_.at(signal.si_fd))) {
+      c->note(signal.si_band);
+      serve(*c);
+    }  // Else its socket has been closed since it was queued.
     return true;
   }
 
   // SIGIO comes instead of a signal that found the queue full: so everybody is
   // looked at, and what is queued tells nothing more.
   void recover() {
-    net::count(overflows);
+    net::count(overflows_);
     sigio::discard(ready_);
     connections_.each([this](std::uint64_t, Connection& c) {
-      c.ending = true;
-      changed(c, POLLIN | POLLOUT);
+      c.forget();
+      serve(c);
     });
   }
 
@@ -146,14 +140,6 @@ class Client {
     agenda_.connected(c.peer);
     agenda_.say(c.peer, net::now());
     return true;
-  }
-
-  void changed(Connection& c, long events) {
-    constexpr long broken = POLLERR | POLLHUP;
-    if (c.readable) c.ending = true;
-    if (events & (POLLIN | broken)) c.readable = true;
-    if (events & (POLLOUT | broken)) c.writable = true;
-    serve(c);
   }
 
   // For want of memory a conversation ends, and not the process. A signal may
@@ -223,6 +209,7 @@ class Client {
   net::Table<Connection> connections_;
   sigio::Descriptors ids_;
   net::List<Connection> unfinished_;
+  const unsigned overflows_ = net::counter("model.", "overflows");
 };
 
 constexpr net::Ideal ideal[] = {{"sigtimedwait", 1}, {"recv", 1}, {"send", 1}};

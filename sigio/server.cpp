@@ -12,8 +12,6 @@ namespace {
 
 using sigio::Connection;
 
-const unsigned overflows = net::counter("model.", "overflows");
-
 class Server {
  public:
   // 1. LISTEN. Non-blocking: between the signal and the call a peer may leave,
@@ -114,7 +112,7 @@ class Server {
   // signals of what comes during the look would be refused as well, and make
   // the next look necessary.
   void recover() {
-    net::count(overflows);
+    net::count(overflows_);
     sigio::discard(ready_);
     accepting_ = listener_.fd() >= 0;
     connections_.each([this](std::uint64_t, Connection& c) {
@@ -248,6 +246,7 @@ class Server {
   net::Table<Connection> connections_;
   sigio::Descriptors ids_;
   net::List<Connection> unfinished_;
+  const unsigned overflows_ = net::counter("model.", "overflows");
 };
 
 constexpr net::Ideal ideal[] = {{"sigtimedwait", 1}, {"recv", 1}, {"send", 1}};

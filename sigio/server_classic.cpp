@@ -12,8 +12,6 @@ namespace {
 
 using sigio::Connection;
 
-const unsigned scans = net::counter("model.", "scans");
-
 class Server {
  public:
   // 1. LISTEN. Non-blocking: who is asked has nothing most often.
@@ -100,7 +98,7 @@ class Server {
   // again: it was taken before the first is asked. (Taken afterwards, it would
   // be that of somebody who has been asked already.)
   void scan() {
-    net::count(scans);
+    net::count(scans_);
     accepting_ = listener_.fd() >= 0;
     connections_.each([this](std::uint64_t, Connection& c) {
       c.forget();
@@ -222,6 +220,7 @@ class Server {
   bool accepting_;  // somebody may wait of whom no signal tells
   net::Table<Connection> connections_;
   net::List<Connection> unfinished_;
+  const unsigned scans_ = net::counter("model.", "scans");
 };
 
 // Each scan asks everybody, and most have nothing.

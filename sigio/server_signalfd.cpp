@@ -15,8 +15,6 @@ namespace {
 
 using sigio::Connection;
 
-const unsigned overflows = net::counter("model.", "overflows");
-
 class Server {
  public:
   // 1. LISTEN. Non-blocking: between the signal and the call a peer may leave,
@@ -120,7 +118,7 @@ class Server {
   // signals of what comes during the look would be refused as well, and make
   // the next look necessary.
   void recover() {
-    net::count(overflows);
+    net::count(overflows_);
     sigio::discard(ready_);
     accepting_ = listener_.fd() >= 0;
     connections_.each([this](std::uint64_t, Connection& c) {
@@ -255,6 +253,7 @@ class Server {
   sigio::Descriptors ids_;
   net::List<Connection> unfinished_;
   std::array<signalfd_siginfo, 128> queue_;
+  const unsigned overflows_ = net::counter("model.", "overflows");
 };
 
 constexpr net::Ideal ideal[] = {

@@ -1,13 +1,11 @@
 #pragma once
-// How a socket comes to send signals, to whom, and to which conversation one
-// belongs.
+// How a socket comes to send signals, to whom, and what they have said.
 
 #include <pthread.h>
 
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
-#include <initializer_list>
 #include <new>
 #include <vector>
 
@@ -15,37 +13,6 @@
 #include "sigio/calls.hpp"
 
 namespace sigio {
-
-/// Of a socket that has been armed with it. The C library keeps some real-time
-/// signals for itself: which one is the first can be asked at run time only.
-inline int ready_signal() { return SIGRTMIN; }
-/// By which others wake a loop. A standard one: it is never refused, however
-/// full the queue is, and two that come at once are one.
-inline constexpr int wake_signal = SIGUSR2;
-/// About as many may be queued by default (RLIMIT_SIGPENDING, which goes by the
-/// machine's memory): a bound for what is thrown away, and for a look.
-inline constexpr int queue_max = 100'000;
-inline constexpr timespec at_once{};
-
-/// Blocks the signals in this thread, for good, and returns the set by which
-/// they are waited for. This comes before anything is armed: SIGIO and the
-/// real-time signals end a process that has not blocked them.
-inline sigset_t block(std::initializer_list<int> signals) {
-  sigset_t set;
-  ::sigemptyset(&set);
-  for (const int signal : signals) ::sigaddset(&set, signal);
-  ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
-  return set;
-}
-
-/// The same, and a file of those that wait: signalfd(2). One that is not
-/// blocked would be delivered, and never be read. It is each time the signals
-/// of the thread that reads, whoever has made the file.
-inline net::Fd file_of(std::initializer_list<int> signals) {
-  const sigset_t set = block(signals);
-  return net::Fd(net::check(sys::signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC),
-                            "signalfd"));
-}
 
 /// From here on changes of the socket send this thread `signal`, or SIGIO if
 /// that is 0. The owner is the thread and not the process: another thread that
@@ -69,10 +36,10 @@ inline void disarm(int fd) { sys::fcntl(fd, F_SETFL, O_NONBLOCK); }
 /// of an error, or where both sides have ended: poll(2) tells that unasked.
 inline bool is_ready(int fd, short events) {
   pollfd socket{.fd = fd, .events = events, .revents = 0};
-  int n;
-  do n = sys::poll(&socket, 1, 0);
-  while (n < 0 && errno == EINTR);
-  return n == 1;
+  for (;;) {
+    const int n = sys::poll(&socket, 1, 0);
+    if (n >= 0 || errno != EINTR) return n == 1;
+  }
 }
 
 /// Opens the listener and arms it, if this loop has one. A descriptor has one
@@ -94,24 +61,14 @@ inline void wake_by_signal(net::Mailbox& mailbox) {
       [loop = ::pthread_self()] { ::pthread_kill(loop, wake_signal); });
 }
 
-/// Takes away the signals that are queued, and tells nobody. Bounded, since
-/// more may come meanwhile.
-inline void discard(int signal) {
-  const sigset_t queued = block({signal});
-  for (int i = 0; i < queue_max; ++i)
-    if (sys::sigtimedwait(&queued, nullptr, &at_once) < 0) return;
-}
-
-/// A server's conversation, and what is known of its socket.
-struct Connection : net::Conversation {
-  using Conversation::Conversation;
-  // What signals have said and no call has used up. A new socket has room to
-  // send, and may have received something.
+/// What signals have said of a socket and no call has used up. A new one has
+/// room to send, and may have received something.
+struct Told {
   bool readable = true, writable = true;
-  // Behind bytes that are there the peer's end may be, though no signal is to
-  // come: it came before this was armed, or its signal found the queue full, or
-  // was taken while such bytes were left. (Or urgent data: recv(2) stops
-  // there.)
+  // Behind bytes that are there is more, though no signal is to come: the
+  // peer's end, if it came before this was armed, or its signal found the queue
+  // full or was taken while such bytes were left; or urgent data, at which
+  // recv(2) stops.
   bool ending = true;
 
   /// By a signal, which does not say whether it is of bytes or of the end. It
@@ -124,7 +81,13 @@ struct Connection : net::Conversation {
     if (events & (POLLOUT | broken)) writable = true;
   }
   /// Nothing is known any more.
-  void forget() { readable = writable = ending = true; }
+  void forget() { *this = Told(); }
+};
+
+/// A server's conversation.
+struct Connection : net::Conversation, Told {
+  using Conversation::Conversation;
+
   /// Of what needs no signal.
   bool has_more() const {
     return session.wants_turn() || (readable && session.wants_input()) ||

@@ -1,8 +1,6 @@
 // What only this model promises: that no change is lost for which no signal
 // came, and that a signal which is of somebody else does no harm.
 
-#include <sys/resource.h>
-
 #include <memory>
 #include <string>
 #include <vector>
@@ -13,6 +11,7 @@
 
 namespace {
 
+using tests::FewSignals;
 using tests::HoldingService;
 using tests::LaterService;
 using tests::Loop;
@@ -73,22 +72,6 @@ std::string repeated(const std::string& text, int times) {
   return all;
 }
 
-/// So many signals may be queued, for all processes of this user.
-class ShortQueue {
- public:
-  explicit ShortQueue(rlim_t signals) {
-    ::getrlimit(RLIMIT_SIGPENDING, &old_);
-    const rlimit low{signals, old_.rlim_max};
-    ::setrlimit(RLIMIT_SIGPENDING, &low);
-  }
-  ~ShortQueue() { ::setrlimit(RLIMIT_SIGPENDING, &old_); }
-  ShortQueue(const ShortQueue&) = delete;
-  ShortQueue& operator=(const ShortQueue&) = delete;
-
- private:
-  rlimit old_{};
-};
-
 using Crowd = std::vector<std::unique_ptr<Visitor>>;
 
 Crowd join(const Loop& loop, int count) {
@@ -104,7 +87,7 @@ Crowd join(const Loop& loop, int count) {
 // whose signals do not fit into the queue; and some who come meanwhile.
 TEST(Sigio, NobodyIsLostWhenTheQueueIsFull) {
   constexpr int rounds = 20, count = 500;
-  const ShortQueue queue(64);
+  const FewSignals queue(64);
   const std::uint64_t before = net::total(overflows);
   for (int round = 0; round < rounds; ++round) {
     Held held;

@@ -113,12 +113,13 @@ void print(const disk::Task& task, double seconds, const Spent& used) {
       static_cast<unsigned long long>(task.reads), seconds, used.cpu_us,
       used.switches, threads, static_cast<unsigned long long>(used.read_calls));
   const char* comma = "";
-  for (const auto& [name, count] : net::totals("sys."))
-    if (count != 0 && name != "close") {
-      std::printf("%s\"%s\":%llu", comma, name.c_str(),
-                  static_cast<unsigned long long>(count));
-      comma = ",";
-    }
+  for (const char* kind : {"sys.", "lib."})
+    for (const auto& [name, count] : net::totals(kind))
+      if (count != 0 && name != "close") {
+        std::printf("%s\"%s\":%llu", comma, name.c_str(),
+                    static_cast<unsigned long long>(count));
+        comma = ",";
+      }
   std::puts("}}");
 }
 

@@ -13,8 +13,9 @@
 #include "net/sys.hpp"
 
 namespace sys {
-inline constexpr Counted<"aio_read", ::aio_read> aio_read;
-inline constexpr Counted<"aio_suspend", ::aio_suspend> aio_suspend;
+using net::Library;
+inline constexpr Library<"aio_read", ::aio_read> aio_read;
+inline constexpr Library<"aio_suspend", ::aio_suspend> aio_suspend;
 }  // namespace sys
 
 namespace {

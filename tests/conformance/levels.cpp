@@ -98,8 +98,6 @@ constexpr Demand demands[] = {
      "and no byte is lost."},
     {"Stock", limits, "INFO",
      "redis-cli and redis-benchmark find what they need."},
-    {"Stop.IsAskedForByNoOtherSignal", limits, "Stop",
-     "No other signal of those that can be blocked ends the program."},
     {"Stop", limits, "Stop",
      "At SIGTERM what has come whole is answered, every peer gets a FIN, and "
      "the account is left behind."},

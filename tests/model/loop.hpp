@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/resource.h>
 
 #include <cstdlib>
 #include <deque>
@@ -216,6 +217,22 @@ class Visitor {
 
  private:
   net::Fd socket_;
+};
+
+/// So many signals may be queued, for all processes of this user together.
+class FewSignals {
+ public:
+  explicit FewSignals(rlim_t most) {
+    ::getrlimit(RLIMIT_SIGPENDING, &before_);
+    const rlimit few{most, before_.rlim_max};
+    ::setrlimit(RLIMIT_SIGPENDING, &few);
+  }
+  ~FewSignals() { ::setrlimit(RLIMIT_SIGPENDING, &before_); }
+  FewSignals(const FewSignals&) = delete;
+  FewSignals& operator=(const FewSignals&) = delete;
+
+ private:
+  rlimit before_{};
 };
 
 /// Waits for a condition that another thread brings about, at most 20 s.

@@ -64,6 +64,7 @@ TEST_F(ListenerTest, HandsItsOptionsDownToThePeers) {
   const auto guest = listener_->admit(accept_from(*listener_), 0);
   ASSERT_TRUE(guest);
   EXPECT_EQ(option_of(guest.socket.get(), IPPROTO_TCP, TCP_NODELAY), 1);
+  EXPECT_EQ(option_of(guest.socket.get(), SOL_SOCKET, SO_OOBINLINE), 1);
   // The kernel doubles it (socket(7)).
   EXPECT_EQ(option_of(guest.socket.get(), SOL_SOCKET, SO_SNDBUF), 10'000);
 }
