@@ -35,11 +35,14 @@ std::uint64_t proportional_bytes(pid_t process) {
 }
 
 /// Pages that are in memory (proc(5), statm); where there is no /proc, the most
-/// that there ever were.
+/// that there ever were. Of a process, asked by itself (which then has no
+/// children, or none that it counts), or of it and its children, asked by one
+/// of these. A search for children costs more than all else of INFO.
 std::uint64_t resident_bytes(pid_t process) {
-  if (const auto children = children_of(process); !children.empty()) {
+  if (process != ::getpid()) {
     std::uint64_t sum = proportional_bytes(process);
-    for (const pid_t child : children) sum += proportional_bytes(child);
+    for (const pid_t child : children_of(process))
+      sum += proportional_bytes(child);
     return sum;
   }
   std::uint64_t all = 0, resident = 0;
@@ -69,8 +72,7 @@ CpuTime ticks_of(pid_t process) {
   return {(user + of_children_user) * tick, (system + of_children) * tick};
 }
 
-/// Of a process, asked by itself (which then has no children, or none that it
-/// counts), or of it and its children, asked by one of these.
+/// As resident_bytes().
 CpuTime cpu_time(pid_t process) {
   if (process == ::getpid()) {
     rusage used{};

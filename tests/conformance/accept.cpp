@@ -66,7 +66,7 @@ TEST_P(Accept, InEachWayNobodyIsLostWhoHasComeBeforeTheStop) {
     server.process().signal(SIGCONT);
     for (Peer& peer : peers) EXPECT_EQ(peer.rest(), pong) << way;
     peers.clear();
-    EXPECT_EQ(server.process().wait(Milliseconds(size_of(2'000, 20'000))), 0);
+    EXPECT_EQ(server.process().wait(stop_bound()), 0);
     EXPECT_EQ(server.account().at("reset"), 0) << way;
   }
 }

@@ -149,8 +149,7 @@ TEST_P(Portions, AStopInTheMiddleIsHeard) {
       return crowd.count([](const Member& m) { return !m.incoming.empty(); });
     }));
     server.process().signal(SIGTERM);
-    EXPECT_EQ(server.process().wait(Milliseconds(size_of(2'000, 20'000))), 0)
-        << title_of(words);
+    EXPECT_EQ(server.process().wait(stop_bound()), 0) << title_of(words);
     EXPECT_GE(server.account().at("requests"), 1) << title_of(words);
   }
 }

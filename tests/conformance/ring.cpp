@@ -466,7 +466,7 @@ TEST_P(DeadHop, ASigtermWhileAHundredLookupsRun) {
     EXPECT_EQ(member.incoming.substr(*size), echo_answer(i, 16));
   }
   crowd.members().clear();
-  EXPECT_EQ(node_->process().wait(Milliseconds(size_of(2'000, 20'000))), 0);
+  EXPECT_EQ(node_->process().wait(stop_bound()), 0);
   EXPECT_EQ(node_->account().at("reset"), 0);
 }
 

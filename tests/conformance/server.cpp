@@ -73,9 +73,6 @@ void keep_quarantine_small() {
   ::setenv("ASAN_OPTIONS", options.c_str(), 1);
 }
 
-/// What the contract gives a program for its end, and the kernel to tell it.
-constexpr Milliseconds stop_bound(2'500);
-
 }  // namespace
 
 void PrintTo(const Program& program, std::ostream* out) {
@@ -187,11 +184,11 @@ Milliseconds Server::cpu_time_in(Milliseconds window) {
 
 int Server::stop() {
   process_.signal(SIGTERM);
-  return process_.wait(std::max(patience(), stop_bound));
+  return process_.wait(std::max(patience(), stop_bound()));
 }
 
 Account Server::account() {
-  process_.wait(std::max(patience(), stop_bound));
+  process_.wait(std::max(patience(), stop_bound()));
   for (const auto& line : lines_of(process_.errors()))
     if (line.starts_with('{')) return numbers_of(line);
   throw Trouble("no account at the end, on standard error, but " +

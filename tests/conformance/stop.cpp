@@ -21,10 +21,6 @@ class Stop : public ServerTest {
     return sleeps() ? Tracer::obstacle()
                     : "a tracer is in the way of each of its calls";
   }
-  /// Sanitizers look for leaks at the end, which is not the server's time.
-  static constexpr auto bound = [] {
-    return Milliseconds(size_of(2'000, 20'000));
-  };
   /// Stands still as a whole until go_on(): what is sent meanwhile has come,
   /// and nobody has looked at it.
   static void halt(const Process& process) {
@@ -44,7 +40,7 @@ TEST_P(Stop, AnIdleServerEndsAtOnceAndLeavesItsAccount) {
   Server& server = start();
   EXPECT_EQ(server.ask({"ECHO", "hello"}), bulk("hello"));
   server.process().signal(SIGTERM);
-  EXPECT_EQ(server.process().wait(bound()), 0);
+  EXPECT_EQ(server.process().wait(stop_bound()), 0);
   EXPECT_EQ(lines_of(server.process().output()).size(), 1u);
   const Account account = server.account();
   EXPECT_EQ(account.at("requests"), 1);
@@ -82,7 +78,7 @@ TEST_P(Stop, ReadersWhoPauseHaveTheirAnswersWhole) {
     rests.push_back(
         std::async(std::launch::async, [&] { return reader.rest(); }));
   for (auto& rest : rests) EXPECT_TRUE(rest.get() == owed);
-  EXPECT_EQ(server.process().wait(bound()), 0);
+  EXPECT_EQ(server.process().wait(stop_bound()), 0);
 }
 
 // Nobody has asked for these, and by default they end a process.
@@ -100,7 +96,7 @@ TEST_P(Stop, InterruptDoesTheSame) {
   Server& server = start();
   EXPECT_EQ(server.ask({"PING"}), pong);
   server.process().signal(SIGINT);
-  EXPECT_EQ(server.process().wait(bound()), 0);
+  EXPECT_EQ(server.process().wait(stop_bound()), 0);
   EXPECT_THROW(server.connect(), Trouble);
 }
 
@@ -116,7 +112,7 @@ TEST_P(Stop, IdlePeersSeeTheEnd) {
   server.process().signal(SIGTERM);
   for (Peer& peer : peers) EXPECT_EQ(peer.rest(), "");
   peers.clear();
-  EXPECT_EQ(server.process().wait(bound()), 0);
+  EXPECT_EQ(server.process().wait(stop_bound()), 0);
   if (held_to(Level::limits)) {
     EXPECT_EQ(server.account().at("reset"), 0);
   }
@@ -144,7 +140,7 @@ TEST_P(Stop, WhatHasComeIsAnswered) {
     end_and_go_on(server.process());
     for (Peer& peer : peers) EXPECT_EQ(peer.rest(), pong) << known;
     peers.clear();
-    EXPECT_EQ(server.process().wait(bound()), 0);
+    EXPECT_EQ(server.process().wait(stop_bound()), 0);
     EXPECT_EQ(server.account().at("requests"), known ? 2 * count : count);
   }
 }
@@ -169,7 +165,7 @@ TEST_P(Stop, AllThatHasComeWholeIsAnswered) {
   end_and_go_on(server.process());
   EXPECT_EQ(large.rest(), ok);
   EXPECT_EQ(many.rest(), answered);
-  EXPECT_EQ(server.process().wait(bound()), 0);
+  EXPECT_EQ(server.process().wait(stop_bound()), 0);
 }
 
 // One who is too many is told so, and is no reason to forget those behind him:
@@ -186,7 +182,7 @@ TEST_P(Stop, WhoIsTooManyInTheQueueIsTold) {
     EXPECT_EQ(peer.rest(), "-ERR max number of clients reached\r\n");
   EXPECT_EQ(inside.rest(), "");
   inside.close();
-  EXPECT_EQ(server.process().wait(bound()), 0);
+  EXPECT_EQ(server.process().wait(stop_bound()), 0);
 }
 
 /// How often the server has made a call, by its account; 0 if it never does.
@@ -205,7 +201,7 @@ TEST_P(Stop, IdlePeersWhoWaitedInTheQueueAreWaitedForAsleep) {
   for (int i = 0; i < 4; ++i) peers.push_back(server.connect());
   end_and_go_on(server.process());
   for (Peer& peer : peers) EXPECT_EQ(peer.rest(), "");
-  EXPECT_EQ(server.process().wait(bound()), 0);
+  EXPECT_EQ(server.process().wait(stop_bound()), 0);
   const Account account = server.account();
   EXPECT_EQ(account.at("accepted"), 4);
   EXPECT_EQ(account.at("late"), 4);
@@ -227,7 +223,7 @@ TEST_P(Stop, AListenerThatSomebodyElseHoldsIsLeftAlone) {
   server.process().signal(SIGTERM);
   EXPECT_EQ(peer.rest(), "");
   const Peer late = server.connect();
-  EXPECT_EQ(server.process().wait(bound()), 0);
+  EXPECT_EQ(server.process().wait(stop_bound()), 0);
   const Account account = server.account();
   EXPECT_EQ(account.at("accepted"), 1);
   if (!sleeps()) return;
@@ -299,7 +295,7 @@ TEST_P(Stop, UnderLoadEveryAnswerIsWholeAndCounted) {
     EXPECT_TRUE(frames.exact) << i << " ends inside a frame";
     answered += frames.count;
   }
-  EXPECT_EQ(server.process().wait(bound()), 0);
+  EXPECT_EQ(server.process().wait(stop_bound()), 0);
   const Account account = server.account();
   EXPECT_EQ(account.at("requests"), static_cast<double>(answered));
   EXPECT_EQ(account.at("reset"), 0);
@@ -313,7 +309,7 @@ TEST_P(Stop, APeerWhoDoesNotReadIsResetInTime) {
   for (int i = 0; i < 4; ++i) peer.send(request({"GET", "key"}));
   EXPECT_EQ(peer.receive_like("$1048576\r\n"), "$1048576\r\n");
   server.process().signal(SIGTERM);
-  EXPECT_EQ(server.process().wait(bound()), 0);
+  EXPECT_EQ(server.process().wait(stop_bound()), 0);
   EXPECT_EQ(server.account().at("reset"), 1);
 }
 
@@ -339,7 +335,7 @@ TEST_P(Stop, AStreamOfNewPeersDoesNotHoldIt) {
   EXPECT_TRUE(eventually([&] { return connected > 200; }));
   server.process().signal(SIGTERM);
   EXPECT_TRUE(eventually([&] { return server.process().ended().has_value(); },
-                         bound()));
+                         stop_bound()));
   over = true;
 }
 
@@ -386,7 +382,7 @@ TEST_P(Stop, LettingInLeavesTimeToAnswer) {
   known.send(asked);
   end_and_go_on(server.process());
   EXPECT_EQ(known.rest(), answered);
-  EXPECT_EQ(server.process().wait(bound()), 0);
+  EXPECT_EQ(server.process().wait(stop_bound()), 0);
   const Account account = server.account();
   if (calls_of(account, "accept4") == 0) return;  // the kernel lets them in
   EXPECT_LT(account.at("accepted"), count);
@@ -418,7 +414,8 @@ TEST_P(Stop, ASecondInterruptEndsAtOnce) {
     return is_closed(server);
   }));
   server.process().signal(SIGINT);
-  EXPECT_EQ(server.process().wait(bound()), 130) << server.process().errors();
+  EXPECT_EQ(server.process().wait(stop_bound()), 130)
+      << server.process().errors();
 }
 
 INSTANTIATE_TEST_SUITE_P(Servers, Stop, testing::ValuesIn(servers()), name_of);

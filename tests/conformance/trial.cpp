@@ -136,6 +136,8 @@ Milliseconds start_bound() {
   return std::max(patience(), Milliseconds(10'000));
 }
 
+Milliseconds stop_bound() { return Milliseconds(size_of(5'000, 20'000)); }
+
 const Availability& availability(const Program& program) {
   return found(program).availability;
 }

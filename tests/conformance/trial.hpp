@@ -39,6 +39,9 @@ const Availability& availability(const Program& program);
 /// How long a program may take to start: on a machine that is busy, or if it
 /// has to be compiled first.
 Milliseconds start_bound();
+/// A server ends so soon after SIGTERM, on a machine that has little time for
+/// it. A sanitizer looks for leaks then, which is not the server's time.
+Milliseconds stop_bound();
 
 /// Does the program under test take a socket (--listen-fd)? The servers of
 /// this suite all do; an own one may have --port alone.
