@@ -151,7 +151,8 @@ def add_how(parser):
         "--blocks",
         type=positive(int),
         metavar="N",
-        help="(default: as many as there is time for)",
+        help="(default: as many as there is time for; 7 with\n"
+        "--scenario)",
     )
     how.add_argument(
         "--seconds",
@@ -702,8 +703,9 @@ def with_rates(plan, wanted, where, load):
 
     def shown(cell, plan):
         fields = measured(cell, plan, where, load)
+        where_and_who = f"{cell.scenario} {cell.contestant.label}"
         said = progress.describe_result(fields)
-        print(f"first {cell.scenario} {cell.contestant.label}: {said}", flush=True)
+        print(f"first {where_and_who}: {said}", flush=True)
         return fields
 
     with children.supervised():

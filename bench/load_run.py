@@ -62,8 +62,8 @@ def run(
     `command` is the program and its arguments, `seconds` how long it measures.
     `watch` is called with each of LINES when the load says so, and with None
     whenever its `tick` has passed in between: until then this process sleeps.
-    `why` finds in what it said the reason why it failed. Raises Failed if the load does, Skipped if it
-    cannot run on this machine, or not do this."""
+    `why` finds in what it said the reason why it failed. Raises Failed if the
+    load does, Skipped if it cannot run on this machine, or not do this."""
     # A file, for what many loads have to say is more than a pipe holds.
     with tempfile.TemporaryFile() as result:
         process = subprocess.Popen(

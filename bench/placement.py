@@ -36,7 +36,7 @@ class Cpus:
 
     @property
     def doubt(self):
-        """What cannot be known of capacity here, "" if nothing is in the way."""
+        """What cannot be known of capacity here; "" if all can."""
         enough = self.server and self.load_threads > len(self.server)
         return "" if enough else TOO_FEW
 

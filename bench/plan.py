@@ -126,7 +126,8 @@ class Plan:
         """About how long one takes from beginning to end."""
         overhead = CELL_OVERHEAD_SECONDS
         overhead += scenarios.find(scenario).idle * IDLE_SECONDS
-        return self.seconds + overhead + bool(self.hosts) * HOSTS_OVERHEAD_SECONDS
+        overhead += HOSTS_OVERHEAD_SECONDS if self.hosts else 0
+        return self.seconds + overhead
 
     @property
     def total_seconds(self):

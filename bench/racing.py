@@ -113,7 +113,7 @@ class Watch:
 
 
 class Spectator:
-    """A measure.Watcher: what it finds is what bench/compare finds. Meanwhile it
+    """A measure.Watcher: what it finds is what bench/compare finds. Besides it
     tells `progress` how many requests the server has answered since the
     measuring began, and in what time. What it asks with takes a processor from
     the load: it asks for little."""
@@ -432,7 +432,8 @@ def main(arguments):
     try:
         plan = make_plan(options)
         setting = Setting(
-            measure.placement(True, load_threads=1), load_run.program(plan.client)
+            measure.placement(pinned=True, load_threads=1),
+            load_run.program(plan.client),
         )
         allow_descriptors()
         setting.where.step_aside()

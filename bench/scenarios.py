@@ -125,7 +125,7 @@ SCENARIOS = {
             IDLE_CONNECTIONS, metric=REST,
         ),
         Scenario(
-            CLIENTS, "64 connections to one server, asked by every model's load",
+            CLIENTS, "64 connections, one server, asked by every model's load",
             64,
         ),
     )

@@ -8,8 +8,8 @@ broken off is gone on with as any other.
 CPU time and latency compare only at a rate that everybody keeps. So each
 contestant first answers a closed loop for a moment, and the rates are at most
 half of what the slowest kept. A sweep goes on to the highest rate that the load
-itself keeps: what it answers in a closed loop is more, for then it sends
-whenever an answer gives it the time, and a sweep up to there is one of the load.
+itself keeps by a schedule. In a closed loop it reaches more, since it sends
+whenever an answer gives it the time; above its own it would sweep itself.
 """
 
 import dataclasses
@@ -117,8 +117,8 @@ def slowest(probes):
 
 
 def affordable(wanted, slowest_rate):
-    """The rates, or as many that are as far from each other, the highest of them
-    half of what the slowest keeps."""
+    """The rates, or as many that are as far from each other, of which the
+    highest is half of what the slowest keeps."""
     share = min(slowest_rate / 2 / max(wanted), 1)
     return tuple(dict.fromkeys(rounded(share * rate) for rate in wanted))
 
@@ -199,7 +199,8 @@ def why_these(pace, low, rates):
     if low is None:
         return f"{pace.scenario}: nobody answers, and so it has no rates"
     label = low.cell.contestant.label
-    said = f"{pace.scenario}: the slowest, {label}, keeps {low.rate:.0f} a second"
+    said = f"{pace.scenario}: the slowest, {label}, keeps {low.rate:.0f} a "
+    said += "second"
     if rates != pace.rates:
         said += f", and half of it is less than {max(pace.rates)}"
     return f"{said}; asked at {' and '.join(map(str, rates))}"
@@ -209,13 +210,16 @@ def swept_rates(plan, name, first, known, measured):
     """(The rates, why these); `first` is the reference's Probe."""
     label = plan.reference.label
     if not first.rate:
-        raise Failed(f"{label} has no peak in {name}: {why_none(first.tries[0])}")
+        why = why_none(first.tries[0])
+        raise Failed(f"{label} has no peak in {name}: {why}")
     top = ceiling(plan, name, first.rate, measured)
-    said = f"{name}: of {first.rate:.0f} a second that {label} answers, the load"
+    said = f"{name}: of {first.rate:.0f} a second that {label} answers, "
     if top is None:
         top = rounded(DOWNWARDS[-1] * first.rate)
-        return below(top, known), f"{said} keeps none by a schedule; up to {top}"
-    return below(top, known), f"{said} keeps {top} by a schedule"
+        said += f"the load keeps none by a schedule; {top} at most"
+    else:
+        said += f"the load keeps {top} by a schedule"
+    return below(top, known), said
 
 
 def why_none(fields):

@@ -493,7 +493,7 @@ class Scenarios(unittest.TestCase):
 
 
 class Rates(unittest.TestCase):
-    """Contestants that keep so much, and a load that gives out above `limit`."""
+    """Contestants that keep so much; a load that gives out above `limit`."""
 
     QUICK = SIZES["quick"]
 
@@ -541,7 +541,7 @@ class Rates(unittest.TestCase):
         counts = collections.Counter(name for _, name, _ in self.asked)
         self.assertEqual(counts, {"epoll-level": 2, "slow": 4})
 
-    def test_what_was_measured_for_them_is_a_cell_if_it_belongs_to_the_plan(self):
+    def test_what_was_measured_for_them_is_a_cell_of_the_plan(self):
         found = self.quick(epoll_level=90_000, slow=60_000)
         self.assertEqual([cell.key for cell, _ in found.cells],
                          [(0, 0, "S2", "epoll-level"), (0, 0, "S2", "slow")])
@@ -578,7 +578,7 @@ class Rates(unittest.TestCase):
         ))  # fmt: skip
 
     def test_need_a_reference_for_a_sweep(self):
-        with self.assertRaisesRegex(contestants.Failed, "no peak in S2: it can"):
+        with self.assertRaisesRegex(contestants.Failed, "no peak in S2: it"):
             self.find({"epoll-level": None, "other": 9}, (), ("S2",))
 
 
