@@ -77,10 +77,10 @@ class Lab:
         server = self._machines[self.hosts.server.address]
         return {"machine": server, "machines": self._machines}
 
-    @contextlib.contextmanager
     def step_aside(self):
         """It is where neither is."""
 
+    @contextlib.contextmanager
     def serving(self, name, scenario, threads=1):
         server = self.hosts.server
         with Attended(server) as attended:

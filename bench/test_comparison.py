@@ -577,6 +577,20 @@ class Rates(unittest.TestCase):
             "S2@10000", "S2@25000", "S2@4400", "S2@33000", "S2@44000",
         ))  # fmt: skip
 
+    def test_are_of_two_digits_and_never_above_what_is_kept(self):
+        for rate, found in ((97351, 97000), (999, 990), (10, 10), (0.3, 1)):
+            self.assertEqual(sweep.rounded(rate), found)
+
+    def test_are_foreseen_in_their_number(self):
+        plan = Plan(("epoll-level", "other"), ("S2",), 7, 1.0, 1)
+        kept = dict.fromkeys(plan.names, 12_345)
+        for paces, swept in ((self.QUICK.paces, ()), ((), ("S2",))):
+            found = self.find(kept, paces, swept, plan=plan)
+            planned = sweep.foreseen(plan, paces, swept)
+            self.assertEqual(
+                len(planned.cells()), len(found.plan.cells())
+            )
+
     def test_need_a_reference_for_a_sweep(self):
         with self.assertRaisesRegex(contestants.Failed, "no peak in S2: it"):
             self.find({"epoll-level": None, "other": 9}, (), ("S2",))

@@ -103,9 +103,9 @@ $(DISK_PROGRAMS): $(BIN)/disk-%: $(BUILD)/obj/bench/disk/%.o $(BUILD)/lib/net.a
 programs: $(PROGRAMS) $(LOADS) $(PEER_PROGRAMS) $(DISK_PROGRAMS) $(DEAR)
 
 REPORT := build/report
-bench-quick: programs  ## compare the models, 3 to 8 minutes; page in build/report
+bench-quick: programs  ## the models, 3 to 8 minutes; a page in build/report
 	bench/compare --quick --report $(REPORT) $(ARGS)
-bench: programs  ## more rates, and Redis, 24 minutes or more; ARGS="--help"
+bench: programs  ## and with more, 24 minutes and more; ARGS="--help"
 	bench/compare --full --report $(REPORT) $(ARGS)
 bench-all: programs  ## everything; HOURS= allows it, RESUME=FILE goes on
 	bench/compare $(if $(RESUME),--resume $(RESUME),--all) --report $(REPORT) \
