@@ -452,7 +452,7 @@ def describe(plan, where, programs, why):
         "plan": plan.to_json(),
         "rates": why,
         "placement": str(where),
-        "doubt": where.cpus.doubt,
+        "doubt": where.doubt,
         "programs": programs,
         "commit": observe.commit(),
         "began": time.strftime(records.TIME),
@@ -667,8 +667,8 @@ def print_plan(plan, seconds, where):
         f"{spell_seconds(seconds)}; seed {plan.seed}; {where}",
         flush=True,
     )
-    if where.cpus.doubt and scenarios.CAPACITY in plan.scenarios:
-        print(textwrap.fill(where.cpus.doubt, table.WIDTH), flush=True)
+    if where.doubt and scenarios.CAPACITY in plan.scenarios:
+        print(textwrap.fill(where.doubt, table.WIDTH), flush=True)
 
 
 def site(plan, options):

@@ -51,6 +51,7 @@ class Lab:
     # This machine's own CPUs are nobody's.
     cpus = placement.Cpus()
     warmup_seconds = None
+    doubt = ""  # server and load do not share a machine
 
     def __init__(self, lines, pinned):
         self._lines, self._pinned = lines, pinned

@@ -35,6 +35,10 @@ class Placement:
     def load_cpus(self):
         return self.cpus.load
 
+    @property
+    def doubt(self):
+        return self.cpus.doubt
+
     def describe(self):
         """For the journal."""
         return {"machine": observe.describe_machine()}

@@ -1116,6 +1116,28 @@ class Observing(unittest.TestCase):
             heard, [load_run.LINE_MEASURING, None, load_run.LINE_MEASURED]
         )
 
+    def test_threads_are_for_servers_that_have_several(self):
+        scenario = scenarios.find("S2")
+        for traits, words in (
+            ({"threads": "loops"}, ("--threads", "4")),
+            ({"threads": "workers"}, ("--threads", "4")),
+            ({"threads": "none"}, ()), ({}, ()),
+        ):  # fmt: skip
+            with mock.patch("served.traits", return_value=traits):
+                self.assertEqual(served.options("a", scenario, 4), words)
+                self.assertEqual(served.options("a", scenario), ())
+
+    def test_only_a_node_has_lookups(self):
+        for ring, refused in (("yes", False), ("no", True)):
+            found = {"ring": ring}
+            with mock.patch("served.traits", return_value=found):
+                try:
+                    served.refuse_unsuited("a", scenarios.find("S8"))
+                    said = ""
+                except contestants.Skipped as reason:
+                    said = str(reason)
+                self.assertEqual(said == "it is no node of a ring", refused)
+
     def test_reads_calls_and_model_of_info(self):
         text = ("# Stats\r\ntotal_commands_processed:9\r\n# Syscalls\r\n"
                 "syscall_recv:12\r\nideal_recv:1.00\r\n# Model\r\n"
