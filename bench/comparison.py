@@ -371,7 +371,6 @@ def paces(options):
             pace,
             scenario=scenarios.within(pace.scenario, allowed),
             others=fits(pace.others),
-            once=fits(pace.once),
         )
         for pace in size_of(options).paces
     )

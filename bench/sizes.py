@@ -44,20 +44,17 @@ class Size:
         return dataclasses.replace(plan, blocks=blocks)
 
 
-def idle_pace(most, others=(), once=()):
-    """Ten busy connections beside so many, the others beside fewer."""
-    return Pace(f"S3-{most}", (USUAL_RATES[0],), others, once)
-
-
 CAPACITY = scenarios.CAPACITY
 AT_RATES = Pace(CAPACITY, USUAL_RATES)
 LOOKUPS = Pace("S8", (2_000,))
-ALL_IDLE = idle_pace(10_000, ("S3-10", f"S3-{IDLE}"))
+# Ten busy connections beside idle ones; the most of them decide on the rate.
+SOME_IDLE = Pace(f"S3-{IDLE}", USUAL_RATES[:1])
+ALL_IDLE = Pace("S3-10000", USUAL_RATES[:1], ("S3-10", f"S3-{IDLE}"))
 SWEEP = "sweep"
 SIZES = {
     "quick": Size(
         ("S1", CAPACITY), minutes=3, minutes_each=1.25, once=(CAPACITY,),
-        paces=(AT_RATES, idle_pace(IDLE, once=("S3-10",))),
+        paces=(AT_RATES, SOME_IDLE),
     ),
     SWEEP: Size((CAPACITY,), minutes=9, minutes_each=1.5),
     "full": Size(

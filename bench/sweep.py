@@ -25,6 +25,7 @@ FRACTIONS = (0.1, 0.25, 0.5, 0.75, 1.0)  # of the ceiling
 DOWNWARDS = (1.2, 1.0, 0.85, 0.7, 0.55, 0.4, 0.3, 0.2, 0.1)
 KEEPS = 2
 DIGITS = 2  # of a rate: nobody compares 9 735 with 10 211
+RATE_MIN = 1_500  # with 1 000 answers in a second there is a p99
 APART = 1.25  # rates that are nearer show the same
 PROBE_SECONDS = 0.3  # of a closed loop that is not measured for itself
 # As many rates come of it as of any other ceiling.
@@ -34,17 +35,15 @@ ANY_RATE = 1_000_000
 @dataclasses.dataclass(frozen=True)
 class Pace:
     """Rates that a scenario is to be asked at, if all contestants keep them,
-    and others with it; of those `once` in the first block alone."""
+    and others with it."""
 
     scenario: str
     rates: tuple
     others: tuple = ()
-    once: tuple = ()
 
     def names(self, rates):
-        """(Of all scenarios at these rates; of those that come once.)"""
-        usual = [self.scenario, *self.others]
-        return at(usual, rates), at(self.once, rates)
+        """Of all scenarios at these rates."""
+        return at([self.scenario, *self.others], rates)
 
 
 def at(names, rates):
@@ -117,10 +116,12 @@ def slowest(probes):
 
 
 def affordable(wanted, slowest_rate):
-    """The rates, or as many that are as far from each other, of which the
-    highest is half of what the slowest keeps."""
+    """The rates, or others that are as far from each other, of which the highest
+    is half of what the slowest keeps; none is so low that it has no p99."""
     share = min(slowest_rate / 2 / max(wanted), 1)
-    return tuple(dict.fromkeys(rounded(share * rate) for rate in wanted))
+    least = min(RATE_MIN, *wanted)
+    rates = (max(rounded(share * rate), least) for rate in wanted)
+    return tuple(dict.fromkeys(rates))
 
 
 def rounded(rate):
@@ -182,12 +183,12 @@ def find(plan, paces, swept, measured):
         rates = affordable(pace.rates, low.rate) if low else ()
         why.append(why_these(pace, low, rates))
         chosen.append(pace.names(rates))
-    known = {scenarios.find(n).rate for names, _ in chosen for n in names}
+    known = {scenarios.find(name).rate for names in chosen for name in names}
     for name in swept:
         first = probes[name][0]  # the reference
         rates, said = swept_rates(plan, name, first, known, measured)
         why.append(said)
-        chosen.append((at([name], rates), []))
+        chosen.append(at([name], rates))
     cells = [
         (one.cell, one.tries[0])
         for name in plan.scenarios for one in probes.get(name, [])
@@ -228,19 +229,13 @@ def why_none(fields):
 
 
 def with_rates(plan, found):
-    """The plan with scenarios at their rates behind it; `found` are pairs as of
-    Pace.names."""
-    usual = [name for names, _ in found for name in names]
-    once = [name for _, names in found for name in names]
-    return dataclasses.replace(
-        plan,
-        scenarios=tuple(dict.fromkeys([*plan.scenarios, *usual, *once])),
-        once=(*plan.once, *once),
-    )
+    """The plan with scenarios at their rates behind it."""
+    names = [*plan.scenarios, *(name for names in found for name in names)]
+    return dataclasses.replace(plan, scenarios=tuple(dict.fromkeys(names)))
 
 
 def foreseen(plan, paces, swept):
     """A plan of at least as many cells, before the rates are known."""
     found = [pace.names(pace.rates) for pace in paces]
-    sweeps = [(at([name], below(ANY_RATE)), []) for name in swept]
+    sweeps = [at([name], below(ANY_RATE)) for name in swept]
     return with_rates(plan, [*found, *sweeps])

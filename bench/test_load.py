@@ -177,7 +177,7 @@ class Servers(unittest.TestCase):
             self.assertTrue(few or is_held_up(result), result["reason"])
             return result
         self.assertEqual((result["verdict"], result["reason"]), ("VALID", ""))
-        self.assertTrue(said[2].startswith("VALID: "), said)
+        self.assertTrue(said[3].startswith("VALID: "), said)
         return result
 
     def program(self, client):
