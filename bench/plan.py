@@ -23,7 +23,7 @@ NULL = "bare-echo"  # contestants.BARE
 VISITS = 2  # of a journal that does not say: there and back
 # Start and end of the server and of the load, and its warm-up; and what it
 # takes to connect those who then are idle.
-CELL_OVERHEAD_SECONDS = 0.4
+CELL_OVERHEAD_SECONDS = 0.36
 IDLE_SECONDS = 1 / 6_000
 HOSTS_OVERHEAD_SECONDS = 3  # to start loads on other hosts
 BLOCKS_MIN = 7  # fewer reach no verdict that is corrected for many

@@ -105,7 +105,7 @@ programs: $(PROGRAMS) $(LOADS) $(PEER_PROGRAMS) $(DISK_PROGRAMS) $(DEAR)
 REPORT := build/report
 bench-quick: programs  ## the models, 3 to 8 minutes; a page in build/report
 	bench/compare --quick --report $(REPORT) $(ARGS)
-bench: programs  ## and with more, 24 minutes and more; ARGS="--help"
+bench: programs  ## more of it, and Redis, half an hour; ARGS="--help"
 	bench/compare --full --report $(REPORT) $(ARGS)
 bench-all: programs  ## everything; HOURS= allows it, RESUME=FILE goes on
 	bench/compare $(if $(RESUME),--resume $(RESUME),--all) --report $(REPORT) \
