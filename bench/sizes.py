@@ -16,7 +16,8 @@ SECONDS = 1.0  # of a cell: more cells say more than longer ones
 USUAL_RATES = (10_000, 25_000)
 # Beside so many idle ones every model has room for the busy ones, select too.
 IDLE = 900
-START_AND_END_SECONDS = 10  # with the page
+START_AND_END_SECONDS = 8  # with the page
+FIRST_SECONDS = 2  # for what each contestant is asked first, but for cells
 CONTESTANTS = 3  # that `minutes` are for
 
 
@@ -40,6 +41,7 @@ class Size:
         more = max(len(plan.names) - CONTESTANTS, 0)
         minutes = self.minutes + more * self.minutes_each
         limit = 60 * minutes - START_AND_END_SECONDS
+        limit -= FIRST_SECONDS * len(plan.names)
         blocks = planned.within(limit).blocks
         return dataclasses.replace(plan, blocks=blocks)
 
