@@ -45,12 +45,12 @@ class Attendant:
             },
         }
 
-    def start(self, name, scenario, address, pinned):
+    def start(self, name, scenario, address, pinned, threads=1):
         """Where it can be connected to."""
-        cpu = measure.placement(pinned).server_cpu
+        cpus = measure.placement(pinned, threads).cpus.server
         self._served = self._stack.enter_context(
             servers.serving(
-                name, scenarios.find(scenario), cpu, tuple(address)
+                name, scenarios.find(scenario), cpus, tuple(address), threads
             )
         )
         return self._served.address

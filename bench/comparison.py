@@ -2,7 +2,8 @@
 
 Every contestant runs in shuffled blocks, each time in a fresh process, beside
 the first one, which takes part twice: what sets it apart from itself is noise,
-and nothing below that is ranked. README.md says how to read the tables.
+and nothing below that is ranked. CPU time and latency compare at rates that all
+of them keep, which is found out first. README.md says how to read the tables.
 
 Raw results are written as they come; --resume goes on with a run that was
 broken off. Exit code 1 if a server answers wrongly or fails.
@@ -37,37 +38,16 @@ import scenarios
 import sweep
 import table
 from contestants import PEERS, REDIS, Failed, Skipped
-from plan import Plan, spell_seconds
+from plan import NULL, Plan, spell_seconds
 from reporting import command as reports
 from results import Results, fault
+from sizes import SIZES, SWEEP, USUAL_RATES
+from sizes import SECONDS as CELL_SECONDS
 
 WRONG_ARGUMENTS, SIGNALLED = 2, 128
 REFERENCE = "epoll-level"  # what most servers are, and the simplest of them
 BOUND_US = 1_000
 HELP_WIDTH = 54  # what argparse leaves of 80 columns
-
-
-@dataclasses.dataclass(frozen=True)
-class Size:
-    scenarios: tuple
-    blocks: int
-    seconds: float
-    peers: tuple
-    most_minutes: float = math.inf  # many contestants make the cells shorter
-    all_variants: bool = False
-    sweep: tuple = ()  # scenarios that are asked at several rates as well
-
-
-SWEEP = "sweep"
-SIZES = {
-    "quick": Size(("S2",), 5, 2, (), most_minutes=3),
-    SWEEP: Size(("S2",), 3, 2, ()),
-    "full": Size(("S1", "S2", "S3", "S5"), 7, 2, (REDIS,), most_minutes=24),
-    "all": Size(
-        tuple(scenarios.SCENARIOS), 7, 2, tuple(PEERS), all_variants=True,
-        sweep=("S2",),
-    ),
-}
 
 
 # ---- What is asked for -------------------------------------------------------
@@ -122,10 +102,10 @@ def add_what(parser):
     what = parser.add_argument_group("what")
     size = what.add_mutually_exclusive_group()
     for name, text in (
-        ("quick", "S2, 5 blocks of 2 s, or less to\n"
-                  "be done in 3 minutes (default)"),
-        ("full", "S1, S2, S3, S5, 7 blocks of 2 s, or less to\n"
-                 "be done in 24 minutes, and Redis"),
+        ("quick", "one connection; 64 at two rates; beside idle ones:\n"
+                  "3 minutes with 3 models, 8 with 7 (default)"),
+        ("full", "more rates and idle ones, pipelines, churn, lookups,\n"
+                 "and Redis: 24 minutes with 3 contestants"),
         ("all", "everything; HOURS in the environment allows it"),
     ):
         size.add_argument(
@@ -159,18 +139,26 @@ def add_what(parser):
         "--scenario",
         type=some_names,
         metavar="LIST",
-        help=f"{listed(scenarios.SCENARIOS)};\nS3 is all of its sizes",
+        help=f"{listed(scenarios.SCENARIOS)};\n"
+        "S3 is all of its sizes; S2@5000 is S2 at that rate;\n"
+        "S11, alone: the models' loads, with one server",
     )
 
 
 def add_how(parser):
     how = parser.add_argument_group("how")
-    how.add_argument("--blocks", type=positive(int), metavar="N")
+    how.add_argument(
+        "--blocks",
+        type=positive(int),
+        metavar="N",
+        help="(default: as many as there is time for; 7 with\n"
+        "--scenario)",
+    )
     how.add_argument(
         "--seconds",
         type=positive(float),
         metavar="S",
-        help="measured time of a cell",
+        help=f"measured time of a cell (default: {CELL_SECONDS:g})",
     )
     how.add_argument(
         "--seed",
@@ -188,6 +176,14 @@ def add_how(parser):
         action=argparse.BooleanOptionalAction,
         help="server and load on CPUs of their own (default)",
     )
+    for name, text in (
+        ("load", "that ask, each on a CPU of its own (default: twice\n"
+                 "as many as the server's CPUs, where there are)"),
+        ("server", "of each server that has several (default: 1)"),
+    ):  # fmt: skip
+        how.add_argument(
+            f"--{name}-threads", type=positive(int), metavar="N", help=text
+        )
     how.add_argument(
         "--hosts",
         type=pathlib.Path,
@@ -214,9 +210,9 @@ def add_pace(how):
     pace.add_argument(
         "--sweep",
         action="store_true",
-        help="besides, requests on a schedule at 10 to 120 %% of\n"
-        "what the reference answers, which is measured\n"
-        "first (3 blocks)",
+        help="besides, requests on a schedule at 10 to 100 %% of\n"
+        "the highest rate that the load keeps, which is\n"
+        "found out first",
     )
     pace.add_argument(
         "--rates",
@@ -286,63 +282,126 @@ def default_models(all_variants):
 
 
 def make_plan(options):
-    """Raises ValueError with what is wrong with the options."""
-    size = SIZES[options.size or usual_size(options)]
-    models = options.models or default_models(size.all_variants)
-    peers = size.peers if options.peers is None else options.peers
-    if unknown := set(peers) - PEERS.keys():
-        there = ", ".join(PEERS)
-        raise ValueError(f"no peer {unknown.pop()}; there are {there}")
-    servers = [str(pathlib.Path(path).resolve()) for path in options.server]
-    for path in servers:
-        if why := contestants.why_missing(path):
-            raise ValueError(why)
-    everybody = [*(variant(model) for model in models), *servers, *peers]
-    if not everybody:
-        raise ValueError(f"no server in {contestants.BIN} (make)")
+    """Before its rates are known. Raises ValueError with what is wrong with the
+    options."""
     if options.bound_us and not options.saturate:
         raise ValueError("--bound-us is the bound of --saturate")
+    size = size_of(options)
+    clients = options.scenario == [scenarios.CLIENTS]
+    everybody = known_clients(options) if clients else servers(options, size)
     plan = Plan(
         names=tuple(dict.fromkeys(everybody)),
         scenarios=sweep.at_rates(
             chosen_scenarios(options, size), options.rates or ()
         ),
         blocks=options.blocks or size.blocks,
-        seconds=options.seconds or size.seconds,
+        seconds=options.seconds or CELL_SECONDS,
         seed=any_seed() if options.seed is None else options.seed,
         pinned=options.pin is not False,
         client=options.client,
         rate=options.rate,
         bound_us=(options.bound_us or BOUND_US) if options.saturate else None,
         hosts=hosts.read(options.hosts) if options.hosts else (),
+        once=() if explicit(options) else size.once,
+        null=not (clients or options.saturate)
+        and not contestants.why_missing(NULL),
+        clients=clients,
+        server=variant((options.models or [REFERENCE])[0]) if clients else None,
+        load_threads=options.load_threads or 1,
+        server_threads=options.server_threads or 1,
     )
-    chosen = options.scenario, options.blocks, options.seconds
-    if any(chosen) or options.saturate:
+    if explicit(options) or options.blocks or options.seconds:
         return plan  # it takes as long as it takes
-    return plan.within(60 * size.most_minutes)
+    wanted = paces(options), swept_scenarios(options, plan)
+    return size.plan(plan, sweep.foreseen(plan, *wanted))
 
 
-def usual_size(options):
-    return SWEEP if options.sweep or options.rates else "quick"
+def size_of(options):
+    usual = SWEEP if options.sweep or options.rates else "quick"
+    return SIZES[options.size or usual]
+
+
+def explicit(options):
+    """Whether it is said what is to be measured, and at what rate."""
+    given = options.scenario, options.rate, options.rates, options.saturate
+    return any(given)
+
+
+def servers(options, size):
+    """The contestants' names. Raises ValueError."""
+    models = options.models or default_models(size.all_variants)
+    peers = size.peers if options.peers is None else options.peers
+    if unknown := set(peers) - PEERS.keys():
+        there = ", ".join(PEERS)
+        raise ValueError(f"no peer {unknown.pop()}; there are {there}")
+    paths = [str(pathlib.Path(path).resolve()) for path in options.server]
+    for path in paths:
+        if why := contestants.why_missing(path):
+            raise ValueError(why)
+    everybody = [*(variant(model) for model in models), *paths, *peers]
+    if not everybody:
+        raise ValueError(f"no server in {contestants.BIN} (make)")
+    return everybody
+
+
+def known_clients(options):
+    """The names of all loads of this machine, the usual reference first."""
+    if options.client or options.hosts or options.server or options.peers:
+        raise ValueError(
+            f"{scenarios.CLIENTS} takes every client and one server: of "
+            "--models the first"
+        )
+    found = load_run.clients()
+    if not found:
+        raise ValueError(f"no load-<client> in {contestants.BIN} (make)")
+    return sorted(found, key=lambda name: name != REFERENCE)
+
+
+def paces(options):
+    """Rates that are to be found for scenarios which nobody has named."""
+    if explicit(options) or options.resume:
+        return ()
+    allowed = descriptors_allowed()
+
+    def fits(names):
+        return tuple(scenarios.within(name, allowed) for name in names)
+
+    return tuple(
+        dataclasses.replace(
+            pace,
+            scenario=scenarios.within(pace.scenario, allowed),
+            others=fits(pace.others),
+        )
+        for pace in size_of(options).paces
+    )
 
 
 def swept_scenarios(options, plan):
-    """Those that are to be asked at rates which depend on a peak. Raises
+    """Those that are to be asked at rates which depend on what is kept. Raises
     ValueError if that makes no sense for any of them."""
-    if options.resume or options.rates or options.rate or options.saturate:
-        return ()  # the file has its rates, or they have been given
     if options.sweep:
         return sweep.able(plan.scenarios)
-    wanted = SIZES[options.size].sweep if options.size else ()
-    return tuple(name for name in wanted if name in plan.scenarios)
+    if explicit(options) or options.resume:
+        return ()  # the file has its rates, or they have been given
+    return size_of(options).sweep
 
 
 def any_seed():
     return random.SystemRandom().randrange(10**6)
 
 
+def descriptors_allowed():
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+
+
 def chosen_scenarios(options, size):
-    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    """The names, in sizes that this machine allows. Raises ValueError."""
+    if options.scenario == [scenarios.CLIENTS]:
+        rate = USUAL_RATES[0]
+        return "S1", f"{scenarios.CLIENTS}{scenarios.AT}{rate}"
+    if scenarios.CLIENTS in (options.scenario or ()):
+        raise ValueError(f"{scenarios.CLIENTS} stands alone")
+    allowed = descriptors_allowed()
     chosen = []
     for name in scenarios.named(options.scenario or size.scenarios):
         fits = scenarios.within(name, allowed)
@@ -358,9 +417,9 @@ def chosen_scenarios(options, size):
 # ---- The run -----------------------------------------------------------------
 
 
-def estimated_seconds(plan, cells):
+def estimated_seconds(plan):
     loads = 1 if plan.bound_us is None else saturation.LOADS
-    return len(cells) * plan.cell_seconds(loads)
+    return plan.total_seconds * loads
 
 
 def versions(plan, load):
@@ -376,7 +435,8 @@ def versions(plan, load):
 def contestants_programs(plan):
     """{name: path} of those that are there."""
     found = {}
-    for name in plan.names:
+    there = (plan.server,) if plan.clients else plan.names
+    for name in (*there, *(plan.null * (NULL,))):
         with contextlib.suppress(Failed, Skipped):
             found[name] = (
                 contestants.redis_program()
@@ -386,10 +446,12 @@ def contestants_programs(plan):
     return found
 
 
-def describe(plan, where, programs):
+def describe(plan, where, programs, why):
     return {
         "plan": plan.to_json(),
+        "rates": why,
         "placement": str(where),
+        "doubt": where.doubt,
         "programs": programs,
         "commit": observe.commit(),
         "began": time.strftime(records.TIME),
@@ -433,13 +495,16 @@ def new_journal(path, plan):
         ) from None
 
 
-def begin(journal_there, plan, where, load, path):
-    """The journal with its first line, or with one that says it goes on."""
-    programs = versions(plan, load)
-    description = describe(plan, where, programs)
+def begin(journal_there, found, where, load, path):
+    """The journal with its first line, and what has been measured already; or
+    with one that says it goes on."""
+    programs = versions(found.plan, load)
+    description = describe(found.plan, where, programs, found.why)
     if journal_there is None:
-        new = new_journal(path, plan)
+        new = new_journal(path, found.plan)
         new.write(journal.PLAN, **description)
+        for cell, fields in found.cells:
+            write_cell(new, cell, fields)
         return new
     before = journal_there.lines[0]["programs"]
     if changed := [n for n in before if programs.get(n) != before[n]]:
@@ -458,7 +523,7 @@ def measure_all(plan, there, where, load):
     dropped = {journal.key(line)[2:] for line in lines if is_last(line)}
     cells = [c for c in plan.cells() if c.key not in done]
     shown = progress.Progress(
-        sys.stdout, len(cells), estimated_seconds(plan, cells[:1])
+        sys.stdout, len(cells), estimated_seconds(plan) / len(plan.cells())
     )
     for cell in cells:
         if cell.key[2:] in dropped:
@@ -466,17 +531,21 @@ def measure_all(plan, there, where, load):
             continue
         shown.begin(cell)
         fields = measured(cell, plan, where, load)
-        there.write(
-            journal.CELL,
-            **identity(cell),
-            ended=time.strftime(records.TIME),
-            load_average=os.getloadavg()[0],
-            **fields,
-        )
+        write_cell(there, cell, fields)
         shown.end(cell, progress.describe_result(fields))
         if is_last(fields):
             dropped.add(cell.key[2:])
     shown.clear()
+
+
+def write_cell(there, cell, fields):
+    there.write(
+        journal.CELL,
+        **identity(cell),
+        ended=time.strftime(records.TIME),
+        load_average=os.getloadavg()[0],
+        **fields,
+    )
 
 
 def is_last(fields):
@@ -568,41 +637,55 @@ def allow_descriptors():
 
 def compare(options):
     plan, there = open_journal(options)
-    where, load = site(plan)
-    swept = swept_scenarios(options, plan)
-    planned = sweep.foreseen(plan, swept)
-    cells = planned.cells()
-    seconds = estimated_seconds(planned, cells)
-    print(
-        f"{plan.blocks} blocks, {len(plan.contestants)} contestants, "
-        f"{len(planned.scenarios)} scenarios: {len(cells)} cells, about "
-        f"{spell_seconds(seconds)}; seed {plan.seed}; {where}",
-        flush=True,
-    )
+    plan, where, load = site(plan, options)
+    wanted = paces(options), swept_scenarios(options, plan)
+    planned = sweep.foreseen(plan, *wanted)
+    seconds = estimated_seconds(planned)
+    print_plan(planned, seconds, where)
     if options.size == "all" and not enough_hours(seconds):
         return WRONG_ARGUMENTS
     allow_descriptors()
     if options.report:
         options.report.mkdir(parents=True, exist_ok=True)
-    if where.load_cpus:
-        os.sched_setaffinity(0, where.load_cpus)
+    where.step_aside()
     try:
         if plan.hosts:
             look_around(plan, where, load)
-        if swept:
-            plan = with_peaks(plan, swept, where, load)
+        found = with_rates(plan, wanted, where, load)
     except children.Interrupted as interruption:
         return SIGNALLED + interruption.number
-    there = begin(there, plan, where, load, options.results)
-    return run(plan, there, where, load, options.report)
+    there = begin(there, found, where, load, options.results)
+    return run(found.plan, there, where, load, options.report)
 
 
-def site(plan):
-    """Where is measured, and by which load. Raises Failed, ValueError."""
+def print_plan(plan, seconds, where):
+    who = "clients" if plan.clients else "contestants"
+    print(
+        f"{plan.blocks} blocks, {len(plan.contestants)} {who}, "
+        f"{len(plan.scenarios)} scenarios: {len(plan.cells())} cells, about "
+        f"{spell_seconds(seconds)}; seed {plan.seed}; {where}",
+        flush=True,
+    )
+    if where.doubt and scenarios.CAPACITY in plan.scenarios:
+        print(textwrap.fill(where.doubt, table.WIDTH), flush=True)
+
+
+def site(plan, options):
+    """The plan, with how many threads ask; where is measured, and by which
+    load. Raises Failed, ValueError."""
     if plan.hosts:
         where = lab.Lab(plan.hosts, plan.pinned)
-        return where, lab.load_program(plan.client)
-    return measure.placement(plan.pinned), load_run.program(plan.client)
+        return plan, where, lab.load_program(plan.client)
+    load = load_run.program(plan.client)
+    asking = plan.load_threads
+    # Clients are compared by what a request costs them: one thread of each.
+    if not (options.resume or options.load_threads or plan.clients):
+        asking = None
+    where = measure.placement(plan.pinned, plan.server_threads, asking)
+    if where.cpus.load_threads > 1 and not load_run.has_threads(load):
+        where = measure.placement(plan.pinned, plan.server_threads, 1)
+    asking = where.cpus.load_threads
+    return dataclasses.replace(plan, load_threads=asking), where, load
 
 
 def look_around(plan, where, load):
@@ -613,18 +696,22 @@ def look_around(plan, where, load):
         where.look_around(load, programs)
 
 
-def with_peaks(plan, swept, where, load):
-    """The plan, with the rates that it takes to have measured something for."""
-    peaks = {}
+def with_rates(plan, wanted, where, load):
+    """The plan with the rates that it takes to have measured something for, as
+    sweep.Found."""
+
+    def shown(cell, plan):
+        fields = measured(cell, plan, where, load)
+        where_and_who = f"{cell.scenario} {cell.contestant.label}"
+        said = progress.describe_result(fields)
+        print(f"first {where_and_who}: {said}", flush=True)
+        return fields
+
     with children.supervised():
-        for name in swept:
-            peaks[name] = sweep.peak(plan, name, where, load)
-            print(
-                f"{plan.reference.label} answers {peaks[name]:.0f} a second in "
-                f"{name}",
-                flush=True,
-            )
-    return sweep.planned(plan, peaks)
+        found = sweep.find(plan, *wanted, shown)
+    for sentence in found.why:
+        print(textwrap.fill(sentence, table.WIDTH), flush=True)
+    return found
 
 
 def main(arguments):

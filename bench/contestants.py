@@ -290,9 +290,13 @@ def process_clock(pid):
     return clock.value
 
 
-def pin(cpu):
-    """For preexec_fn: the process and all threads it will have run there."""
-    return None if cpu is None else lambda: os.sched_setaffinity(0, {cpu})
+def pin(cpus):
+    """For preexec_fn: the process and all threads it will have run there, on a
+    CPU or on any of several."""
+    if cpus is None:
+        return None
+    chosen = {cpus} if isinstance(cpus, int) else cpus
+    return lambda: os.sched_setaffinity(0, chosen)
 
 
 def start(name, cpu=None, wrapper=(), options=(), address=(LOOPBACK, 0)):

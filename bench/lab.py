@@ -20,6 +20,8 @@ import attendant
 import contestants
 import hosts
 import load_run
+import measure
+import placement
 from contestants import Failed, Skipped
 
 PATIENCE_SECONDS = 60  # for an answer of an attendant
@@ -47,7 +49,9 @@ class Lab:
     """In the place of measure.Placement."""
 
     # This machine's own CPUs are nobody's.
-    server_cpu = load_cpus = None
+    cpus = placement.Cpus()
+    warmup_seconds = None
+    doubt = ""  # server and load do not share a machine
 
     def __init__(self, lines, pinned):
         self._lines, self._pinned = lines, pinned
@@ -74,8 +78,11 @@ class Lab:
         server = self._machines[self.hosts.server.address]
         return {"machine": server, "machines": self._machines}
 
+    def step_aside(self):
+        """It is where neither is."""
+
     @contextlib.contextmanager
-    def serving(self, name, scenario):
+    def serving(self, name, scenario, threads=1):
         server = self.hosts.server
         with Attended(server) as attended:
             attended.address = attended.ask(
@@ -84,6 +91,7 @@ class Lab:
                 scenario=scenario.name,
                 address=[server.address, server.port],
                 pinned=self._pinned,
+                threads=threads,
             )
             yield attended
 
@@ -195,10 +203,14 @@ class Watcher:
 
     def __init__(self, attended, seconds, with_memory):
         self._ask = attended.ask
+        self.tick = measure.LATER * seconds
         self.is_done = False
         self._ask("watch", seconds=seconds, with_memory=with_memory)
 
     def __call__(self, said):
+        # One load speaks for all: the others may still be connecting.
+        if said == load_run.LINE_WARMING:
+            return
         self._ask("look", said=said)
         self.is_done = said == load_run.LINE_MEASURED
 

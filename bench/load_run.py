@@ -11,11 +11,13 @@ import time
 import contestants
 from contestants import Failed, Skipped
 
+# What it says on standard error: that all are connected, and what follows.
+LINE_WARMING = "warming"
 LINE_MEASURING, LINE_MEASURED = "measuring", "measured"
+LINES = LINE_WARMING, LINE_MEASURING, LINE_MEASURED
 # Connecting, warming up, and awaiting what is owed at the end.
 PATIENCE_SECONDS = 90
 END_SECONDS = 3
-TICK_SECONDS = 0.25  # or an eighth of a measured time that is short
 VALID, INVALID, WRONG_ARGUMENTS = 0, 1, 2
 
 
@@ -31,6 +33,21 @@ def program(client):
     return str(path)
 
 
+def clients():
+    """The names of the suite's clients that there is a load with."""
+    paths = contestants.BIN.glob("load-*-*")
+    names = (path.name.removeprefix("load-") for path in paths)
+    return sorted(name for name in names if not name.endswith("-mpi"))
+
+
+def has_threads(program):
+    """Whether it can ask from several threads."""
+    done = subprocess.run(
+        [program, "--help"], capture_output=True, stdin=subprocess.DEVNULL
+    )
+    return b" --threads" in done.stdout
+
+
 def last_line(said):
     """What matters most of all that it said."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
@@ -43,10 +60,10 @@ def run(
     """Runs the load to its end and returns the object that it writes.
 
     `command` is the program and its arguments, `seconds` how long it measures.
-    `watch` is called with LINE_MEASURING and LINE_MEASURED when the load says
-    so, and with None every now and then in between. `why` finds in what it said
-    the reason why it failed. Raises Failed if the load does, Skipped if it
-    cannot run on this machine, or not do this."""
+    `watch` is called with each of LINES when the load says so, and with None
+    whenever its `tick` has passed in between: until then this process sleeps.
+    `why` finds in what it said the reason why it failed. Raises Failed if the
+    load does, Skipped if it cannot run on this machine, or not do this."""
     # A file, for what many loads have to say is more than a pipe holds.
     with tempfile.TemporaryFile() as result:
         process = subprocess.Popen(
@@ -84,7 +101,7 @@ def pin_to(cpus):
 def follow(process, seconds, watch, why=last_line):
     """Reads its standard error to the end; what it said there."""
     give_up = time.monotonic() + seconds + PATIENCE_SECONDS
-    tick = min(TICK_SECONDS, seconds / 8)
+    tick = getattr(watch, "tick", None) or seconds
     said, line, measuring = "", b"", False
     while time.monotonic() < give_up:
         if not select.select([process.stderr], [], [], tick)[0]:
@@ -96,7 +113,7 @@ def follow(process, seconds, watch, why=last_line):
             return said
         *lines, line = (line + got).split(b"\n")
         for text in (whole.decode(errors="replace").strip() for whole in lines):
-            if text not in (LINE_MEASURING, LINE_MEASURED):
+            if text not in LINES:
                 said += text + "\n"
                 continue
             measuring = text == LINE_MEASURING

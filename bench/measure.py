@@ -7,6 +7,7 @@ import time
 import contestants
 import load_run
 import observe
+import placement as placing
 import saturation
 import scenarios
 import served as servers
@@ -17,23 +18,35 @@ LATER = 0.8  # of the measured time
 
 @dataclasses.dataclass(frozen=True)
 class Placement:
-    """Where server and load run; None for wherever the kernel likes."""
+    """Where server and load run on this machine."""
 
-    server_cpu: int | None = None
-    load_cpus: frozenset | None = None
+    cpus: placing.Cpus = placing.Cpus()
+    warmup_seconds = None  # the load's, or what the scenario says
 
     def __str__(self):
-        if self.server_cpu is None:
-            return "server and load on any CPU"
-        cpus = ", ".join(str(cpu) for cpu in sorted(self.load_cpus))
-        return f"server on CPU {self.server_cpu}, load on {cpus}"
+        return str(self.cpus)
+
+    @property
+    def server_cpu(self):
+        """The first, for a server of one thread; None for any."""
+        return min(self.cpus.server) if self.cpus.server else None
+
+    @property
+    def load_cpus(self):
+        return self.cpus.load
+
+    @property
+    def doubt(self):
+        return self.cpus.doubt
 
     def describe(self):
         """For the journal."""
         return {"machine": observe.describe_machine()}
 
-    def serving(self, name, scenario):
-        return servers.serving(name, scenario, self.server_cpu)
+    def serving(self, name, scenario, threads=1):
+        return servers.serving(
+            name, scenario, self.cpus.server, threads=threads
+        )
 
     def watcher(self, served, seconds, with_memory):
         return Watcher(served, seconds, with_memory)
@@ -45,17 +58,20 @@ class Placement:
     def rest(self, served, seconds):
         return rest(served, seconds)
 
+    def step_aside(self):
+        """To where neither is. With two CPUs there is no such place: then it is
+        whichever is idle when there is something to look at."""
+        if self.cpus.own:
+            os.sched_setaffinity(0, self.cpus.own)
 
-def placement(pinned):
-    """The server has a CPU of its own where there are two: the first. Its
-    hyperthread is left idle if there are others for the load."""
-    allowed = os.sched_getaffinity(0)
-    if not pinned or len(allowed) < 2:
-        return Placement()
-    server_cpu = min(allowed)
-    others = allowed - {server_cpu}
+
+def placement(pinned, server_threads=1, load_threads=None):
+    """The server has a CPU of its own where there are two."""
+    allowed = os.sched_getaffinity(0) if pinned else frozenset()
     return Placement(
-        server_cpu, frozenset(others - observe.siblings(server_cpu) or others)
+        placing.place(
+            allowed, observe.siblings, server_threads, load_threads
+        )
     )
 
 
@@ -67,7 +83,7 @@ class Watcher:
 
     def __init__(self, served, seconds, with_memory=False, asks=True):
         self._served = served
-        self._seconds = seconds
+        self.tick = LATER * seconds  # until it wants to look again
         self._asks = asks
         # A process of thousands of threads stands still while its memory is
         # counted: only where it is asked for.
@@ -78,9 +94,13 @@ class Watcher:
         self.is_done = False
 
     def __call__(self, said):
-        if said == load_run.LINE_MEASURING:
-            self.before = self._look()
+        if said == load_run.LINE_WARMING:
             self._memory_seen.append(self._memory())
+        elif said == load_run.LINE_MEASURING:
+            # Of a load that does not say when all are connected.
+            if len(self._memory_seen) == 1:
+                self._memory_seen.append(self._memory())
+            self.before = self._look()
         elif said == load_run.LINE_MEASURED:
             self.is_done = self.before is not None
         if self.later is None and (self.is_done or self._is_time()):
@@ -90,7 +110,7 @@ class Watcher:
         if self.before is None:
             return False
         passed = time.monotonic() - self.before["at"]
-        return passed > LATER * self._seconds
+        return passed > self.tick
 
     def _look(self):
         processes = observe.Processes(self._served.pid)
@@ -177,20 +197,27 @@ def measure(cell, plan, where, load):
     """The cell's fields. `where` is a Placement, or a Lab, which has the same
     methods; `load` is the program. Raises Skipped or Failed."""
     scenario = scenarios.find(cell.scenario)
-    with where.serving(cell.contestant.name, scenario) as served:
+    if cell.contestant.is_doubled:
+        scenario = scenario.doubled()
+    name = cell.contestant.name
+    if plan.clients:
+        name, load = plan.server, load_run.program(name)
+    with where.serving(name, scenario, plan.server_threads) as served:
         if scenario.metric == scenarios.REST:
             return where.rest(served, plan.seconds)
-        return under_load(served, cell, plan, where, load)
+        return under_load(served, scenario, cell, plan, where, load)
 
 
-def under_load(served, cell, plan, where, load):
-    scenario = scenarios.find(cell.scenario)
+def under_load(served, scenario, cell, plan, where, load):
     watcher = where.watcher(served, plan.seconds, bool(scenario.idle))
+    more = [*threads(scenario, plan), *raw(cell.contestant.name)]
 
     def run(rate, watch=None):
         # Blocks differ in their seed; who is compared within one does not.
-        words = scenario.arguments(plan.seconds, plan.seed + cell.block, rate)
-        command = [load, served.address, *words, *raw(cell.contestant.name)]
+        words = scenario.arguments(
+            plan.seconds, plan.seed + cell.block, rate, where.warmup_seconds
+        )
+        command = [load, served.address, *words, *more]
         return where.run_load(command, scenario, plan.seconds, watch)
 
     if plan.bound_us is None:
@@ -200,6 +227,14 @@ def under_load(served, cell, plan, where, load):
         result = run(found.rate, watcher)
         fields = outcome(result) | found.judge(result, plan.bound_us)
     return fields | seen(watcher, fields)
+
+
+def threads(scenario, plan):
+    """How the load is told from how many it asks, if from several: where they
+    matter, and not where one has to say that all are connected."""
+    few = scenario.idle or scenario.connections < plan.load_threads
+    count = 1 if few else plan.load_threads
+    return ["--threads", str(count)] if count > 1 else []
 
 
 def seen(watcher, fields):

@@ -26,8 +26,8 @@ class Processes:
 
     def cpu_seconds(self):
         """User and system time, that of ended threads included. That of ended
-        processes, if they have been waited for, comes in ticks of 10 ms; that
-        of the living in ns."""
+        processes, once they have been waited for, comes in ticks of 10 ms; that
+        of the living, and of who still is to be waited for, in ns."""
         seconds = 0.0
         for pid in self._pids:
             fields = stat_fields(pid)
@@ -69,14 +69,17 @@ class Processes:
         )
 
     def anonymous_bytes(self):
-        """Memory of its own that is not a file's; None if they are too many. Of
-        several processes, a page that is still the same in them counts once."""
+        """Memory of its own that is not a file's; None if they are too many, or
+        if it cannot be read. Of several processes, a page that is still the
+        same in them counts once; who has just ended has none."""
         if len(self._pids) > TASKS_MAX:
             return None
         field = "Anonymous" if len(self._pids) == 1 else "Pss_Anon"
-        return sum(
-            kilobytes(f"/proc/{pid}/smaps_rollup", field) for pid in self._pids
-        )
+        there = [
+            kilobytes_of(fields, field) for pid in self._pids
+            if (fields := status_fields(f"/proc/{pid}/smaps_rollup"))
+        ]  # fmt: skip
+        return sum(there) if there else None
 
 
 def switches_between(before, after):
@@ -119,7 +122,7 @@ def living_cpu_seconds(pid):
     try:
         return time.clock_gettime(contestants.process_clock(pid))
     except (OSError, contestants.Failed):
-        return 0.0  # it has just ended
+        return 0.0  # it has just been waited for
 
 
 def read(path):
@@ -155,8 +158,11 @@ def status_fields(path):
 
 def kilobytes(path, field):
     """In bytes; 0 if the process is gone."""
-    words = status_fields(path).get(field, "0").split()
-    return int(words[0]) * 1024
+    return kilobytes_of(status_fields(path), field)
+
+
+def kilobytes_of(fields, name):
+    return int(fields.get(name, "0").split()[0]) * 1024
 
 
 def stat_fields(pid):

@@ -1,25 +1,32 @@
 """Which cells are measured, and in what order.
 
-A block measures every scenario once, and in it every contestant twice: in an
-order shuffled anew, and then in the reverse one. What the machine does slowly
-(a clock that drops, a neighbour that begins to work) falls on all of them
-alike, and a block too many or too few does no harm. Each cell has a server
-process of its own.
+A block measures every scenario once, and in it every contestant once, in an
+order shuffled anew. What the machine does slowly (a clock that drops, a
+neighbour that begins to work) falls on all of them alike, and a block too many
+or too few does no harm. Each cell has a server process of its own. How many
+blocks there are follows from the time; a cell is never cut short.
 
 The first contestant is the reference, and takes part a second time under
-another name: what sets the two apart is the machine's doing.
+another name: what sets the two apart is the machine's doing. Two more take
+part that are not compared. The null is the cheapest echo there is: what the
+load reaches with it is what the load can do. Doubled is the reference, asked by
+twice as many connections: if it answers more then, it was not asked enough.
 """
 
 import dataclasses
-import math
 import random
 
-TWIN_SUFFIX = " again"
-VISITS = 2
-# Start and end of the server, connecting, and the load's warm-up.
-CELL_OVERHEAD_SECONDS = 1.3
-CELL_SECONDS_MIN = 0.5  # of measuring: with less, a run says little
-HOSTS_OVERHEAD_SECONDS = 2  # to start loads on other hosts
+import scenarios
+
+TWIN_SUFFIX, NULL_SUFFIX, DOUBLED_SUFFIX = " again", " null", " doubled"
+NULL = "bare-echo"  # contestants.BARE
+VISITS = 2  # of a journal that does not say: there and back
+# Start and end of the server and of the load, and its warm-up; and what it
+# takes to connect those who then are idle.
+CELL_OVERHEAD_SECONDS = 0.36
+IDLE_SECONDS = 1 / 6_000
+HOSTS_OVERHEAD_SECONDS = 3  # to start loads on other hosts
+BLOCKS_MIN = 7  # fewer reach no verdict that is corrected for many
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +35,7 @@ class Contestant:
 
     label: str
     name: str
+    is_doubled: bool = False  # asked by twice as many connections
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +69,13 @@ class Plan:
     rate: float | None = None  # requests per second; None for a closed loop
     bound_us: float | None = None  # search the highest rate with this p99
     hosts: tuple = ()  # the lines of hosts.txt; () for this machine alone
+    visits: int = 1  # of each contestant in a block
+    once: tuple = ()  # of the scenarios, those in the first block alone
+    null: bool = False  # whether null and doubled take part
+    clients: bool = False  # the names are clients, and all ask `server`
+    server: str | None = None
+    load_threads: int = 1  # that ask
+    server_threads: int = 1  # of servers that have several
 
     @property
     def reference(self):
@@ -80,44 +95,68 @@ class Plan:
         shuffle = random.Random(self.seed).shuffle
         cells = []
         for block in range(self.blocks):
-            scenarios = list(self.scenarios)
-            shuffle(scenarios)
-            for scenario in scenarios:
-                there = self.contestants
+            chosen = self._scenarios_of(block)
+            shuffle(chosen)
+            for scenario in chosen:
+                there = self._taking_part(scenario, block)
                 shuffle(there)
-                for visit, order in enumerate((there, there[::-1])):
+                for visit in range(self.visits):
+                    order = there[::-1] if visit % 2 else there
                     cells += [Cell(block, visit, scenario, c) for c in order]
         return cells
 
-    @property
-    def overhead_seconds(self):
-        others = HOSTS_OVERHEAD_SECONDS if self.hosts else 0
-        return CELL_OVERHEAD_SECONDS + others
+    def _scenarios_of(self, block):
+        return [s for s in self.scenarios if block == 0 or s not in self.once]
 
-    def cell_seconds(self, loads=1):
-        """About how long a cell takes that runs the load so many times."""
-        return (self.seconds + self.overhead_seconds) * loads
+    def _taking_part(self, scenario, block):
+        """Once is too rarely for the twin to say anything."""
+        there = self.contestants
+        if scenario in self.once:
+            there.remove(self.twin)
+        if not self.null:
+            return there
+        if block == 0 and scenarios.find(scenario).has_null:
+            there.append(Contestant(NULL + NULL_SUFFIX, NULL))
+        if scenario == scenarios.CAPACITY:
+            name = self.reference.name
+            there.append(Contestant(name + DOUBLED_SUFFIX, name, True))
+        return there
+
+    def cell_seconds(self, scenario):
+        """About how long one takes from beginning to end."""
+        overhead = CELL_OVERHEAD_SECONDS
+        overhead += scenarios.find(scenario).idle * IDLE_SECONDS
+        overhead += HOSTS_OVERHEAD_SECONDS if self.hosts else 0
+        return self.seconds + overhead
+
+    @property
+    def total_seconds(self):
+        """About how long all cells take that run the load once."""
+        return sum(self.cell_seconds(cell.scenario) for cell in self.cells())
 
     def within(self, limit_seconds):
-        """The same with shorter cells, where all of them would take longer."""
-        if self.cell_seconds() * len(self.cells()) <= limit_seconds:
-            return self
-        share = limit_seconds / len(self.cells()) - self.overhead_seconds
-        seconds = max(math.floor(10 * share) / 10, CELL_SECONDS_MIN)
-        return dataclasses.replace(self, seconds=seconds)
+        """The same with as many blocks as there is time for, BLOCKS_MIN at
+        least."""
+        first, both = (
+            dataclasses.replace(self, blocks=count).total_seconds
+            for count in (1, 2)
+        )
+        more = int((limit_seconds - first) / (both - first))
+        return dataclasses.replace(self, blocks=max(1 + more, BLOCKS_MIN))
 
     def to_json(self):
         return dataclasses.asdict(self)
 
     @classmethod
     def from_json(cls, fields):
-        """Raises TypeError for fields that are not a plan's."""
+        """Raises TypeError for fields that are not a plan's. One that does not
+        say how often visited everybody there and back."""
         for name in ("blocks", "seconds", "seed"):
             if not isinstance(fields.get(name), int | float):
                 raise TypeError(f"{name} is not a number")
-        names = "names", "scenarios", "hosts"
+        names = "names", "scenarios", "hosts", "once"
         lists = {n: tuple(fields[n]) for n in names if n in fields}
-        return cls(**{**fields, **lists})
+        return cls(**{"visits": VISITS, **fields, **lists})
 
 
 def spell_seconds(seconds):

@@ -1,9 +1,9 @@
 """Servers one after the other under the same load, shown as they run.
 
 Two at once would race the scheduler for the processors, so each has its turns
-alone: some short ones, in a shuffled order and then in the reverse one, each
-with a fresh process. All is over in 20 seconds, which many contestants share.
-The first takes part twice: what sets it apart from itself is noise.
+alone: some short ones, in an order shuffled anew for each, with a fresh
+process. All is over in 20 seconds, which many contestants share. The first
+takes part twice: what sets it apart from itself is noise.
 
 Ranked at the end by requests per second, over the turns that the load calls
 VALID. These repeat badly; the CPU time and the system calls of a request,
@@ -13,7 +13,6 @@ beside them, repeat well.
 import argparse
 import contextlib
 import dataclasses
-import os
 import pathlib
 import signal
 import subprocess
@@ -26,10 +25,8 @@ import journal
 import lanes
 import load_run
 import measure
-import observe
 import ranking
 import scenarios
-import served as servers
 from comparison import (
     REFERENCE,
     allow_descriptors,
@@ -41,17 +38,18 @@ from comparison import (
     variant,
 )
 from contestants import PEERS, Failed, Skipped
-from plan import VISITS, Plan
+from plan import Plan
 from progress import describe_result
 from results import CPU, RATE, Results, fault
 from table import number, printable
 
 WRONG_ARGUMENTS, SIGNALLED = 2, 128
 SECONDS = 18.5  # of all turns; start and end of it all are the rest of 20
-BLOCKS_MIN, BLOCKS_MAX = 3, 5
+BLOCKS_MIN, BLOCKS_MAX = 6, 10
 WARM_UP_SECONDS = 0.05
 OVERHEAD_SECONDS = 0.25  # of a turn, until some have shown what it is
 GOOD_TURN_SECONDS, TURN_SECONDS_MIN = 0.3, 0.05
+TICK_SECONDS = 0.25  # between two looks, or an eighth of a short turn
 HANGS_SECONDS = 3.0  # more than a turn takes
 # With one connection neither server nor load ever fill a processor; with many
 # the load often does first, and its turns are INVALID.
@@ -65,7 +63,7 @@ RULE = "One at a time: two at once would race the scheduler."
 def blocks_for(contestant_count, seconds=SECONDS):
     """As many as leave turns that are long enough."""
     turns = seconds / (GOOD_TURN_SECONDS + OVERHEAD_SECONDS)
-    blocks = int(turns / (contestant_count * VISITS))
+    blocks = int(turns / contestant_count)
     return min(max(blocks, BLOCKS_MIN), BLOCKS_MAX)
 
 
@@ -115,72 +113,51 @@ class Watch:
 
 
 class Spectator:
-    """Looks at the server's counters while the load measures, and tells
-    `progress` how many requests it has answered since then, and in what time.
-    What it asks with takes a processor from the load: it asks for little."""
+    """A measure.Watcher: what it finds is what bench/compare finds. Besides it
+    tells `progress` how many requests the server has answered since the
+    measuring began, and in what time. What it asks with takes a processor from
+    the load: it asks for little."""
 
-    def __init__(self, served, progress):
-        self._served = served
-        self._progress = progress
-        self._begin = self._later = self._end = None
+    def __init__(self, served, seconds, progress):
+        self._served, self._progress = served, progress
+        self._watcher = measure.Watcher(served, seconds)
+        self.tick = min(TICK_SECONDS, seconds / 8)
+        self.found = self._watcher.found
 
     def __call__(self, said):
-        now = time.monotonic()
-        if said == load_run.LINE_MEASURING:
-            self._begin = now, self._cpu(), self._served.info()
-        elif said == load_run.LINE_MEASURED:
-            self._end = now, self._cpu()
-            self._later = self._later or self._served.info()
-        else:
-            # The last one counts: to close connections takes calls, too.
-            self._later = self._served.info()
-            self._progress(self._counted("commands"), now - self._begin[0])
+        self._watcher(said)
+        if said is None:
+            before = self._watcher.before
+            answered = self._commands(self._served.info())
+            answered -= self._commands(before["info"])
+            passed = time.monotonic() - before["counted_at"]
+            self._progress(answered, passed)
+
+    @staticmethod
+    def _commands(info):
+        return sum(info["commands"].values())
 
     @property
     def is_done(self):
-        return self._end is not None
+        return self._watcher.is_done
 
-    def _cpu(self):
-        return observe.Processes(self._served.pid).cpu_seconds()
 
-    def _counted(self, kind):
-        before, later = self._begin[2][kind], self._later[kind]
-        return sum(later.values()) - sum(before.values())
+@dataclasses.dataclass(frozen=True)
+class Track(measure.Placement):
+    """Where turns are run, and who is told of them."""
 
-    def found(self, rate):
-        """As measure.Watcher."""
-        seconds, cpu = (e - b for e, b in zip(self._end, self._begin))
-        return {
-            "server_cpu_us": measure.per(rate * seconds, cpu * 1e6),
-            "calls_per_request": self._calls(),
-        }
+    progress: object = None
+    warmup_seconds: float = WARM_UP_SECONDS
 
-    def _calls(self):
-        requests = self._later and self._counted("commands")
-        if not requests:
-            return {}
-        calls = measure.subtract(self._later["calls"], self._begin[2]["calls"])
-        return {name: count / requests for name, count in calls.items()}
+    def watcher(self, served, seconds, with_memory):
+        return Spectator(served, seconds, self.progress)
 
 
 def run_turn(cell, plan, seconds, setting, progress):
     """The cell's fields. Raises Skipped or Failed."""
-    scenario = scenarios.find(cell.scenario)
-    name = cell.contestant.name
-    with servers.serving(name, scenario, setting.where.server_cpu) as served:
-        words = scenario.arguments(
-            seconds, plan.seed + cell.block, warmup=WARM_UP_SECONDS
-        )
-        command = [
-            setting.load, f"127.0.0.1:{served.port}", *words,
-            *measure.raw(name),
-        ]  # fmt: skip
-        spectator = Spectator(served, progress)
-        result = load_run.run(
-            command, seconds, setting.where.load_cpus, spectator
-        )
-    fields = measure.outcome(result)
-    return fields | measure.seen(spectator, fields)
+    track = Track(setting.where.cpus, progress)
+    plan = dataclasses.replace(plan, seconds=seconds)
+    return measure.measure(cell, plan, track, setting.load)
 
 
 @contextlib.contextmanager
@@ -225,7 +202,7 @@ class Race:
         """Raises children.Interrupted; what was measured is there then."""
         for block in range(self.plan.blocks):
             self._watch.begin_block()
-            each = VISITS * self._watch.measured
+            each = self._watch.measured
             self._planned = self._had + each * (self.plan.blocks - block)
             for cell in [c for c in self._cells if c.block == block]:
                 if cell in self._cells and not self._take_turn(cell):
@@ -330,10 +307,10 @@ def mark(fields):
 def told(fields):
     """A turn in a line."""
     said = describe_result(fields)
-    if fields.get("server_cpu_us"):
+    if fields.get("server_cpu_us") is not None:
         said += f"; CPU {number(fields['server_cpu_us'])} us"
-    if calls := sum(fields.get("calls_per_request", {}).values()):
-        said += f", {number(calls)} calls"
+    if calls := fields.get("calls_per_request"):
+        said += f", {number(sum(calls.values()))} calls"
     return said
 
 
@@ -455,11 +432,11 @@ def main(arguments):
     try:
         plan = make_plan(options)
         setting = Setting(
-            measure.placement(pinned=True), load_run.program(plan.client)
+            measure.placement(pinned=True, load_threads=1),
+            load_run.program(plan.client),
         )
         allow_descriptors()
-        if setting.where.load_cpus:
-            os.sched_setaffinity(0, setting.where.load_cpus)
+        setting.where.step_aside()
         return race(plan, setting, options.seconds, sys.stdout)
     except (ValueError, OSError, Failed) as error:
         print(f"bench/race: {error}", file=sys.stderr)

@@ -37,7 +37,9 @@ MACHINE = {
 
 
 def plan_of(names=SEVEN, chosen=EVERYTHING, blocks=5):
-    return Plan(tuple(names), tuple(chosen), blocks, seconds=2.0, seed=1)
+    return Plan(
+        tuple(names), tuple(chosen), blocks, seconds=2.0, seed=1, visits=2
+    )
 
 
 def lines_of(plan, change=lambda cell, fields: fields):

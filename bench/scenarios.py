@@ -1,4 +1,4 @@
-"""What the servers are asked to do: S1 to S10, as arguments of the load.
+"""What the servers are asked to do: S1 to S11, as arguments of the load.
 
 Where all connections are always busy, models differ little. So each of these
 shows something else: how long one request takes, what an idle connection
@@ -6,6 +6,7 @@ costs, what happens beside a peer that floods or does not read.
 """
 
 import dataclasses
+import functools
 
 RING_SERVERS = 8
 IDLE_CONNECTIONS = 50  # of S10
@@ -13,9 +14,13 @@ SPARE_DESCRIPTORS = 64  # of a server or a load, for what is no peer
 
 RATE, TAIL, REST = "rate", "p99", "rest"
 AT = "@"  # between a scenario and the rate at which it is asked
-# The load warms up until its rate is steady, on a machine that is never steady
-# for this part of the time that it measures, and never for longer than that.
-WARMUP, WARMUP_SECONDS_MAX = 0.5, 2
+CAPACITY = "S2"  # where a server is asked for all that it can do
+CLIENTS = "S11"  # where the loads are compared
+# Caches and buffers are warm after some thousand requests; whether what was
+# measured then still has a trend, the load tells. While it warms up, those who
+# are idle are there already, and the server's memory is read: that of one with
+# ten thousand threads takes half a second.
+WARMUP_SECONDS, WARMUP_SECONDS_EACH_IDLE = 0.2, 1 / 20_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +53,16 @@ class Scenario:
         return "--churn" in self.more
 
     @property
+    def has_null(self):
+        """Whether an echo that knows no protocol can be asked so."""
+        return not self.ring and self.metric != REST
+
+    def doubled(self):
+        """The same of twice as many connections."""
+        twice = 2 * self.connections
+        return dataclasses.replace(self, connections=twice)
+
+    @property
     def peers(self):
         """How many connections it opens at once."""
         words = dict(zip(self.more[::2], self.more[1::2]))
@@ -61,7 +76,7 @@ class Scenario:
         pace = ["--depth", self.depth or 1] if closed else ["--rate", rate]
         idle = ["--idle", self.idle] if self.idle else []
         if warmup is None:
-            warmup = min(seconds * WARMUP, WARMUP_SECONDS_MAX)
+            warmup = WARMUP_SECONDS + self.idle * WARMUP_SECONDS_EACH_IDLE
         words = [
             "--connections", self.connections, *pace, *idle, *self.more,
             "--command", self.command, "--duration", seconds, "--seed", seed,
@@ -109,10 +124,15 @@ SCENARIOS = {
             "S10", f"{IDLE_CONNECTIONS} connections, all idle",
             IDLE_CONNECTIONS, metric=REST,
         ),
+        Scenario(
+            CLIENTS, "64 connections, one server, asked by every model's load",
+            64,
+        ),
     )
 }  # fmt: skip
 
 
+@functools.cache
 def find(name):
     """The scenario of that name; S3-n for any n, and S2@5000 for S2 with 5000
     requests per second on a schedule. Raises KeyError."""

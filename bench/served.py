@@ -106,13 +106,17 @@ def refuse_unsuited(name, scenario):
     """Raises Skipped if what it is cannot do this scenario."""
     if scenario.ring and name in contestants.PEERS:
         raise Skipped("it has no DHT")
+    if scenario.ring and traits(name).get("ring") == "no":
+        raise Skipped("it is no node of a ring")
     limit = connections_at_once(name)
     if limit is not None and limit < scenario.peers:
         raise Skipped(f"it serves {limit} at once, not {scenario.peers}")
 
 
 @contextlib.contextmanager
-def serving(name, scenario, cpu, address=(contestants.LOOPBACK, 0)):
+def serving(
+    name, scenario, cpus, address=(contestants.LOOPBACK, 0), threads=1
+):
     """A fresh process, or a ring of them, that has answered one ECHO; where
     contestants.start has it."""
     refuse_unsuited(name, scenario)
@@ -121,10 +125,13 @@ def serving(name, scenario, cpu, address=(contestants.LOOPBACK, 0)):
         limit is None or limit > scenario.peers
     )
     if scenario.ring:
-        running, ports = start_ring(name, cpu, address)
+        running, ports = start_ring(name, cpus, address)
     else:
         running = contestants.start(
-            name, cpu, options=options(name, scenario), address=address
+            name,
+            cpus,
+            options=options(name, scenario, threads),
+            address=address,
         )
         ports = [running.port]
     with running:
@@ -134,14 +141,17 @@ def serving(name, scenario, cpu, address=(contestants.LOOPBACK, 0)):
             yield served
 
 
-def options(name, scenario):
-    """Redis has a limit of its own; ours take what their descriptors allow."""
-    if name != REDIS:
+def options(name, scenario, threads=1):
+    """Redis has a limit of its own; ours take what their descriptors allow, and
+    so many threads if they have several."""
+    if name == REDIS:
+        return "--maxclients", str(scenario.peers + 32)
+    if threads == 1 or traits(name).get("threads", "none") == "none":
         return ()
-    return "--maxclients", str(scenario.peers + 32)
+    return "--threads", str(threads)
 
 
-def start_ring(name, cpu, address):
+def start_ring(name, cpus, address):
     """A ring of servers of one program, by the suite's `ring`; its process, and
     the ports of the servers, which are those from `address` on, or any."""
     host, port = address
@@ -156,7 +166,7 @@ def start_ring(name, cpu, address):
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=errors,
-        preexec_fn=contestants.pin(cpu),
+        preexec_fn=contestants.pin(cpus),
     )  # fmt: skip
     lines = [contestants.read_ready_line(process)]
     while len(lines) < RING_SERVERS and ADDRESS.fullmatch(lines[-1]):

@@ -51,9 +51,13 @@ SERVER = PYTHON + textwrap.dedent("""
             if peer is listener:
                 peers.append(listener.accept()[0])
                 continue
-            words = peer.recv(4096).split(b"\\r\\n")
+            got = peer.recv(4096)
+            words = got.split(b"\\r\\n")
             if words == [b""]:
                 peers.remove(peer)
+                continue
+            if name == "bare-echo":
+                peer.sendall(got)
                 continue
             if words[2] == b"ECHO":
                 text = words[4]
@@ -161,13 +165,13 @@ class Compare(unittest.TestCase):
         return [json.loads(line) for line in text.splitlines()]
 
     def test_ends_with_a_table_and_raw_results(self):
-        text = self.compare(["here-one", "twice-one"], "--seed", "7", blocks=3)
+        text = self.compare(["here-one", "twice-one"], "--seed", "7", blocks=7)
         self.assertIn("seed 7", text)
         self.assertRegex(text, r"\nhere-one +1000 .*reference\n")
         self.assertRegex(text, r"\ntwice-one +2000 .* 2.000 \[2")
         self.assertIn("\n  by rate: twice-one faster\n", text)
         self.assertTrue(text.endswith(f"raw results: {self.results}\n"))
-        self.assertEqual(len(self.cells()), 3 * 2 * 3)
+        self.assertEqual(len(self.cells()), 7 * 3)
         machine = self.lines()[0]["machine"]
         self.assertIn("kernel", machine)
         cell = self.cells()[0]
@@ -177,9 +181,9 @@ class Compare(unittest.TestCase):
         self.assertEqual(cell["model"], {"seen": 0})
         self.assertEqual(cell["threads"], 1)
         self.assertGreater(cell["peak_bytes"], 1 << 20)
-        self.assertEqual(len(self.loads()), 18)
+        self.assertEqual(len(self.loads()), 21)
         seeds = {load[load.index("--seed") + 1] for load in self.loads()}
-        self.assertEqual(seeds, {"7", "8", "9"})
+        self.assertEqual(seeds, {str(seed) for seed in range(7, 14)})
 
     def test_names_who_cannot_take_part_and_goes_on(self):
         self.write("dead-one-server", "#!/bin/sh\necho gone >&2\nexit 3\n")
@@ -195,15 +199,15 @@ class Compare(unittest.TestCase):
         self.assertEqual(text.count("CONVICTED wrong-one"), 1)
         self.assertIn("refused-one is skipped: no such model here", text)
         self.assertIn("lone-one is skipped: it serves 1 at once, not 64", text)
-        self.assertIn("held-one: 2 of 2 left out, the first: INVALID: held up",
+        self.assertIn("held-one: 1 of 1 left out, the first: INVALID: held up",
                       text)  # fmt: skip
         self.assertRegex(text, r"\nheld-one +~1000 ")
         self.assertRegex(text, r"\nmine +1000 ")
         counts = collections.Counter(c["contestant"] for c in self.cells())
         self.assertEqual(counts, {
-            "here-one": 2, "here-one again": 2, "wrong-one": 1,
-            "refused-one": 1, "lone-one": 1, "dead-one": 1, "held-one": 2,
-            "lost-one": 1, str(own): 2,
+            "here-one": 1, "here-one again": 1, "wrong-one": 1,
+            "refused-one": 1, "lone-one": 1, "dead-one": 1, "held-one": 1,
+            "lost-one": 1, str(own): 1,
         })  # fmt: skip
 
     def test_a_ring_that_cannot_run_is_skipped(self):
@@ -223,23 +227,64 @@ class Compare(unittest.TestCase):
     def test_several_rates_beside_the_closed_loop(self):
         text = self.compare(["here-one"], "--rates", "500,1000")
         counts, rates = self.rates_of_cells()
-        # The reference twice, there and back.
-        self.assertEqual(counts, {"S2": 4, "S2@500": 4, "S2@1000": 4})
-        self.assertEqual(rates, {"500.0": 4, "1000.0": 4})
+        # The reference and its twin.
+        self.assertEqual(counts, {"S2": 2, "S2@500": 2, "S2@1000": 2})
+        self.assertEqual(rates, {"500.0": 2, "1000.0": 2})
         self.assertIn("S2@500: 64 connections, 500 requests per second", text)
         before = len(self.loads())
         self.compare(["here-one"], "--resume", self.results)
         self.assertEqual(len(self.loads()), before)
 
-    def test_a_sweep_goes_around_the_peak(self):
+    def test_a_sweep_goes_up_to_what_the_load_keeps(self):
         text = self.compare(["here-one", "twice-one"], "--sweep", "--seed", "1")
-        self.assertIn("8 scenarios: 48 cells", text)
-        self.assertIn("here-one answers 1000 a second in S2", text)
+        self.assertIn("6 scenarios: 18 cells", text)
+        self.assertIn("of 1000 a second that here-one answers", text)
         counts, rates = self.rates_of_cells()
-        self.assertEqual(set(counts.values()), {6})
+        self.assertEqual(set(counts.values()), {3})
         self.assertEqual(
-            sorted(map(float, rates)), [100, 250, 500, 700, 850, 1000, 1200]
+            sorted(map(float, rates)), [120, 300, 600, 900, 1200]
         )
+        why = self.lines()[0]["rates"]
+        self.assertIn("keeps 1200 by a schedule", why[0])
+
+    def test_what_was_asked_for_the_rates_is_not_measured_again(self):
+        servers = ["here-one", "twice-one"]
+        self.compare(servers, "--sweep", "--seed", "1")
+        closed = [load[0] for load in self.loads() if "--rate" not in load]
+        self.assertEqual(sorted(closed), ["here-one"] * 2 + ["twice-one"])
+        before = len(self.loads())
+        self.compare(servers, "--resume", self.results)
+        self.assertEqual(len(self.loads()), before)
+
+    def test_null_and_doubled_are_cells_like_others(self):
+        self.write("bare-echo", SERVER)
+        self.compare(["here-one"])
+        counts = collections.Counter(c["contestant"] for c in self.cells())
+        self.assertEqual(counts, {
+            "here-one": 1, "here-one again": 1, "bare-echo null": 1,
+            "here-one doubled": 1,
+        })  # fmt: skip
+        asked = {(load[load.index("--connections") + 1], "--raw" in load)
+                 for load in self.loads()}  # fmt: skip
+        self.assertEqual(asked, {("64", False), ("128", False), ("64", True)})
+        self.assertTrue(self.lines()[0]["plan"]["null"])
+
+    def test_clients_are_compared_by_one_server(self):
+        for name in ("epoll-level", "other-one"):
+            self.write(f"load-{name}", LOAD)
+        text = self.compare(["epoll-level"], scenario="S11")
+        self.assertIn("3 clients, 2 scenarios: 6 cells", text)
+        found = {(c["contestant"], c["scenario"]) for c in self.cells()}
+        self.assertEqual(found, {
+            (label, scenario)
+            for label in ("epoll-level", "epoll-level again", "other-one")
+            for scenario in ("S1", "S11@10000")
+        })  # fmt: skip
+        self.assertEqual({load[0] for load in self.loads()}, {"epoll-level"})
+        plan = self.lines()[0]["plan"]
+        self.assertEqual((plan["clients"], plan["server"]),
+                         (True, "epoll-level"))  # fmt: skip
+        self.assertIn("load", self.cells()[0])
 
     def test_without_a_peak_there_is_no_sweep(self):
         text = self.compare(["wrong-one"], "--sweep", code=2)
@@ -275,7 +320,7 @@ class Compare(unittest.TestCase):
         before = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (8000, before[1]))
         try:
-            process = self.start(["here-one"], blocks=8)
+            process = self.start(["here-one"], blocks=16)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
         self.assertEqual(process.wait(60), 1, self.said())
@@ -285,7 +330,7 @@ class Compare(unittest.TestCase):
         self.assertRegex(text, r"\nhere-one +1000 ")
         text = self.compare([], "--resume", self.results)
         self.assertIn("its last line was torn", text)
-        self.assertEqual(len(self.cells()), 8 * 2 * 2)
+        self.assertEqual(len(self.cells()), 16 * 2)
 
     def test_a_server_that_is_not_there_is_refused(self):
         text = self.compare(["here-one"], "--server", "/no/such", code=2)
@@ -325,7 +370,7 @@ class Compare(unittest.TestCase):
         self.assertIn(f"raw results: {self.results}", said)
         self.assertEqual(self.sleepers() - before, set())
         there = self.cells()
-        self.assertLess(len(there), 6)
+        self.assertLess(len(there), 3)
 
         # The machine went down in the middle of a line.
         with open(self.results, "a") as file:
@@ -337,8 +382,8 @@ class Compare(unittest.TestCase):
         self.assertIn("its last line was torn", text)
         self.assertEqual(self.cells()[: len(there)], there)
         keys = [(c["block"], c["visit"], c["contestant"]) for c in self.cells()]
-        self.assertEqual(len(keys), 6)
-        self.assertEqual(len(set(keys)), 6)
+        self.assertEqual(len(keys), 3)
+        self.assertEqual(len(set(keys)), 3)
         self.assertRegex(text, r"\nslow-one +1000 ")
         self.assertEqual(self.sleepers() - before, set())
         # All is there now: nothing is measured, the table comes again.
@@ -436,6 +481,10 @@ class Arguments(unittest.TestCase):
             (["--rates", "100,0"], "argument --rates"),
             (["--scenario", "S5", "--sweep"], "S5: cannot be asked on"),
             (["--scenario", "S5@100"], "no scenario S5@100"),
+            (["--scenario", "S11,S1"], "S11 stands alone"),
+            (["--scenario", "S11", "--client", "a"], "S11 takes every client"),
+            (["--scenario", "S11"], "no load-<client>"),
+            (["--load-threads", "0"], "argument --load-threads"),
             (["--bound-us", "100"], "--bound-us is the bound of --saturate"),
             (["--client", "nobody"], "no load"),
             (["--resume", "there.jsonl"], "--resume takes all from its file"),

@@ -1,12 +1,14 @@
 """What bench/compare concludes and in what order it measures: with answers
 known beforehand, without a server, a load or a clock."""
 
+import collections
 import io
 import json
 import math
 import os
 import pathlib
 import random
+import subprocess
 import sys
 import tempfile
 import threading
@@ -24,17 +26,21 @@ import measure  # noqa: E402
 import observe  # noqa: E402
 import paired  # noqa: E402
 import progress  # noqa: E402
+import racing  # noqa: E402
 import readme  # noqa: E402
 import results  # noqa: E402
 import saturation  # noqa: E402
 import scenarios  # noqa: E402
+import placement  # noqa: E402
 import served  # noqa: E402
+import sweep  # noqa: E402
 import table  # noqa: E402
 from plan import Plan, spell_seconds  # noqa: E402
+from sizes import SIZES  # noqa: E402
 
 ONE, OTHER = "epoll-level", "iouring-multishot"
 AGAIN = ONE + " again"
-PLAN = Plan((ONE, OTHER), ("S2",), blocks=7, seconds=2.0, seed=1)
+PLAN = Plan((ONE, OTHER), ("S2",), blocks=7, seconds=2.0, seed=1, visits=2)
 
 
 def plan_line(plan=PLAN):
@@ -331,41 +337,46 @@ class SlowReaders(unittest.TestCase):
 class Length(unittest.TestCase):
     def plan(self, count, **fields):
         names = tuple(f"m{i}" for i in range(count))
-        return Plan(names, ("S2",), 5, 2, seed=1, **fields)
+        return Plan(names, ("S1", "S2"), 7, 1.0, seed=1, **fields)
 
-    def test_stays_where_it_fits(self):
-        self.assertEqual(self.plan(3).within(180), self.plan(3))
+    def test_cells_do_not_shrink_as_models_come(self):
+        for count in (1, 3, 7, 18):
+            found = self.plan(count, once=("S2",)).within(180)
+            self.assertEqual(found.seconds, 1.0)
+            self.assertGreaterEqual(found.blocks, 7)
 
-    def test_is_shorter_where_there_are_many(self):
-        for fields in ({}, {"client": "epoll"}):
-            found = self.plan(9, **fields).within(300)
-            total = found.cell_seconds() * len(found.cells())
-            self.assertLess(found.seconds, 2)
-            self.assertLessEqual(total, 300 + 1e-6)
-            self.assertGreater(total, 300 - 0.1 * len(found.cells()) - 1e-6)
-
-    def test_is_never_less_than_says_something(self):
-        self.assertEqual(self.plan(22).within(180).seconds, 0.5)
+    def test_there_are_as_many_blocks_as_there_is_time_for(self):
+        for fields in ({}, {"once": ("S2",), "null": True}):
+            found = self.plan(5, **fields).within(300)
+            each = found.cell_seconds("S1") * 6 * (1 if fields else 2)
+            self.assertLessEqual(found.total_seconds, 300)
+            self.assertGreater(found.total_seconds, 300 - each)
 
     def test_of_the_usual_sizes_is_bounded(self):
         with tempfile.TemporaryDirectory() as folder:
             self.addCleanup(setattr, contestants, "BIN", contestants.BIN)
             contestants.BIN = pathlib.Path(folder)
-            seven = [f"m{i}-plain" for i in range(7)]
-            environment = {"SERVERS": " ".join(seven)}
-            self.enterContext(mock.patch.dict("os.environ", environment))
-            for words, minutes in (
-                (["--quick"], 3), (["--full"], 25), (["--sweep"], 60),
+            (contestants.BIN / "bare-echo").touch(0o755)
+            for count, word, minutes in (
+                (3, "--quick", 3), (7, "--quick", 8), (3, "--full", 27),
+                (7, "--full", 36), (3, "--sweep", 9),
             ):  # fmt: skip
-                plan = self.planned(*words, "--models", ",".join(seven))
-                total = comparison.estimated_seconds(plan, plan.cells())
-                self.assertLessEqual(total, 60 * minutes, words)
-            words = "--quick", "--seconds", "9", "--models", seven[0]
-            self.assertEqual(self.planned(*words).seconds, 9)
+                names = [f"m{i}-plain" for i in range(count)]
+                environment = {"SERVERS": " ".join(names)}
+                with mock.patch.dict("os.environ", environment):
+                    plan, seconds = self.planned(word)
+                self.assertLessEqual(seconds, 60 * minutes, (count, word))
+                self.assertGreaterEqual(plan.blocks, 7, (count, word))
+                self.assertEqual(plan.seconds, 1, (count, word))
 
     def planned(self, *words):
+        """The plan, and how long it takes with its rates."""
         options = comparison.make_parser().parse_args(words)
-        return comparison.make_plan(options)
+        plan = comparison.make_plan(options)
+        wanted = comparison.paces(options), comparison.swept_scenarios(
+            options, plan
+        )
+        return plan, sweep.foreseen(plan, *wanted).total_seconds
 
 
 class Order(unittest.TestCase):
@@ -384,6 +395,49 @@ class Order(unittest.TestCase):
             labels = [c.contestant.label for c in cells[first : first + 6]]
             self.assertEqual(sorted(labels[:3]), sorted([ONE, AGAIN, OTHER]))
             self.assertEqual(labels[3:], labels[2::-1])
+
+    def test_visits_everybody_once_in_each_block(self):
+        plan = Plan((ONE, OTHER), ("S1", "S2"), 7, 1.0, seed=1)
+        for block in range(7):
+            there = [cell for cell in plan.cells() if cell.block == block]
+            for scenario in plan.scenarios:
+                labels = [c.contestant.label for c in there
+                          if c.scenario == scenario]  # fmt: skip
+                self.assertEqual(sorted(labels), sorted([ONE, AGAIN, OTHER]))
+
+    def test_of_a_journal_that_does_not_say_is_there_and_back(self):
+        fields = {n: x for n, x in PLAN.to_json().items()
+                  if n in ("names", "scenarios", "blocks", "seconds", "seed")}
+        self.assertEqual(Plan.from_json(fields), PLAN)
+
+    def test_of_every_stored_journal_can_be_told(self):
+        for name in ("quick", "full", "sweep", "aa-1", "aa-2"):
+            path = contestants.ROOT / f"docs/results/{name}.jsonl"
+            lines, _ = journal.parse(path)
+            plan = Plan.from_json(lines[0]["plan"])
+            there = {journal.key(line) for line in journal.cells(lines)}
+            planned = {cell.key for cell in plan.cells()}
+            self.assertEqual(there - planned, set(), name)
+
+    def test_has_null_and_doubled_beside_the_others(self):
+        plan = Plan((ONE, OTHER), ("S1", "S2", "S8", "S10", "S2@100"), 2, 1.0,
+                    seed=1, null=True)  # fmt: skip
+        others = {c.label for c in plan.contestants}
+        found = sorted(
+            (cell.contestant.label, cell.scenario, cell.block)
+            for cell in plan.cells() if cell.contestant.label not in others
+        )  # fmt: skip
+        self.assertEqual(found, [
+            ("bare-echo null", "S1", 0), ("bare-echo null", "S2", 0),
+            ("bare-echo null", "S2@100", 0),
+            (f"{ONE} doubled", "S2", 0), (f"{ONE} doubled", "S2", 1),
+        ])  # fmt: skip
+
+    def test_has_some_scenarios_once_and_no_twin_in_them(self):
+        plan = Plan((ONE, OTHER), ("S1", "S2"), 3, 1.0, seed=1, once=("S2",))
+        labels = [c.contestant.label for c in plan.cells()
+                  if c.scenario == "S2"]  # fmt: skip
+        self.assertEqual(sorted(labels), [ONE, OTHER])
 
     def test_is_shuffled_in_every_block(self):
         orders = {
@@ -404,8 +458,8 @@ class Scenarios(unittest.TestCase):
         self.assertEqual(scenarios.named(["S3", "S1"]), [*sizes, "S1"])
         self.assertEqual(scenarios.named(["S3-77"]), ["S3-77"])
         self.assertEqual(scenarios.named(["S1", "S1"]), ["S1"])
-        with self.assertRaisesRegex(ValueError, "no scenario S11"):
-            scenarios.named(["S11"])
+        with self.assertRaisesRegex(ValueError, "no scenario S12"):
+            scenarios.named(["S12"])
 
     def test_fits_into_the_descriptors(self):
         self.assertEqual(scenarios.within("S3-10000", 20_000), "S3-10000")
@@ -419,10 +473,10 @@ class Scenarios(unittest.TestCase):
         self.assertEqual(pairs, {
             "--connections": "10", "--depth": "1", "--idle": "1000",
             "--command": "ECHO {32}", "--duration": "2.0", "--seed": "7",
-            "--warmup": "1.0",
+            "--warmup": "0.25",
         })  # fmt: skip
         words = scenarios.find("S2").arguments(600.0, seed=7)
-        self.assertEqual(words[words.index("--warmup") + 1], "2")
+        self.assertEqual(words[words.index("--warmup") + 1], "0.2")
         scheduled = scenarios.find("S2").arguments(2.0, 7, rate=500.0)
         self.assertIn("--rate", scheduled)
         self.assertNotIn("--depth", scheduled)
@@ -436,6 +490,193 @@ class Scenarios(unittest.TestCase):
         everything = scenarios.SCENARIOS.values()
         without = [s.name for s in everything if not s.takes_rate]
         self.assertEqual(without, ["S4", "S5", "S6", "S10"])
+
+
+class Rates(unittest.TestCase):
+    """Contestants that keep so much; a load that gives out above `limit`."""
+
+    QUICK = SIZES["quick"]
+
+    def find(self, kept, paces, swept=(), limit=math.inf, plan=None):
+        plan = plan or Plan(tuple(kept), ("S2",), 7, 1.0, 1, once=("S2",))
+        self.asked = []
+
+        def measured(cell, plan):
+            offered = scenarios.find(cell.scenario).rate
+            self.asked.append((cell.scenario, cell.contestant.label,
+                               plan.seconds))  # fmt: skip
+            most = kept[cell.contestant.name]
+            if most is None:
+                return {"skipped": "it cannot"}
+            late = offered and offered > limit
+            return {
+                "verdict": "INVALID" if late else "VALID", "errors": 0,
+                "rate": min(most, offered or math.inf),
+                "reason": "late" if late else "", "first_error": "",
+            }  # fmt: skip
+
+        return sweep.find(plan, paces, swept, measured)
+
+    def quick(self, **kept):
+        kept = {name.replace("_", "-"): rate for name, rate in kept.items()}
+        return self.find(kept, self.QUICK.paces)
+
+    def test_are_the_usual_ones_where_everybody_keeps_twice_as_many(self):
+        found = self.quick(epoll_level=90_000, slow=50_000)
+        self.assertEqual(found.plan.scenarios, (
+            "S2", "S2@10000", "S2@25000", "S3-900@10000",
+        ))  # fmt: skip
+        self.assertIn("slow, keeps 50000 a second; asked at 10000 and 25000",
+                      found.why[0])  # fmt: skip
+
+    def test_are_at_most_half_of_what_the_slowest_keeps(self):
+        found = self.quick(epoll_level=90_000, slow=13_100, absent=None)
+        self.assertEqual(found.plan.scenarios[1:4],
+                         ("S2@2600", "S2@6500", "S3-900@6500"))  # fmt: skip
+        self.assertIn("half of it is less than 25000", found.why[0])
+
+    def test_are_high_enough_for_a_p99(self):
+        for slowest, rates in (
+            (5_000, (1_500, 2_500)), (2_000, (1_500,)), (1, (1_500,)),
+        ):  # fmt: skip
+            found = sweep.affordable((10_000, 25_000), slowest)
+            self.assertEqual(found, rates)
+        self.assertEqual(sweep.affordable((100,), 50), (100,))
+
+    def test_of_who_keeps_too_little_it_is_tried_again(self):
+        self.quick(epoll_level=90_000, slow=13_000)
+        counts = collections.Counter(name for _, name, _ in self.asked)
+        self.assertEqual(counts, {"epoll-level": 2, "slow": 4})
+
+    def test_what_was_measured_for_them_is_a_cell_of_the_plan(self):
+        found = self.quick(epoll_level=90_000, slow=60_000)
+        self.assertEqual([cell.key for cell, _ in found.cells],
+                         [(0, 0, "S2", "epoll-level"), (0, 0, "S2", "slow")])
+        planned = {cell.key for cell in found.plan.cells()}
+        self.assertLessEqual({cell.key for cell, _ in found.cells}, planned)
+        seconds = {(name, s) for name, _, s in self.asked}
+        self.assertEqual(seconds,
+                         {("S2", 1.0), ("S3-900", sweep.PROBE_SECONDS)})
+
+    def test_are_none_where_nobody_answers(self):
+        found = self.quick(one=None, other=None)
+        self.assertEqual(found.plan.scenarios, ("S2",))
+        self.assertIn("nobody answers", found.why[0])
+
+    def test_of_a_sweep_end_where_the_load_does(self):
+        """Whatever it answers in a closed loop, where it waits for nobody."""
+        kept = {"epoll-level": 100_000}
+        found = self.find(kept, (), ("S2",), limit=60_000)
+        self.assertEqual(found.plan.scenarios[1:], (
+            "S2@5500", "S2@13000", "S2@27000", "S2@41000", "S2@55000",
+        ))  # fmt: skip
+        self.assertIn("the load keeps 55000 by a schedule", found.why[0])
+
+    def test_of_a_sweep_go_beyond_the_peak_where_the_load_can(self):
+        found = self.find({"epoll-level": 10_000}, (), ("S2",))
+        self.assertEqual(found.plan.scenarios[-1], "S2@12000")
+
+    def test_of_a_sweep_are_not_those_that_are_asked_anyway(self):
+        kept = {"epoll-level": 80_000}
+        paces = self.QUICK.paces[:1]
+        found = self.find(kept, paces, ("S2",), limit=45_000)
+        self.assertEqual(found.plan.scenarios[1:], (
+            "S2@10000", "S2@25000", "S2@4400", "S2@33000", "S2@44000",
+        ))  # fmt: skip
+
+    def test_are_of_two_digits_and_never_above_what_is_kept(self):
+        for rate, found in ((97351, 97000), (999, 990), (10, 10), (0.3, 1)):
+            self.assertEqual(sweep.rounded(rate), found)
+
+    def test_are_foreseen_in_their_number(self):
+        plan = Plan(("epoll-level", "other"), ("S2",), 7, 1.0, 1)
+        kept = dict.fromkeys(plan.names, 12_345)
+        for paces, swept in ((self.QUICK.paces, ()), ((), ("S2",))):
+            found = self.find(kept, paces, swept, plan=plan)
+            planned = sweep.foreseen(plan, paces, swept)
+            self.assertEqual(
+                len(planned.cells()), len(found.plan.cells())
+            )
+
+    def test_need_a_reference_for_a_sweep(self):
+        with self.assertRaisesRegex(contestants.Failed, "no peak in S2: it"):
+            self.find({"epoll-level": None, "other": 9}, (), ("S2",))
+
+
+def cores(text):
+    """What tells the siblings of a CPU, of "0,1 2,3"."""
+    groups = [frozenset(map(int, core.split(","))) for core in text.split()]
+    return lambda cpu: next(core for core in groups if cpu in core)
+
+
+class Places(unittest.TestCase):
+    PLAIN_8 = "0 1 2 3 4 5 6 7"
+    CORES_8 = "0,4 1,5 2,6 3,7"
+    CORES_16 = "0,8 1,9 2,10 3,11 4,12 5,13 6,14 7,15"
+
+    def placed(self, text, **more):
+        """(server, load, harness, asking threads), None for any CPU."""
+        allowed = {int(n) for n in text.replace(",", " ").split()}
+        found = placement.place(allowed, cores(text), **more)
+        whose = [found.server, found.load, found.own]
+        return *(cpus and sorted(cpus) for cpus in whose), found.load_threads
+
+    def test_with_one_processor_are_nobodys(self):
+        self.assertEqual(self.placed("0"), (None, None, None, 1))
+
+    def test_with_two_leave_none_for_the_harness(self):
+        for text in ("0 1", "0,1"):
+            self.assertEqual(self.placed(text), ([0], [1], None, 1))
+
+    def test_with_four_and_more_let_the_load_ask_from_two(self):
+        for text, load, own in (
+            ("0 1 2 3", [1, 2], [3]),
+            ("0,1 2,3", [2, 3], [1]),
+            (self.PLAIN_8, [1, 2], [3]),
+            (self.CORES_8, [1, 2], [3]),
+            (self.CORES_16, [1, 2], [3]),
+        ):
+            self.assertEqual(self.placed(text), ([0], load, own, 2), text)
+
+    def test_of_a_server_with_threads_are_as_many_and_twice_for_the_load(self):
+        for text, server, load, own in (
+            (self.PLAIN_8, [0, 1], [2, 3, 4, 5], [6]),
+            # What shares a core with the server works for nobody.
+            (self.CORES_8, [0, 1], [2, 3, 6, 7], [4]),
+            (self.CORES_16, [0, 1], [2, 3, 4, 5], [6]),
+            ("0 1", [0], [1], None),
+        ):
+            found = self.placed(text, server_threads=2)
+            self.assertEqual(found, (server, load, own, len(load)), text)
+
+    def test_take_as_many_threads_as_is_said(self):
+        found = self.placed(self.CORES_16, load_threads=5)
+        self.assertEqual(found, ([0], [1, 2, 3, 4, 5], [6], 5))
+        self.assertEqual(self.placed("0 1", load_threads=3),
+                         ([0], [1], None, 3))  # fmt: skip
+
+    def test_share_no_processor(self):
+        for text in ("0 1 2", self.PLAIN_8, self.CORES_8, self.CORES_16):
+            for threads in (1, 2, 4, 16):
+                server, load, own, _ = self.placed(text, server_threads=threads)
+                together = [*server, *load, *(own or ())]
+                self.assertEqual(len(together), len(set(together)), text)
+
+    def test_say_what_cannot_be_known(self):
+        doubts = {
+            text: placement.place(set(range(count)), cores(text)).doubt
+            for text, count in (("0", 1), ("0 1", 2), ("0 1 2 3", 4))
+        }
+        self.assertEqual(doubts["0 1 2 3"], "")
+        for text in ("0", "0 1"):
+            self.assertIn("a lower bound (>=)", " ".join(doubts[text].split()))
+
+    def test_are_printed(self):
+        found = placement.place(set(range(4)), cores("0 1 2 3"))
+        self.assertEqual(
+            str(found), "server on CPU 0, load on 1, 2 (2 threads), "
+            "harness on 3",
+        )  # fmt: skip
 
 
 class Saturation(unittest.TestCase):
@@ -748,11 +989,39 @@ class Observing(unittest.TestCase):
             thread.join()
         self.assertEqual(observe.count_threads(0), 0)
 
-    def watcher(self, seconds):
+    def served(self, info=None):
         told = served.parse_info(f"{served.COMMANDS}:12\r\n")
         someone = mock.Mock(pid=os.getpid(), is_ring=False)
-        someone.info.side_effect = lambda: json.loads(json.dumps(told))
-        return measure.Watcher(someone, seconds)
+        someone.info.side_effect = info or (
+            lambda: json.loads(json.dumps(told))
+        )
+        return someone
+
+    def watcher(self, seconds, with_memory=False, info=None):
+        return measure.Watcher(self.served(info), seconds, with_memory)
+
+    def test_a_race_takes_the_same_look(self):
+        """What is spent after the second look, at the end, is not counted."""
+        now, infos = [0.0], iter((5, 55, 105, 155))
+        told = []
+        watcher = racing.Spectator(
+            self.served(lambda: {
+                "calls": {}, "model": {},
+                "commands": {served.COMMANDS: next(infos)},
+            }), 0.01, lambda answered, passed: told.append(answered),
+        )  # fmt: skip
+        with mock.patch.object(observe.Processes, "cpu_seconds",
+                               lambda _: now[0]):  # fmt: skip
+            watcher(load_run.LINE_MEASURING)
+            now[0] = 1.0
+            time.sleep(0.01)
+            watcher(None)
+            now[0] = 7.0
+            watcher(load_run.LINE_MEASURED)
+        found = watcher.found(1000)
+        self.assertEqual(found["spent_s"]["server"], 1.0)
+        self.assertEqual(found["commands"], 50)
+        self.assertEqual(told, [100])
 
     def test_looks_once_more_while_it_is_measured(self):
         """At the end the connections are closed, and threads go with them."""
@@ -777,6 +1046,105 @@ class Observing(unittest.TestCase):
         watcher(load_run.LINE_MEASURED)
         self.assertGreater(watcher.found(1000)["spent_s"]["at"], 0)
 
+    def test_counts_children_while_they_live_and_when_they_have_ended(self):
+        """As a server's that forks: for each peer, or for its own chores."""
+        program = (
+            "import os, sys, time\n"
+            "if os.fork() == 0:\n"
+            "    while time.process_time() < 0.1: pass\n"
+            "    print('spent', flush=True)\n"
+            "    sys.stdin.readline(); os._exit(0)\n"
+            "os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)\n"
+            "print('ended', flush=True)\n"
+            "sys.stdin.readline(); os.wait()\n"
+            "print('waited for', flush=True); sys.stdin.readline()\n"
+        )
+        process = subprocess.Popen(
+            [sys.executable, "-ISc", program], text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        )  # fmt: skip
+        with process:
+            for said in ("spent", "ended", "waited for"):
+                self.assertEqual(process.stdout.readline().strip(), said)
+                found = observe.Processes(process.pid).cpu_seconds()
+                self.assertGreaterEqual(found, 0.09, said)
+                process.stdin.write("\n")
+                process.stdin.flush()
+
+    def test_memory_that_cannot_be_read_is_not_none_of_it(self):
+        mine = observe.Processes(os.getpid())
+        self.assertGreater(mine.anonymous_bytes(), 1 << 20)
+        with mock.patch("observe.status_fields", return_value={}):
+            self.assertIsNone(mine.anonymous_bytes())
+
+    def test_memory_is_read_before_it_is_measured(self):
+        watcher = self.watcher(60, with_memory=True)
+        looks = []
+        with mock.patch.object(observe.Processes, "anonymous_bytes",
+                               lambda _: looks.append(1) or 7):  # fmt: skip
+            watcher(load_run.LINE_WARMING)
+            self.assertEqual(len(looks), 1)
+            for said in (load_run.LINE_MEASURING, load_run.LINE_MEASURED):
+                watcher(said)
+        self.assertEqual(len(looks), 1, "no further one meanwhile")
+        self.assertEqual(watcher.found(1000)["memory"]["measuring"]["own"], 7)
+
+    def test_nothing_at_all_is_0_and_not_unknown(self):
+        """As of a server that is told of its requests by the kernel, without a
+        call."""
+        told = iter((5, 105))
+        watcher = self.watcher(60, info=lambda: {
+            "calls": {"io_uring_enter": 9}, "model": {},
+            "commands": {served.COMMANDS: next(told)},
+        })  # fmt: skip
+        watcher(load_run.LINE_MEASURING)
+        with mock.patch.object(observe.Processes, "cpu_seconds",
+                               lambda _: watcher.before["server"]):  # fmt: skip
+            watcher(load_run.LINE_MEASURED)
+        found = watcher.found(1000)
+        self.assertEqual(found["calls_per_request"], {"io_uring_enter": 0.0})
+        self.assertEqual(found["server_cpu_us"], 0.0)
+        said = racing.told(FIELDS | found)
+        self.assertIn("CPU 0.00 us, 0.00 calls", said)
+
+    def test_the_harness_sleeps_until_it_looks_again(self):
+        """The pipe of a load that says two lines, a second apart."""
+        said = "echo measuring >&2; sleep 1; echo measured >&2"
+        process = subprocess.Popen(["sh", "-c", said], stderr=subprocess.PIPE)
+        heard = []
+
+        def watch(line):
+            heard.append(line)
+
+        watch.tick = 0.8
+        with process:
+            load_run.follow(process, 1, watch)
+        self.assertEqual(
+            heard, [load_run.LINE_MEASURING, None, load_run.LINE_MEASURED]
+        )
+
+    def test_threads_are_for_servers_that_have_several(self):
+        scenario = scenarios.find("S2")
+        for traits, words in (
+            ({"threads": "loops"}, ("--threads", "4")),
+            ({"threads": "workers"}, ("--threads", "4")),
+            ({"threads": "none"}, ()), ({}, ()),
+        ):  # fmt: skip
+            with mock.patch("served.traits", return_value=traits):
+                self.assertEqual(served.options("a", scenario, 4), words)
+                self.assertEqual(served.options("a", scenario), ())
+
+    def test_only_a_node_has_lookups(self):
+        for ring, refused in (("yes", False), ("no", True)):
+            found = {"ring": ring}
+            with mock.patch("served.traits", return_value=found):
+                try:
+                    served.refuse_unsuited("a", scenarios.find("S8"))
+                    said = ""
+                except contestants.Skipped as reason:
+                    said = str(reason)
+                self.assertEqual(said == "it is no node of a ring", refused)
+
     def test_reads_calls_and_model_of_info(self):
         text = ("# Stats\r\ntotal_commands_processed:9\r\n# Syscalls\r\n"
                 "syscall_recv:12\r\nideal_recv:1.00\r\n# Model\r\n"
@@ -787,21 +1155,23 @@ class Observing(unittest.TestCase):
         self.assertEqual(sum(found["commands"].values()), 9)
 
 
+FIELDS = {"verdict": "VALID", "reason": "", "rate": 1000.0, "errors": 0,
+          "latency_us": {"p99": 500.0}}  # fmt: skip
+
+
 class Screen(io.StringIO):
     def isatty(self):
         return True
 
 
 class Shown(unittest.TestCase):
-    FIELDS = {"verdict": "VALID", "reason": "", "rate": 1000.0, "errors": 0,
-              "latency_us": {"p99": 500.0}}  # fmt: skip
 
     def show(self, out):
         shown = progress.Progress(out, 2, expected=3.0)
         self.assertEqual(shown.seconds_left(), 6.0)
         cell = PLAN.cells()[0]
         shown.begin(cell)
-        shown.end(cell, progress.describe_result(self.FIELDS))
+        shown.end(cell, progress.describe_result(FIELDS))
         shown.leave_out()
         self.assertEqual(shown.seconds_left(), 0)
         shown.clear()
@@ -821,8 +1191,8 @@ class Shown(unittest.TestCase):
         for fields, said in (
             ({"skipped": "no DHT"}, "SKIPPED: no DHT"),
             ({"failed": "it died"}, "FAILED: it died"),
-            (self.FIELDS | {"errors": 1, "first_error": "b"}, "CONVICTED: b"),
-            (self.FIELDS | {"verdict": "INVALID", "reason": "late"},
+            (FIELDS | {"errors": 1, "first_error": "b"}, "CONVICTED: b"),
+            (FIELDS | {"verdict": "INVALID", "reason": "late"},
              "INVALID: late"),
         ):  # fmt: skip
             self.assertIn(said, progress.describe_result(fields))

@@ -14,6 +14,11 @@ from unittest import mock
 sys.dont_write_bytecode = True
 import contestants  # noqa: E402  (after the line that keeps the tree clean)
 import counting  # noqa: E402
+import load_run  # noqa: E402
+import measure  # noqa: E402
+import observe  # noqa: E402
+import scenarios  # noqa: E402
+import served  # noqa: E402
 from contestants import Failed  # noqa: E402
 from counting import BEGIN, END, Ideal  # noqa: E402
 
@@ -282,6 +287,42 @@ class Servers(unittest.TestCase):
         self.assertEqual(code, 1)
         self.assertIn("with 1 connection: MISSES its ideal: recv 2.0", said)
         write.assert_not_called()
+
+
+FORKS = "blocking-fork"
+
+
+@unittest.skipIf(
+    contestants.why_missing(FORKS), contestants.why_missing(FORKS)
+)
+class Forks(unittest.TestCase):
+    """Who has a process for each peer is asked through one of them."""
+
+    PEERS, ROUNDS = 3, 50
+
+    def test_all_of_them_count(self):
+        with contextlib.ExitStack() as end:
+            scenario = scenarios.find("S2")
+            server = end.enter_context(served.serving(FORKS, scenario, None))
+            running = server.running
+            peers = [running.connect() for _ in range(self.PEERS)]
+            for peer in peers:
+                end.enter_context(peer)
+                running.echo(peer, "first")
+            watcher = measure.Watcher(server, 60)
+            watcher(load_run.LINE_MEASURING)
+            for _ in range(self.ROUNDS):
+                for peer in peers:
+                    running.echo(peer, "again")
+            watcher(load_run.LINE_MEASURED)
+            alone = observe.living_cpu_seconds(running.pid)
+        found = watcher.found(1000)
+        # With the first INFO itself.
+        self.assertEqual(found["commands"], self.PEERS * self.ROUNDS + 1)
+        self.assertGreaterEqual(found["threads"], 1 + self.PEERS)
+        self.assertGreaterEqual(found["calls_per_request"]["recv"], 1)
+        # The first process has accepted them, and serves nobody.
+        self.assertGreater(watcher.later["server"], alone)
 
 
 if __name__ == "__main__":

@@ -169,15 +169,15 @@ class Servers(unittest.TestCase):
         self.assertLessEqual(KEYS, set(result))
         for name in ("latency_us", "naive_us", "send_lag_us"):
             self.assertEqual(list(result[name]), PERCENTILES)
-        self.assertEqual(said[:2], ["measuring", "measured"])
-        self.assertEqual(len(said), 3, said)
+        self.assertEqual(said[:3], ["warming", "measuring", "measured"])
+        self.assertEqual(len(said), 4, said)
         if code != 0:
             self.assertEqual((code, result["verdict"]), (1, "INVALID"))
             few = "too few samples" in result["reason"]
             self.assertTrue(few or is_held_up(result), result["reason"])
             return result
         self.assertEqual((result["verdict"], result["reason"]), ("VALID", ""))
-        self.assertTrue(said[2].startswith("VALID: "), said)
+        self.assertTrue(said[3].startswith("VALID: "), said)
         return result
 
     def program(self, client):
@@ -456,7 +456,7 @@ class WrongServers(unittest.TestCase):
         self.assertEqual((result["unanswered"], result["errors"]), (4, 0))
         # At least what was left of the time, and of the waiting behind it.
         self.assertGreaterEqual(result["latency_us"]["max"], 1e6)
-        self.assertEqual(said[:2], ["measuring", "measured"])
+        self.assertEqual(said[:3], ["warming", "measuring", "measured"])
 
     def test_close(self):
         count = 0

@@ -361,5 +361,21 @@ class Missing(unittest.TestCase):
                 contestants.start(name)
 
 
+class Dear(unittest.TestCase):
+    """What is planted for bench/compare to find. How much dearer it is, is not
+    asserted: no test is about time."""
+
+    PROGRAM = contestants.BIN / "dear-server"
+
+    def test_answers_as_the_server_that_it_is_made_of(self):
+        with contestants.start(str(self.PROGRAM)) as server:
+            with server.connect() as peer:
+                for _ in range(100):
+                    server.echo(peer, "x" * 32)
+            maps = pathlib.Path(f"/proc/{server.pid}/maps").read_text()
+            self.assertIn("/dear.so", maps)
+            self.assertGreaterEqual(server.calls()["send"], 100)
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -179,7 +179,7 @@ def ranked(rates, cell=None):
     """The Ranking of {name: rate}; `cell(cell)` says what else is in a line.
     Each visit has a speed of its own, as a busy machine gives it; the first
     one's second lane is 1 % faster, so that it stands for 1.005 of its rate."""
-    plan = Plan(tuple(rates), ("S1",), blocks=4, seconds=0.3, seed=1)
+    plan = Plan(tuple(rates), ("S1",), 4, seconds=0.3, seed=1, visits=2)
 
     def make(at):
         weather = 1 + 0.2 * ((at.block + at.visit) % 3)
@@ -294,11 +294,11 @@ class Turns(unittest.TestCase):
         measure."""
         now = [0.0]
         blocks = racing.blocks_for(contestant_count)
-        each = contestant_count * racing.VISITS
-        watch = racing.Watch(each * blocks, racing.SECONDS, lambda: now[0])
+        turns = contestant_count * blocks
+        watch = racing.Watch(turns, racing.SECONDS, lambda: now[0])
         for _ in range(blocks):
             watch.begin_block()
-            for _ in range(each):
+            for _ in range(contestant_count):
                 if not watch.begin_turn():
                     return now[0]
                 now[0] += watch.measured + overhead
@@ -318,8 +318,8 @@ class Turns(unittest.TestCase):
 
     def test_there_are_enough_for_an_interval(self):
         for contestant_count in range(2, 30):
-            pairs = racing.blocks_for(contestant_count) * racing.VISITS
-            found = paired.shift([1.0] * pairs, CONFIDENCE)
+            blocks = racing.blocks_for(contestant_count)
+            found = paired.shift([1.0] * blocks, CONFIDENCE)
             self.assertIsNotNone(found.low)
 
     def test_nobody_may_be_left(self):

@@ -712,18 +712,6 @@ class Rates(unittest.TestCase):
             with self.assertRaises(KeyError, msg=wrong):
                 scenarios.find(wrong)
 
-    def test_are_of_two_digits_around_the_peak(self):
-        found = comparison.sweep.rates_below_and_above(97351)
-        self.assertEqual(
-            found, [9700, 24000, 49000, 68000, 83000, 97000, 120000]
-        )
-
-    def test_a_plan_knows_its_size_before_the_peak(self):
-        foreseen = comparison.sweep.foreseen(TWO, ("S2",))
-        planned = comparison.sweep.planned(TWO, {"S2": 97351.0})
-        self.assertEqual(len(foreseen.cells()), len(planned.cells()))
-        self.assertEqual(planned.scenarios[:2], ("S2", "S2@9700"))
-
     def test_do_not_count_as_sizes_of_idle_connections(self):
         plan = sample.plan_of((ONE,), ("S3-10", "S3-1000", "S3-1000@500"))
         results = results_of(plan)

@@ -70,6 +70,21 @@ $(PEER_PROGRAMS): $(BIN)/%: $(BUILD)/obj/bench/peers/$$(subst -,_,$$*).o
 	$(call show,link)
 	$Q$(LINK) $^ $(LIBS_$*) -o $@
 
+# A server with a known fault: it is dearer than another one, to see whether
+# bench/compare finds that.
+DEAR_SERVER := epoll-level
+$(BUILD)/lib/dear.so: COMPILE += -fPIC
+$(BUILD)/lib/dear.so: $(BUILD)/obj/bench/peers/dear.o
+	@mkdir -p $(@D)
+	$(call show,link)
+	$Q$(LINK) -shared $^ -o $@
+$(BIN)/dear-server: bench/peers/dear.sh $(BUILD)/lib/dear.so \
+    $(BIN)/$(DEAR_SERVER)-server
+	@mkdir -p $(@D)
+	$(call show,make)
+	$Qsed 's/@SERVER@/$(DEAR_SERVER)/' $< >$@ && chmod +x $@
+DEAR := $(if $(filter release coverage,$(MODE)),$(BIN)/dear-server)
+
 # What reads a file in one way each, and what makes that file (bench/files).
 DISK_WAYS := pread threads posix libaio uring
 LIBS_disk-libaio := -laio
@@ -85,12 +100,12 @@ $(DISK_PROGRAMS): $(BIN)/disk-%: $(BUILD)/obj/bench/disk/%.o $(BUILD)/lib/net.a
 	$(call show,link)
 	$Q$(LINK) $(filter %.o,$^) $(filter %.a,$^) $(LIBS_disk-$*) -o $@
 
-programs: $(PROGRAMS) $(LOADS) $(PEER_PROGRAMS) $(DISK_PROGRAMS)
+programs: $(PROGRAMS) $(LOADS) $(PEER_PROGRAMS) $(DISK_PROGRAMS) $(DEAR)
 
 REPORT := build/report
-bench-quick: programs  ## compare the models, 3 minutes; page in build/report
+bench-quick: programs  ## the models, 3 to 8 minutes; a page in build/report
 	bench/compare --quick --report $(REPORT) $(ARGS)
-bench: programs  ## and with Redis, 24 minutes; ARGS="--help"
+bench: programs  ## more of it, and Redis, half an hour; ARGS="--help"
 	bench/compare --full --report $(REPORT) $(ARGS)
 bench-all: programs  ## everything; HOURS= allows it, RESUME=FILE goes on
 	bench/compare $(if $(RESUME),--resume $(RESUME),--all) --report $(REPORT) \

@@ -66,6 +66,7 @@ load::Usage usage() {
 /// A line of its own where there is no terminal: who looks at the server's
 /// counters knows when.
 void announce(Phase phase) {
+  if (phase == Phase::warming) std::fputs("warming\n", stderr);
   if (phase == Phase::measuring) std::fputs("measuring\n", stderr);
   if (phase == Phase::awaiting) std::fputs("measured\n", stderr);
   std::fflush(stderr);
