@@ -256,9 +256,15 @@ def notes(results, scenario):
         elif left_out := results.left_out(scenario, label):
             count, all_of_them, why = left_out
             yield from wrap(
-                f"{short(label)}: {count} of {all_of_them} do not count for "
-                f"latencies, the first: {why}"
+                f"{short(label)}: {count} of {all_of_them} left out"
+                f"{of_what(results, scenario, label)}, the first: {why}"
             )
+
+
+def of_what(results, scenario, label):
+    """A rate that the load limited is not left out: it is a bound."""
+    known = results.readings(scenario, label, RATE).values()
+    return " of latencies" if any(one.bound for one in known) else ""
 
 
 def slow_ended(cell):
@@ -345,7 +351,7 @@ def legend(results):
         "which the load was INVALID. Per request: calls, the server's system "
         "calls; CPU us, its time on a processor, all threads; machine, that of "
         "everybody; switch, changes of context. thr: threads at most. per CPU: "
-        "requests per second of a CPU, where all are asked at the same rate. "
+        "requests in a second of a CPU, where all are asked at the same rate. "
         + how_sure()
     )
     return textwrap.wrap(text, WIDTH)
