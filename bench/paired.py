@@ -24,12 +24,6 @@ FAILS = "FAILS"
 OPEN = "open"
 INCONCLUSIVE = "INCONCLUSIVE"
 
-SAME = "no measurable difference"
-MORE = "more"
-LESS = "less"
-TOO_FEW = "too few blocks"
-NO_FLOOR = "no noise floor"
-
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
@@ -59,20 +53,13 @@ def median(values):
 def rank(count, confidence=CONFIDENCE):
     """The largest k whose interval from the k-th smallest to the k-th largest
     of `count` values holds the median with the confidence; 0 if none does."""
-    # One side: k - 1 of the values lie below the median.
-    coins = [math.comb(count, heads) for heads in range(count // 2)]
-    return largest_rank(coins, count, confidence)
-
-
-def largest_rank(ways, count, confidence):
-    """The largest k for which 2 * sum(ways[:k]) of the 2**count equally likely
-    cases are few enough for the confidence; 0 if k = 1 is too many."""
     outside = 0
-    for k, number in enumerate(ways, start=1):
-        outside += number
+    for k in range(1, count // 2 + 1):
+        # One side: k - 1 of the values lie below the median.
+        outside += math.comb(count, k - 1)
         if 1 - 2 * outside / 2**count < confidence:
             return k - 1
-    return len(ways)
+    return count // 2
 
 
 def estimate(values, confidence=CONFIDENCE):
@@ -93,63 +80,6 @@ def ratios(numerators, denominators):
 def slice_ratio(numerators, denominators):
     pairs = zip(numerators, denominators, strict=True)
     return median([n / d for n, d in pairs])
-
-
-def signed_rank_ways(count):
-    """In how many of the 2**count ways to give the ranks 1 to `count` a sign
-    the positive ones have the sum 0, 1, 2, ..."""
-    ways = [1]
-    for rank_number in range(1, count + 1):
-        longer = ways + [0] * rank_number
-        for total, number in enumerate(ways):
-            longer[total + rank_number] += number
-        ways = longer
-    return ways
-
-
-def shift(values, confidence=CONFIDENCE):
-    """By what factor the ratios differ from 1 (Hodges and Lehmann).
-
-    The median of the geometric means of all pairs, a value with itself
-    included, and as interval the k-th smallest and k-th largest of those means,
-    with k from Wilcoxon's signed ranks (Hollander, Wolfe and Chicken,
-    Nonparametric Statistical Methods, sections 3.2 and 3.3). It needs fewer
-    values than `estimate` for the same certainty, since it asks how far each
-    one lies from 1 and not only on which side. What it assumes: that a ratio's
-    logarithm strays as often upwards as downwards, which is exactly so for a
-    program against itself."""
-    logs = [math.log(value) for value in values]
-    means = sorted(
-        (one + other) / 2
-        for number, one in enumerate(logs)
-        for other in logs[number:]
-    )
-    middle = math.exp(median(means))
-    half = signed_rank_ways(len(logs))[: len(means) // 2]
-    k = largest_rank(half, len(logs), confidence)
-    if k == 0:
-        return Estimate(middle, None, None, len(logs))
-    low, high = math.exp(means[k - 1]), math.exp(means[-k])
-    return Estimate(middle, low, high, len(logs))
-
-
-def noise_floor(twin):
-    """The factor below which nothing is ranked: how far the same program
-    strayed from itself. None if that was not measured often enough."""
-    if twin is None or twin.low is None:
-        return None
-    return max(twin.median, 1 / twin.median)
-
-
-def differ(ratio, floor):
-    """SAME, MORE or LESS than the reference, or why that cannot be told."""
-    if ratio.low is None:
-        return TOO_FEW
-    if floor is None:
-        return NO_FLOOR
-    if ratio.low <= 1 <= ratio.high or 1 / floor <= ratio.median <= floor:
-        return SAME
-    return MORE if ratio.median > 1 else LESS
 
 
 def is_quiet(noise):

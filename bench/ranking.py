@@ -6,16 +6,18 @@ between whom no difference can be measured may share one.
 """
 
 import dataclasses
+import math
 import textwrap
 
 import lanes
-import paired
+import verdicts
 from lanes import short
-from results import CPU, RATE
-from table import calls_by_name, number, ratio_text
+from results import CPU, NO_PAIRS, RATE
+from table import all_calls, doubtful, number, ratio_text
 
-DECIDED = (paired.SAME, paired.MORE, paired.LESS)
+DECIDED = (*verdicts.ALIKE, verdicts.MORE, verdicts.LESS)
 CANNOT_TELL = "too few valid turns to tell"
+UNTOLD = {NO_PAIRS: CANNOT_TELL, verdicts.TOO_FEW: CANNOT_TELL}
 # How it is worded, by metric, that one has more of it, and of what.
 FASTER = {RATE: "is faster than", CPU: "takes more CPU than"}
 OF = {RATE: "", CPU: ", CPU"}
@@ -25,13 +27,12 @@ COSTS = 1 + lanes.CPU + 1 + lanes.CALLS
 
 @dataclasses.dataclass(frozen=True)
 class Standing:
-    """`place` is None where it could be compared with nobody. A `doubtful` rate
-    is of INVALID turns alone."""
+    """`place` is None where it could be compared with nobody. `rate` is a
+    results.Middle."""
 
     label: str
     place: int | None
-    rate: float | None
-    doubtful: bool
+    rate: object
     cpu: float | None
     calls: float | None
 
@@ -39,7 +40,8 @@ class Standing:
 def order(standing):
     """For sorting: those without a place come last."""
     place = standing.place
-    return place is None, place or 0, standing.doubtful, -(standing.rate or 0)
+    rate = standing.rate
+    return place is None, place or 0, rate.invalid, -(rate.value or 0)
 
 
 class Ranking:
@@ -62,13 +64,11 @@ class Ranking:
         against = [results.compared(scenario, label, other, RATE)
                    for other in labels if other != label]  # fmt: skip
         decided = any(verdict in DECIDED for verdict in against)
-        rate, doubtful = results.median(scenario, label, RATE)
         return Standing(
             label=label,
-            place=1 + against.count(paired.LESS) if decided else None,
-            rate=rate,
-            doubtful=doubtful,
-            cpu=results.median(scenario, label, CPU)[0],
+            place=1 + against.count(verdicts.LESS) if decided else None,
+            rate=results.median(scenario, label, RATE),
+            cpu=results.median(scenario, label, CPU).value,
             calls=calls_of(results.cells(scenario, label)),
         )
 
@@ -76,7 +76,8 @@ class Ranking:
         """How each compares with the one before it; by CPU time, too, where
         there is somebody whom the rates tell nothing of."""
         said = self._one_by_one(self.standings, RATE)
-        if any(one.place is None for one in self.standings):
+        equal = self._results.is_at_equal_rates(self._scenario)
+        if equal and any(one.place is None for one in self.standings):
             by_cpu = sorted(self.standings, key=lambda one: -(one.cpu or 0))
             said += self._one_by_one(by_cpu, CPU)
         return said
@@ -85,36 +86,37 @@ class Ranking:
         labels = [one.label for one in standings]
         pairs = zip(labels, labels[1:])
         said = [self.sentence(*pair, metric) for pair in pairs]
-        told = [text for text in said if CANNOT_TELL not in text]
-        untold = len(said) - len(told)
-        if untold < 2:
+        few = [text for text in said if text.endswith(CANNOT_TELL)]
+        if len(few) < 2:
             return said
-        return told + [f"{untold} pairs{OF[metric]}: {CANNOT_TELL}"]
+        told = [text for text in said if text not in few]
+        return told + [f"{len(few)} pairs{OF[metric]}: {CANNOT_TELL}"]
 
     def sentence(self, one, other, metric=RATE):
         pair = self._scenario, one, other, metric
         ratio = self._results.between(*pair)
         verdict = self._results.compared(*pair)
         one, other = short(one), short(other)
-        if verdict == paired.LESS:
-            verdict, one, other = paired.MORE, other, one
-            ratio = inverse(ratio)
-        if verdict == paired.MORE:
+        if verdict == verdicts.LESS:
+            verdict, one, other = verdicts.MORE, other, one
+            ratio = ratio.inverse()
+        if verdict == verdicts.MORE:
             return f"{one} {FASTER[metric]} {other}: {ratio_text(ratio)} times"
-        told = CANNOT_TELL
-        if verdict == paired.SAME:
+        told = UNTOLD.get(verdict, verdict)
+        if verdict in verdicts.ALIKE:
             told = f"{verdict}, {ratio_text(ratio)}"
         return f"{one} and {other}{OF[metric]}: {told}"
 
     def noise(self):
         """What the reference's second lane showed."""
         name = short(self._results.plan.reference.label)
-        floor = paired.noise_floor(self._twin)
+        floor = self._results.floor(RATE)
         if floor is None:
             return f"{name} against itself: {CANNOT_TELL}"
+        least = math.exp(floor.log)
         return (
             f"{name} against itself: {ratio_text(self._twin)}; nothing "
-            f"below a factor of {floor:.3f} is ranked"
+            f"below a factor of {least:.3f} is ranked"
         )
 
     def apart(self):
@@ -130,15 +132,9 @@ class Ranking:
             yield "What a request costs, CPU and calls, holds all the same."
 
 
-def inverse(ratio):
-    return dataclasses.replace(
-        ratio, median=1 / ratio.median, low=1 / ratio.high, high=1 / ratio.low
-    )
-
-
 def calls_of(cells):
     """All of a request's system calls; None if they are not known."""
-    return sum(calls_by_name(cells).values()) or None
+    return all_calls(cells)
 
 
 def render(ranking, columns, style):
@@ -159,16 +155,16 @@ def table_rows(standings, width, style):
     costs = COSTS if width >= fixed + COSTS else 0
     bar = min(width - fixed - costs - 1, BAR_MAX)
     bar = bar if bar >= lanes.BAR_MIN else 0
-    most = max((one.rate or 0 for one in standings), default=0)
+    most = max((one.rate.value or 0 for one in standings), default=0)
     heading = f"{'':<{fixed - lanes.RATE + bar + bool(bar)}}"
     rows = [columns_of(heading, "per s", "CPU us", "calls", costs)]
     for one in standings:
         place = f"{one.place:>2}." if one.place else "  -"
         text = f"{place} {short(one.label):<{name}} "
         if bar:
-            share = (one.rate or 0) / most if most else 0
+            share = (one.rate.value or 0) / most if most else 0
             text += lanes.bar(share, bar, style) + " "
-        rate = ("~" if one.doubtful and one.rate else "") + number(one.rate)
+        rate = doubtful(one.rate).replace(" ", "")
         rows.append(columns_of(text, rate, number(one.cpu), number(one.calls),
                                costs))  # fmt: skip
     return [lanes.clip(row, width) for row in rows]

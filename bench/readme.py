@@ -6,9 +6,17 @@ import atomic
 import journal
 import scenarios
 from results import CPU, RATE, Results
-from table import doubtful, ratio_text, short
+from table import METRIC_TITLES, count_text, doubtful, how_sure, number
+from table import ratio_text, short, smallest_text
 
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+NUMBERS = {
+    None: "n", RATE: "per s", "p50": "p50 us", "p99": "p99 us", CPU: "CPU us"
+}  # fmt: skip
+LEGEND = (
+    "n: cells that count, of how many if there are others; >=: a lower bound, "
+    "since the load or its schedule was what limited; ~: of INVALID cells alone."
+)
 
 
 def between(document, begin, end, rows):
@@ -32,12 +40,14 @@ def rewrite(document, results_file):
 
 
 def markdown(results, name):
-    """The lines: a table for each scenario but that of rest, and where the
-    numbers come from."""
+    """The lines: a table for each scenario but that of rest, what its verdicts
+    mean, and where the numbers come from."""
     for scenario in results.scenarios():
         found = scenarios.find(scenario)
         if found.metric != scenarios.REST:
             yield from scenario_table(results, scenario, found.title)
+    yield f"{LEGEND} {how_sure()}"
+    yield ""
     machine = results.description["machine"]
     missing = results.missing()
     broken_off = f", broken off with {missing} cells to go," if missing else ""
@@ -50,22 +60,39 @@ def markdown(results, name):
 
 
 def scenario_table(results, scenario, title):
-    metric = results.metric(scenario)
+    """With a ratio and a verdict for each metric that has one there."""
+    compared = results.tables(scenario)[0]
+    capacity = results.is_at_equal_rates(scenario)
+    heads = ["server", *NUMBERS.values(), *["per CPU s"] * capacity]
+    for metric in compared:
+        heads += [f"{METRIC_TITLES[metric]} / reference", "verdict"]
+    numeric = len(heads) - 1 - 2 * len(compared)
     yield f"**{scenario}**: {title}."
     yield ""
-    yield ("| server | per s | p50 us | p99 us | CPU us | rate / reference "
-           "| verdict | CPU / reference | verdict |").replace(
-               "rate /", f"{metric} /")  # fmt: skip
-    yield "| --- | --: | --: | --: | --: | --- | --- | --- | --- |"
+    yield f"| {' | '.join(heads)} |"
+    yield "| --- |" + " --: |" * numeric + " --- | --- |" * len(compared)
     for contestant in results.plan.contestants:
         label = contestant.label
-        medians = [results.median(scenario, label, m)
-                   for m in (RATE, "p50", "p99", CPU)]  # fmt: skip
-        if medians[0][0] is None:
-            continue
-        columns = [f"`{short(label)}`", *(doubtful(m) for m in medians)]
-        for kind in (metric, CPU):
-            columns += [ratio_text(results.ratio(scenario, label, kind)),
-                        results.verdict(scenario, label, kind)]  # fmt: skip
-        yield f"| {' | '.join(columns)} |"
+        if results.median(scenario, label, RATE).value is not None:
+            columns = row(results, scenario, label, compared, capacity)
+            yield f"| {' | '.join(columns)} |"
     yield ""
+    found = [
+        f"by {METRIC_TITLES[metric]} {said}" for metric in compared
+        if (said := smallest_text(results, scenario, metric))
+    ]  # fmt: skip
+    if found:
+        yield f"Such a table finds in nine runs of ten {', '.join(found)}."
+        yield ""
+
+
+def row(results, scenario, label, compared, capacity):
+    counted = count_text(results, scenario, label, compared[0])
+    medians = (results.median(scenario, label, m) for m in NUMBERS if m)
+    columns = [f"`{short(label)}`", counted, *map(doubtful, medians)]
+    if capacity:
+        columns.append(number(results.per_cpu_second(scenario, label)))
+    for metric in compared:
+        columns += [ratio_text(results.ratio(scenario, label, metric)),
+                    results.verdict(scenario, label, metric)]  # fmt: skip
+    return columns

@@ -1,65 +1,104 @@
-"""What the cells say together: medians, paired ratios, and verdicts.
+"""What the cells say together: medians, ratios of a block, and verdicts.
 
-A contestant's cell is divided by the reference's of the same visit, which was
-measured within the same minute or so; the reference has two cells there, its
-own and its twin's, and their geometric mean is taken. The twin is compared with
-the reference alone.
+A contestant is compared with the reference block by block: both were measured
+within the same minutes. The reference has a twin in each block, the same program
+once more; the mean of the two is what others are compared with, or the one of
+them that is there. The twin itself is compared with the reference alone, and how
+far it strays is the noise floor (verdicts.py).
 
-CONFIDENCE is such that, with seven blocks and cells that stray by 8 % (and
-blocks by 15 %), 93 of 100 differences of 10 % are found, while 7 of 100
-comparisons of a program with itself find one; test_comparison.py counts. With
-one visit to a block, no construction could do that: at 10 false alarms of 100,
-and with the spread known beforehand, the best test there is finds 72.
+What is compared where: a request's CPU time and its latency depend on how fast a
+server is asked, and so have verdicts only where all are asked at the same rate,
+on a schedule, or one request at a time on one connection. As fast as many
+connections can ask, there is a verdict of the rate alone. Where the load was
+what limited, that rate is a lower bound.
 """
 
+import functools
 import math
+import typing
 
 import journal
 import paired
 import scenarios
+import verdicts
 from plan import Plan
-
-CONFIDENCE = 0.92
+from verdicts import Reading
 
 # How the verdicts are worded, by metric: for more of it, and for less.
 RATE, TAIL, CPU = scenarios.RATE, scenarios.TAIL, "cpu"
 CALLS, SWITCHES, MEMORY = "calls", "switches", "memory"
+REST_CPU, WAKE_UPS = "rest", "wake-ups"
+MORE_OR_FEWER = {verdicts.MORE: "more", verdicts.LESS: "fewer"}
 WORDS = {
-    RATE: {paired.MORE: "faster", paired.LESS: "slower"},
-    TAIL: {paired.MORE: "later", paired.LESS: "sooner"},
-    CPU: {paired.MORE: "dearer", paired.LESS: "cheaper"},
-    CALLS: {paired.MORE: "more", paired.LESS: "fewer"},
-    SWITCHES: {paired.MORE: "more", paired.LESS: "fewer"},
-    MEMORY: {paired.MORE: "larger", paired.LESS: "smaller"},
+    RATE: {verdicts.MORE: "faster", verdicts.LESS: "slower"},
+    TAIL: {verdicts.MORE: "later", verdicts.LESS: "sooner"},
+    CPU: {verdicts.MORE: "dearer", verdicts.LESS: "cheaper"},
+    CALLS: MORE_OR_FEWER,
+    SWITCHES: MORE_OR_FEWER,
+    MEMORY: {verdicts.MORE: "larger", verdicts.LESS: "smaller"},
+    REST_CPU: {verdicts.MORE: "dearer", verdicts.LESS: "cheaper"},
+    WAKE_UPS: MORE_OR_FEWER,
 }
 # What the server's side says of the answers it gave holds although the load was
 # held up.
-OF_THE_SERVER = CPU, CALLS, SWITCHES, MEMORY
+OF_THE_SERVER = CPU, CALLS, SWITCHES, MEMORY, REST_CPU, WAKE_UPS
 FAILED, CONVICTED = "FAILED", "CONVICTED"
 NO_PAIRS = "no valid pairs"
+NOT_COUNTED = "not counted"
+NOT_EQUAL = "not at equal rates"
+NOT_KEPT = "did not keep the rate"
 # Memory is counted in these: who was given none, or gave some back, needed less
 # than one, and has a ratio all the same.
 PAGE = 4096
 REFERENCE_WORD, TWIN_WORD = "reference", "the noise floor"
+# Who limited, in a load's own words.
+LOAD, SCHEDULE = "load", "schedule"
+KEPT = 0.95  # of what a schedule asked: so much of it is chance in a second
+# What a label ends with that is no contestant's: a bare echo that shows what the
+# load can do, and the reference asked by twice as many.
+NULL, DOUBLED = " null", " doubled"
+# The scenario in which the contestants are clients, and the server is the same
+# for all: what they cost is theirs.
+OF_CLIENTS = "S11"
+
+
+class Sample(typing.NamedTuple):
+    """The values of cells. `invalid`: the load's own times are not to be
+    trusted in any of them; `bound`: the median is at least what they say."""
+
+    values: list
+    invalid: bool = False
+    bound: bool = False
+
+
+class Middle(typing.NamedTuple):
+    """A Sample's median, None of nothing."""
+
+    value: float | None
+    invalid: bool = False
+    bound: bool = False
 
 
 def value(line, metric):
-    """A cell's value, or None if there is none: 0 is none either, since it has
-    no ratio to anything."""
+    """A cell's value, or None where it is not known."""
     if "verdict" not in line or line["errors"]:
         return None
-    if metric == CPU:
-        return line.get("server_cpu_us") or None
-    if metric == RATE:
-        return line.get("rate") or None
-    if metric == CALLS:
-        return sum((line.get("calls_per_request") or {}).values()) or None
-    if metric == SWITCHES:
-        return switches_per_request(line) or None
-    if metric == MEMORY:
-        found = grown(line, "own")
-        return None if found is None else max(found, PAGE)
-    return latencies(line).get(metric)
+    if metric == CPU and is_of_clients(line["scenario"]):
+        return of_load(line, "cpu_us_per_request")
+    if metric in VALUES:
+        return VALUES[metric](line)
+    known = line.get("latency_us") or {}
+    return known[metric] if metric in known else latencies(line).get(metric)
+
+
+def is_of_clients(scenario):
+    return scenario.partition(scenarios.AT)[0] == OF_CLIENTS
+
+
+def calls_per_request(line):
+    calls = line.get("calls_per_request")
+    known = [x for x in (calls or {}).values() if x is not None]
+    return sum(known) if known else None
 
 
 def latencies(line):
@@ -72,13 +111,17 @@ def latencies(line):
 
 
 def percentiles(line):
-    return (line.get("load") or {}).get("percentiles_us") or []
+    return of_load(line, "percentiles_us") or []
+
+
+def of_load(line, name):
+    """What the load says of itself; None if it does not, as older ones."""
+    return (line.get("load") or {}).get(name)
 
 
 def send_lag(line, name):
     """How late the load sent, in us; None if it does not say."""
-    lags = (line.get("load") or {}).get("send_lag_us") or {}
-    return lags.get(name)
+    return (of_load(line, "send_lag_us") or {}).get(name)
 
 
 def switches_per_request(line):
@@ -98,11 +141,79 @@ def grown(line, kind):
     return measuring - before
 
 
-def comparable(line, metric):
-    """Whether the value may go into a ratio. INVALID says that the load's own
-    times are not to be trusted, for it was held up or was itself what limits.
-    What the server's clock says of the answers it gave meanwhile holds."""
-    return metric in OF_THE_SERVER or line.get("verdict") == "VALID"
+def pages(line):
+    found = grown(line, "own")
+    return None if found is None else max(found, PAGE)
+
+
+def cpu_at_rest(line):
+    """In us a second."""
+    spent = line.get("spent_s")
+    return spent["server"] * 1e6 / spent["at"] if spent else None
+
+
+def wake_ups(line):
+    return (line.get("switches_per_s") or {}).get("voluntary")
+
+
+VALUES = {
+    RATE: lambda line: line.get("rate"),
+    CPU: lambda line: line.get("server_cpu_us"),
+    CALLS: calls_per_request,
+    SWITCHES: switches_per_request,
+    MEMORY: pages,
+    REST_CPU: cpu_at_rest,
+    WAKE_UPS: wake_ups,
+}
+
+
+def offered(line):
+    """Requests per second of the schedule; None of a closed loop."""
+    scheduled = scenarios.find(line["scenario"]).rate
+    return of_load(line, "offered") or scheduled
+
+
+def kept(line):
+    """Whether what a schedule asked was answered, more or less."""
+    asked = offered(line)
+    return not asked or (line.get("rate") or 0) >= KEPT * asked
+
+
+def limited_by(line):
+    """LOAD or SCHEDULE where the rate is a lower bound of the server's, or None.
+    Older loads say so by their verdict alone."""
+    if "limited_by" in (line.get("load") or {}):
+        return line["load"]["limited_by"]
+    if offered(line):
+        return SCHEDULE if kept(line) else None
+    held_up = line.get("reason", "").startswith("the generator")
+    return LOAD if line.get("verdict") == "INVALID" and held_up else None
+
+
+def is_bound(line):
+    """Whether who is compared was not what limited."""
+    limit = limited_by(line)
+    if is_of_clients(line["scenario"]):
+        return limit != LOAD
+    return limit is not None
+
+
+def reading(line, metric):
+    """What of a cell may go into a ratio, or None. INVALID says that the load's
+    own times are not to be trusted, for it was held up or was itself what
+    limits: then its rate is a bound, and its latencies are nothing. What the
+    server's clock says of the answers it gave meanwhile holds, if it answered
+    as fast as all others."""
+    found = value(line, metric)
+    if found is None:
+        return None
+    if metric == RATE and is_bound(line):
+        return Reading(found, True)
+    if metric == RATE and is_of_clients(line["scenario"]):
+        return Reading(found)
+    if metric in OF_THE_SERVER:
+        return Reading(found) if kept(line) else None
+    return Reading(found) if line["verdict"] == "VALID" else None
 
 
 def fault(line):
@@ -127,6 +238,12 @@ class Results:
             where = line["scenario"], line["contestant"]
             pair = line["block"], line["visit"]
             self._cells.setdefault(where, {})[pair] = line
+        # Each is asked for again and again while a page is written.
+        self.readings = functools.cache(self._readings)
+        self.sample = functools.cache(self._sample)
+        self._judged = functools.cache(self._judge)
+        self._judged_pairs = functools.cache(self._judge_pairs)
+        self.floor = functools.cache(self._floor)
 
     def scenarios(self):
         """Those of which anything is there, in the plan's order."""
@@ -136,26 +253,63 @@ class Results:
     def cells(self, scenario, label):
         return list(self._cells.get((scenario, label), {}).values())
 
-    def values(self, scenario, label, metric):
-        """{pair: value} of the cells that may be compared."""
-        cells = self._cells.get((scenario, label), {})
-        found = {pair: value(line, metric) for pair, line in cells.items()
-                 if comparable(line, metric)}  # fmt: skip
-        return {pair: x for pair, x in found.items() if x is not None}
+    def tests_of_the_load(self, scenario, kind):
+        """The cells of NULL or DOUBLED there."""
+        return [
+            line for (there, label), cells in self._cells.items()
+            for line in cells.values()
+            if there == scenario and label.endswith(kind)
+        ]  # fmt: skip
 
-    def sample(self, scenario, label, metric):
-        """The values of the cells that may be compared, else of all: (they,
-        whether all of them were INVALID)."""
-        values = list(self.values(scenario, label, metric).values())
-        if values:
-            return values, False
+    # ---- Numbers ----
+
+    def _readings(self, scenario, label, metric):
+        """{pair: Reading} of the cells that may be compared."""
+        cells = self._cells.get((scenario, label), {})
+        found = {pair: reading(line, metric) for pair, line in cells.items()}
+        there = {pair: x for pair, x in found.items() if x is not None}
+        if self.plan.bound_us is None or metric != RATE:
+            return there
+        # The highest rate that keeps the bound, on a schedule that was kept.
+        return {pair: Reading(x.value) for pair, x in there.items()}
+
+    def values(self, scenario, label, metric):
+        """{pair: value} of these."""
+        found = self.readings(scenario, label, metric)
+        return {pair: one.value for pair, one in found.items()}
+
+    def _sample(self, scenario, label, metric):
+        """Of the cells that may be compared, else of all."""
+        readings = list(self.readings(scenario, label, metric).values())
+        if readings:
+            values = [one.value for one in readings]
+            # A bound above the median may be as far above as it likes.
+            low = [one for one in readings
+                   if one.bound and one.value <= paired.median(values)]
+            return Sample(values, bound=bool(low))  # fmt: skip
         found = (value(c, metric) for c in self.cells(scenario, label))
-        return [x for x in found if x is not None], True
+        return Sample([x for x in found if x is not None], invalid=True)
 
     def median(self, scenario, label, metric):
-        """Of sample(): (it, or None; whether all of them were INVALID)."""
-        values, doubtful = self.sample(scenario, label, metric)
-        return (paired.median(values) if values else None), doubtful
+        """Of sample()."""
+        values, invalid, bound = self.sample(scenario, label, metric)
+        return Middle(paired.median(values) if values else None, invalid, bound)
+
+    def is_at_equal_rates(self, scenario):
+        """Whether all are asked so, whatever they answer."""
+        if self.plan.bound_us is not None:
+            return False
+        found = scenarios.find(scenario)
+        one_by_one = found.connections == 1 and found.depth in (None, 1)
+        return bool(self.plan.rate or found.rate or one_by_one)
+
+    def per_cpu_second(self, scenario, label):
+        """Capacity: requests per second of a CPU, from what one of them costs
+        where all are asked at the same rate; None elsewhere."""
+        if not self.is_at_equal_rates(scenario):
+            return None
+        cost = self.median(scenario, label, CPU)
+        return 1e6 / cost.value if cost.value else None
 
     def metric(self, scenario):
         """What its contestants are ranked by: where all are offered the same
@@ -166,57 +320,188 @@ class Results:
             return RATE  # the highest that keeps the bound
         return scenarios.find(scenario).metric
 
+    # ---- Verdicts ----
+
+    def tables(self, scenario):
+        """The metrics that have verdicts there, by the table they stand in: the
+        verdicts of a table are corrected for how many they are."""
+        if scenarios.find(scenario).metric == scenarios.REST:
+            return [(REST_CPU, WAKE_UPS)]
+        main = self.metric(scenario)
+        if not self.is_at_equal_rates(scenario):
+            return [(main,), (MEMORY,)]
+        first = (RATE, TAIL, CPU) if main == RATE else (main, CPU)
+        return [first, (CALLS, SWITCHES), (MEMORY,)]
+
+    def table_of(self, scenario, metric):
+        """The metrics of its table; () where it has no verdicts."""
+        tables = self.tables(scenario)
+        return next((one for one in tables if metric in one), ())
+
+    def blocks(self, scenario, labels, metric):
+        """{block: Reading} of what these labels show together."""
+        found = {}
+        for label in labels:
+            there = self.readings(scenario, label, metric)
+            for (block, _), one in there.items():
+                found.setdefault(block, []).append(one)
+        return {block: verdicts.mean_of(all_) for block, all_ in found.items()}
+
+    def _own(self, label):
+        """The labels under which a contestant was measured."""
+        plan = self.plan
+        both = (plan.reference.label, plan.twin.label)
+        return both if label == plan.reference.label else (label,)
+
+    def _compare(self, scenario, one, other, metric):
+        mine, theirs = (self.blocks(scenario, labels, metric)
+                        for labels in (one, other))  # fmt: skip
+        return verdicts.compare(mine, theirs)
+
+    def _floor(self, metric):
+        """How far the twin strays from the reference, in all scenarios that have
+        a verdict of that metric; None where that is not known."""
+        plan = self.plan
+        found = [
+            self._strays(scenario, plan.twin.label, metric)
+            for scenario in self.scenarios()
+            if self.table_of(scenario, metric)
+        ]
+        return verdicts.floor_of(found)
+
+    def _strays(self, scenario, label, metric):
+        """Logarithms of its ratios to the reference, those that are exact."""
+        mine, other = (
+            self.blocks(scenario, (name,), metric)
+            for name in (label, self.plan.reference.label)
+        )
+        exact = [
+            (mine[block], other[block]) for block in mine.keys() & other.keys()
+            if not mine[block].bound and not other[block].bound
+        ]  # fmt: skip
+        return [math.log(x.value / y.value) for x, y in exact
+                if x.value > 0 and y.value > 0]  # fmt: skip
+
+    def raw_ratios(self, scenario, metrics):
+        """{(label, metric): Ratio to the reference} of a table, before it is
+        known how many there are."""
+        plan = self.plan
+        reference = self._own(plan.reference.label)
+        found = {
+            (label, metric): self._compare(
+                scenario, (label,), reference, metric
+            )
+            for label in self.others for metric in metrics
+        }  # fmt: skip
+        return {key: x for key, x in found.items() if x is not None}
+
+    @property
+    def others(self):
+        """Labels without the reference's two."""
+        return [c.label for c in self.plan.contestants
+                if c.name != self.plan.reference.name]  # fmt: skip
+
+    def _judge(self, scenario, metrics):
+        ratios = self.raw_ratios(scenario, metrics)
+        floors = {key: self.floor(key[1]) for key in ratios}
+        return verdicts.judge(ratios, floors)
+
+    def _judge_pairs(self, scenario, metric):
+        """Of any two of the others: a family of its own."""
+        ratios = {
+            (one, other): self._compare(scenario, (one,), (other,), metric)
+            for place, one in enumerate(self.others)
+            for other in self.others[place + 1 :]
+        }
+        known = {key: x for key, x in ratios.items() if x is not None}
+        return verdicts.judge(known, dict.fromkeys(known, self.floor(metric)))
+
+    def judged(self, scenario, label, metric):
+        """The Verdict against the reference, or None."""
+        metrics = self.table_of(scenario, metric)
+        return self._judged(scenario, metrics).get((label, metric))
+
     def ratio(self, scenario, label, metric):
-        """The Estimate, or None if they were never measured together, and for
-        the reference."""
-        if label == self.plan.reference.label:
+        """Its Ratio, or None if they were never measured together, and for the
+        reference."""
+        if not self.table_of(scenario, metric):
             return None
-        other = self._reference(scenario, label, metric)
-        return shift(self.values(scenario, label, metric), other)
+        if label == self.plan.twin.label:
+            twin = self._compare(
+                scenario, (label,), (self.plan.reference.label,), metric
+            )
+            return twin and verdicts.with_interval(twin, verdicts.ALPHA)
+        found = self.judged(scenario, label, metric)
+        return found and found.ratio
+
+    def _between(self, scenario, one, other, metric):
+        """(the Verdict of two contestants or None, whether it is of the other
+        one to this one)"""
+        reference = self.plan.reference.label
+        if other == reference:
+            return self.judged(scenario, one, metric), False
+        if one == reference:
+            return self.judged(scenario, other, metric), True
+        if not self.table_of(scenario, metric):
+            return None, False
+        found = self._judged_pairs(scenario, metric)
+        if (one, other) in found:
+            return found[one, other], False
+        return found.get((other, one)), True
 
     def between(self, scenario, one, other, metric):
-        """How many times the other's, neither of them the twin: the Estimate,
-        or None if they were never measured together."""
-        values = [self._best(scenario, label, metric) for label in (one, other)]
-        return shift(*values)
+        """How many times the other's, neither of them the twin: the Ratio, or
+        None if they were never measured together."""
+        found, inverse = self._between(scenario, one, other, metric)
+        return found and (found.ratio.inverse() if inverse else found.ratio)
 
     def compared(self, scenario, one, other, metric):
-        """between() in paired's words: MORE, LESS, SAME, or why that cannot be
-        told. The noise floor is the same as for the reference's ratios."""
-        ratio = self.between(scenario, one, other, metric)
-        if ratio is None:
+        """between() in verdicts' words: MORE, LESS, SAME, or why that cannot be
+        told."""
+        found, inverse = self._between(scenario, one, other, metric)
+        if found is None:
             return NO_PAIRS
-        twin = self.ratio(scenario, self.plan.twin.label, metric)
-        return paired.differ(ratio, paired.noise_floor(twin))
-
-    def _best(self, scenario, label, metric):
-        """What is known of a contestant in each visit: the reference was
-        measured twice."""
-        if label == self.plan.reference.label:
-            return self._reference(scenario, label, metric)
-        return self.values(scenario, label, metric)
-
-    def _reference(self, scenario, label, metric):
-        plan = self.plan
-        first = self.values(scenario, plan.reference.label, metric)
-        if label == plan.twin.label:
-            return first
-        second = self.values(scenario, plan.twin.label, metric)
-        both = first.keys() & second.keys()
-        return {pair: math.sqrt(first[pair] * second[pair]) for pair in both}
+        return INVERSE.get(found.word, found.word) if inverse else found.word
 
     def verdict(self, scenario, label, metric):
         """In words."""
         if label == self.plan.reference.label:
             return REFERENCE_WORD
-        ratio = self.ratio(scenario, label, metric)
-        if ratio is None:
-            return NO_PAIRS
+        if not self.table_of(scenario, metric):
+            return NOT_EQUAL
         if label == self.plan.twin.label:
-            return paired.TOO_FEW if ratio.low is None else TWIN_WORD
-        twin = self.ratio(scenario, self.plan.twin.label, metric)
-        found = paired.differ(ratio, paired.noise_floor(twin))
-        return WORDS[metric].get(found, found)
+            twin = self.ratio(scenario, label, metric)
+            few = twin is None or twin.word == verdicts.TOO_FEW
+            return verdicts.TOO_FEW if few else TWIN_WORD
+        found = self.judged(scenario, label, metric)
+        if found is None:
+            return self.why_no_pairs(scenario, label, metric)
+        return WORDS[metric].get(found.word, found.word)
+
+    def why_no_pairs(self, scenario, label, metric):
+        """Of what was measured but may not be compared."""
+        cells = self.cells(scenario, label)
+        if not any(value(c, metric) is not None for c in cells):
+            return NOT_COUNTED
+        if metric in OF_THE_SERVER and not all(map(kept, cells)):
+            return NOT_KEPT
+        return NO_PAIRS
+
+    def smallest_difference(self, scenario, metric):
+        """The factor that such a table would find nine times of ten, or None."""
+        metrics = self.table_of(scenario, metric)
+        judged = self._judged(scenario, metrics)
+        mine = [x.ratio for (_, m), x in judged.items() if m == metric]
+        tested = sum(x.ratio.word is None for x in judged.values())
+        return verdicts.smallest_difference(mine, tested, self.floor(metric))
+
+    def verdict_count(self, scenario, metric):
+        """How many there are in its table."""
+        metrics = self.table_of(scenario, metric)
+        judged = self._judged(scenario, metrics).values()
+        return sum(found.ratio.word is None for found in judged)
+
+    # ---- What is not there ----
 
     def left_out(self, scenario, label):
         """Of the cells whose rates and latencies are not in the ratios: (how
@@ -269,22 +554,32 @@ class Results:
 
     def bytes_per_idle(self, label, kind):
         """Memory of an idle connection, `kind` own or kernel: the slope between
-        the two largest sizes of S3 in the same visit, the median of these; None
+        the two largest sizes of S3 in the same block, the median of these; None
         without two sizes."""
-        sizes = sorted(
-            (scenarios.find(n).idle, n) for n in self.plan.scenarios
-            if scenarios.find(n).idle and scenarios.find(n).rate is None
-        )  # fmt: skip
+        sizes = self.idle_sizes()
         if len(sizes) < 2:
             return None
-        (few, small), (many, large) = sizes[-2:]
+        (few, small), (many, large) = list(sizes.items())[-2:]
         at_few = self._grown(small, label, kind)
         at_many = self._grown(large, label, kind)
-        slopes = [
-            (at_many[pair] - at_few[pair]) / (many - few)
-            for pair in at_few.keys() & at_many.keys()
-        ]
-        return paired.median(slopes) if slopes else None
+        if not at_few or not at_many:
+            return None
+        # Where one of them was measured once, that has to do for all.
+        usual = paired.median(at_few.values())
+        slopes = [(grown_by - at_few.get(pair, usual)) / (many - few)
+                  for pair, grown_by in at_many.items()]  # fmt: skip
+        return paired.median(slopes)
+
+    def idle_sizes(self):
+        """{idle connections: scenario}, the least first, at the rate at which
+        there are most of them."""
+        by_rate = {}
+        for name in self.scenarios():
+            found = scenarios.find(name)
+            if found.idle:
+                by_rate.setdefault(found.rate, {})[found.idle] = name
+        most = max(by_rate.values(), key=len, default={})
+        return dict(sorted(most.items()))
 
     def _grown(self, scenario, label, kind):
         cells = self._cells.get((scenario, label), {})
@@ -292,12 +587,13 @@ class Results:
         return {pair: x for pair, x in found.items() if x is not None}
 
 
-def shift(mine, other):
-    """The Estimate of the ratio of two {pair: value}, or None without pairs."""
-    both = sorted(mine.keys() & other.keys())
-    if not both:
-        return None
-    return paired.shift([mine[p] / other[p] for p in both], CONFIDENCE)
+# What `one` is to `other`, from what `other` is to `one`.
+INVERSE = {
+    verdicts.MORE: verdicts.LESS,
+    verdicts.LESS: verdicts.MORE,
+    verdicts.NONE_OF_IT: verdicts.SOME_OF_IT,
+    verdicts.SOME_OF_IT: verdicts.NONE_OF_IT,
+}
 
 
 def why_left_out(line):

@@ -23,6 +23,9 @@ SWEPT = ("S2", *(f"S2@{rate}" for rate in
                  (10000, 25000, 50000, 70000, 85000, 100000)))  # fmt: skip
 IDLE = ("S3-10", "S3-1000", "S3-10000")
 EVERYTHING = SWEPT + IDLE
+# What a first look measures: all at equal rates, one by one, and at rest.
+QUICK = ("S1", "S2@10000", "S2@25000", "S3-1000@10000", "S10")
+NORMAL_95 = 1.96
 PERCENTILES = (
     0, 5, 10, 20, 30, 40, 50, 60, 70, 75, 80, 85, 90, 95, 99, 99.5, 99.9,
     99.95, 99.99, 100,
@@ -91,7 +94,7 @@ def measured(cell, plan, draw):
         "rate": rate, "requests": requests, "served_per_s": rate,
         "latency_us": five(latencies), "load": {
             "requests": requests, "offered": scenario.rate,
-            "percentiles_us": latencies,
+            "percentiles_us": latencies, **judged(scenario, latencies),
         },
         "server_cpu_us": cost, "machine_cpu_us": 2.2 * cost, "threads": 2,
         "peak_bytes": 10 << 20, "calls": {}, "model": {},
@@ -110,6 +113,50 @@ def latencies_of(scenario, rate, peak, stray):
         [p, round(middle * (0.4 + 0.87 * (1 / (1.0001 - p / 100)) ** 0.32), 3)]
         for p in PERCENTILES
     ]
+
+
+def judged(scenario, latencies):
+    """What the load says of itself."""
+    scheduled = scenario.rate is not None
+    return {
+        "limited_by": "schedule" if scheduled else None,
+        "effective_n": 12_000, "gaps_p": 0.4 if scheduled else None,
+        "stationarity_p": 0.3, "threads": 1, "cpu_share": 0.6,
+        "intervals_us": {name: [0.97 * x, 1.04 * x]
+                         for name, x in five(latencies).items()},
+    }  # fmt: skip
+
+
+def alike(plan, dearer):
+    """What a cell of servers holds that are all equal, but for those that take
+    {name: so many times} as much of everything; for lines_of()."""
+    draw = random.Random(plan.seed).lognormvariate
+    weather = {}
+
+    def change(cell, fields):
+        common = weather.setdefault((cell.block, cell.scenario), draw(0, 0.1))
+        times = dearer.get(cell.contestant.name, 1.0)
+
+        def stray():
+            return common * times * draw(0, 0.06)
+
+        late, cpu = stray(), stray()
+        percentiles = [[p, 40 * late / (1.001 - p / 100) ** 0.4]
+                       for p in PERCENTILES]  # fmt: skip
+        scheduled = scenarios.find(cell.scenario).rate
+        load = fields["load"] | {"percentiles_us": percentiles}
+        memory = {"before": {"own": 0, "kernel": 0},
+                  "measuring": {"own": 1e6 * stray(), "kernel": 1e7}}
+        return fields | {
+            "latency_us": five(percentiles), "load": load,
+            "rate": scheduled or 2e4 / late, "server_cpu_us": 9 * cpu,
+            "calls_per_request": {"recv": stray(), "send": stray()},
+            "served_per_s": 1e4, "memory": memory,
+            "switches_per_s": {"voluntary": 1e4 * stray(), "involuntary": 0},
+            "spent_s": fields["spent_s"] | {"server": 0.01 * stray()},
+        }  # fmt: skip
+
+    return change
 
 
 def five(latencies):

@@ -19,7 +19,7 @@ OPENING = pathlib.Path(__file__).resolve().parent / "report-opening"
 EVIL = '</script><script>window.harmed=1</script>"><img src=x>'
 SEVEN, MANY, FEW, BROKEN = "seven", "many", "few", "broken"
 # Keys are pressed one by one: that takes its time on a page of many.
-QUICK = "quiet,narrow,switched,named,harmless,equals"
+QUICK = "quiet,narrow,whole,switched,named,harmless,equals"
 ALL = QUICK + ",keyboard,readable,drawings"
 ALL_BUT_KEYS = QUICK + ",readable,drawings"
 SOME = ("S2", *sample.SWEPT[1:4], *sample.IDLE[1:])
@@ -31,7 +31,10 @@ def setUpModule():
 
 
 def poisoned(cell, fields):
-    return fields | {"verdict": "INVALID", "reason": EVIL}
+    """Some are INVALID, and what some are known to do is a bound."""
+    limit = "load" if cell.block else None
+    load = fields["load"] | {"limited_by": limit}
+    return fields | {"verdict": "INVALID", "reason": EVIL, "load": load}
 
 
 def write(folder, plan, change=lambda cell, fields: fields):
@@ -46,6 +49,7 @@ def broken(text):
     for good, bad in (
         ("<h1>", '<img alt="" src="x.png"><p>'),
         ("</h1>", "</p>"),
+        ('class="axis">', 'class="axis" dx="999">'),
         ("outline: 3px solid", "outline: 0 solid"),
         (".off { display: none }", ".off {}"),
         ("<small>", "<small>1"),

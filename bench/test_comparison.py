@@ -2,6 +2,7 @@
 known beforehand, without a server, a load or a clock."""
 
 import collections
+import dataclasses
 import io
 import json
 import math
@@ -24,7 +25,6 @@ import journal  # noqa: E402
 import load_run  # noqa: E402
 import measure  # noqa: E402
 import observe  # noqa: E402
-import paired  # noqa: E402
 import progress  # noqa: E402
 import racing  # noqa: E402
 import readme  # noqa: E402
@@ -35,12 +35,19 @@ import placement  # noqa: E402
 import served  # noqa: E402
 import sweep  # noqa: E402
 import table  # noqa: E402
+import tests_of_load  # noqa: E402
+import verdicts  # noqa: E402
 from plan import Plan, spell_seconds  # noqa: E402
 from sizes import SIZES  # noqa: E402
 
 ONE, OTHER = "epoll-level", "iouring-multishot"
 AGAIN = ONE + " again"
 PLAN = Plan((ONE, OTHER), ("S2",), blocks=7, seconds=2.0, seed=1, visits=2)
+AT_RATE = "S2@1000"
+
+
+def at(*scenarios_there):
+    return dataclasses.replace(PLAN, scenarios=scenarios_there)
 
 
 def plan_line(plan=PLAN):
@@ -93,133 +100,27 @@ def lines_of(plan, make):
     return [json.loads(json.dumps(line)) for line in lines]
 
 
-class Shift(unittest.TestCase):
-    def rank(self, count):
-        ways = paired.signed_rank_ways(count)
-        return paired.largest_rank(ways[: len(ways) // 2], count, 0.95)
-
-    def test_ranks_agree_with_the_tables_of_wilcoxon(self):
-        # Critical values, two-sided 5 %; the k-th mean is one further in.
-        known = {6: 0, 7: 2, 8: 3, 9: 5, 10: 8, 12: 13, 14: 21, 20: 52}
-        for count, critical in known.items():
-            self.assertEqual(self.rank(count), critical + 1, count)
-
-    def test_five_are_too_few_for_95_per_cent(self):
-        self.assertEqual(self.rank(5), 0)
-
-    def test_of_equal_ratios_is_that_ratio(self):
-        found = paired.shift([1.2] * 14)
-        for bound in (found.median, found.low, found.high):
-            self.assertAlmostEqual(bound, 1.2)
-
-    def test_takes_the_means_of_all_pairs(self):
-        # Logarithms 0, 1, 5: means 0, .5, 1, 2.5, 3, 5.
-        found = paired.shift([math.exp(x) for x in (0, 1, 5)], 0.7)
-        self.assertAlmostEqual(math.log(found.median), 1.75)
-        self.assertAlmostEqual(math.log(found.low), 0)
-        self.assertAlmostEqual(math.log(found.high), 5)
-
-    def test_the_inverse_ratios_have_the_inverse_shift(self):
-        draw = random.Random(3).lognormvariate
-        values = [draw(0.2, 0.3) for _ in range(14)]
-        found = paired.shift(values)
-        inverse = paired.shift([1 / x for x in values])
-        self.assertAlmostEqual(found.median, 1 / inverse.median)
-        self.assertAlmostEqual(found.low, 1 / inverse.high)
-
-    def test_too_few_have_no_interval(self):
-        self.assertIsNone(paired.shift([1.0] * 5).low)
-
-    def test_holds_the_truth_as_often_as_it_says(self):
-        draw = random.Random(5).lognormvariate
-        inside = 0
-        for _ in range(1000):
-            found = paired.shift([draw(0, 1) for _ in range(14)], 0.92)
-            inside += found.low <= 1 <= found.high
-        # 92.9 % is exact for 14 values; 1 000 draws stray by 0.8 points.
-        self.assertAlmostEqual(inside / 1000, 0.929, delta=0.025)
-
-
-class Differ(unittest.TestCase):
-    def differ(self, low, middle, high, floor=1.01):
-        return paired.differ(paired.Estimate(middle, low, high, 14), floor)
-
-    def test_names_the_direction(self):
-        self.assertEqual(self.differ(1.1, 1.2, 1.3), paired.MORE)
-        self.assertEqual(self.differ(0.7, 0.8, 0.9), paired.LESS)
-
-    def test_an_interval_with_1_shows_nothing(self):
-        self.assertEqual(self.differ(0.99, 1.2, 1.3), paired.SAME)
-        self.assertEqual(self.differ(1.0, 1.1, 1.2), paired.SAME)
-
-    def test_nothing_is_ranked_below_the_noise_floor(self):
-        self.assertEqual(self.differ(1.02, 1.04, 1.06, 1.05), paired.SAME)
-        self.assertEqual(self.differ(0.94, 0.96, 0.98, 1.05), paired.SAME)
-        self.assertEqual(self.differ(1.02, 1.06, 1.1, 1.05), paired.MORE)
-
-    def test_without_interval_or_floor_nothing_is_said(self):
-        self.assertEqual(self.differ(None, 2.0, None), paired.TOO_FEW)
-        self.assertEqual(self.differ(1.9, 2.0, 2.1, None), paired.NO_FLOOR)
-
-    def test_the_floor_is_how_far_the_twin_strays(self):
-        for twin in (paired.Estimate(1.25, 1, 2, 14),
-                     paired.Estimate(0.8, 0.5, 1, 14)):  # fmt: skip
-            self.assertAlmostEqual(paired.noise_floor(twin), 1.25)
-        self.assertIsNone(paired.noise_floor(None))
-        few = paired.Estimate(1.0, None, None, 3)
-        self.assertIsNone(paired.noise_floor(few))
-
-
 class Verdicts(unittest.TestCase):
     """Whole runs, made up: what the tables would say of them."""
 
-    CELL_SPREAD, BLOCK_SPREAD = 0.08, 0.15
-
-    def run_with(self, speed, seed, plan=PLAN):
-        """A run in which the other contestant is so many times as fast."""
-        draw = random.Random(seed).gauss
-        blocks = [draw(0, self.BLOCK_SPREAD) for _ in range(plan.blocks)]
-        speeds = {ONE: 1, OTHER: speed}
+    def run_with(self, fields, plan=PLAN):
+        """A run in which the other contestant has these."""
 
         def make(cell):
-            strays = blocks[cell.block] + draw(0, self.CELL_SPREAD)
-            speed = speeds[cell.contestant.name]
-            return {"rate": 5e4 * speed * math.exp(strays)}
+            return fields if cell.contestant.name == OTHER else {}
 
         return results.Results(lines_of(plan, make))
-
-    def count(self, speed, said, times=200):
-        """Of 100."""
-        there = 0
-        for seed in range(times):
-            run = self.run_with(speed, seed)
-            there += run.verdict("S2", OTHER, "rate") == said
-        return there * 100 / times
-
-    def test_at_most_10_of_100_comparisons_with_itself_find_something(self):
-        self.assertGreaterEqual(self.count(1.0, paired.SAME), 90)
-
-    def test_the_twin_itself_is_called_different_as_rarely(self):
-        different = 0
-        for seed in range(200):
-            twin = self.run_with(1.0, seed).ratio("S2", AGAIN, "rate")
-            different += not twin.low <= 1 <= twin.high
-        self.assertLessEqual(different / 2, 10)
-
-    def test_a_planted_10_per_cent_is_found_in_90_of_100(self):
-        self.assertGreaterEqual(self.count(1.1, "faster"), 90)
-        self.assertGreaterEqual(self.count(1 / 1.1, "slower"), 90)
 
     def test_a_broken_off_run_says_that_it_is_too_short(self):
         def make(cell):
             return {"rate": 2e4} if cell.block < 2 else None
 
         run = results.Results(lines_of(PLAN, make))
-        self.assertEqual(run.verdict("S2", OTHER, "rate"), paired.TOO_FEW)
-        self.assertEqual(run.verdict("S2", AGAIN, "rate"), paired.TOO_FEW)
+        self.assertEqual(run.verdict("S2", OTHER, "rate"), verdicts.TOO_FEW)
+        self.assertEqual(run.verdict("S2", AGAIN, "rate"), verdicts.TOO_FEW)
 
     def test_reference_and_twin_are_not_ranked(self):
-        run = self.run_with(1.0, 1)
+        run = self.run_with({})
         self.assertEqual(run.verdict("S2", ONE, "rate"), "reference")
         self.assertEqual(run.verdict("S2", AGAIN, "rate"), "the noise floor")
         self.assertIsNone(run.ratio("S2", ONE, "rate"))
@@ -235,49 +136,268 @@ class Verdicts(unittest.TestCase):
         self.assertAlmostEqual(run.ratio("S2", OTHER, "rate").low, 1.2)
 
     def test_more_cpu_is_dearer(self):
+        run = self.run_with({"cpu": 20.0}, at(AT_RATE, "S1"))
+        for scenario in (AT_RATE, "S1"):
+            self.assertEqual(run.verdict(scenario, OTHER, "cpu"), "dearer")
+            found = run.ratio(scenario, OTHER, "cpu").factor
+            self.assertAlmostEqual(found, 2)
+
+    def test_cpu_and_latency_are_judged_at_equal_rates_alone(self):
+        """A request costs less where many come at once."""
+        run = self.run_with({"cpu": 20.0, "rate": 2000.0}, at("S2", "S5"))
+        for scenario in ("S2", "S5"):
+            self.assertEqual(run.verdict(scenario, OTHER, "rate"), "faster")
+            for metric in ("cpu", "p99", "calls"):
+                found = run.verdict(scenario, OTHER, metric)
+                self.assertEqual(found, results.NOT_EQUAL)
+
+    def test_who_does_not_keep_the_rate_is_not_compared_by_cpu(self):
+        run = self.run_with({"rate": 900.0, "cpu": 20.0}, at(AT_RATE))
+        found = run.verdict(AT_RATE, OTHER, "cpu")
+        self.assertEqual(found, results.NOT_KEPT)
+
+    def test_are_corrected_for_how_many_a_table_has(self):
+        """What two would be told apart by is not enough among eleven."""
+
+        def verdict_of(count):
+            names = (ONE, OTHER, *(f"m{k}" for k in range(count)))
+
+            def make(cell):
+                stray = 1.03 ** (cell.block % 3 - 1 + cell.visit % 2)
+                if cell.contestant.name == ONE:
+                    stray = 1.0
+                more = 1.03 if cell.contestant.name == OTHER else 1.0
+                return {"rate": 1000.0 * stray * more}
+
+            plan = Plan(names, ("S2",), 7, 2.0, 1)
+            run = results.Results(lines_of(plan, make))
+            self.assertEqual(run.verdict_count("S2", "rate"), count + 1)
+            return run.verdict("S2", OTHER, "rate")
+
+        self.assertEqual(verdict_of(0), "faster")
+        self.assertEqual(verdict_of(10), verdicts.SAME)
+
+    def test_of_two_others_are_a_family_of_their_own(self):
+        rates = {ONE: 1000.0, OTHER: 2000.0, "redis": 500.0}
+
         def make(cell):
-            return {"cpu": 20.0 if cell.contestant.name == OTHER else 10.0}
+            return {"rate": rates[cell.contestant.name]}
+
+        run = results.Results(lines_of(Plan(tuple(rates), ("S2",), 7, 2.0, 1),
+                                       make))  # fmt: skip
+        for one, other, times in ((OTHER, "redis", 4), ("redis", OTHER, 1 / 4),
+                                  (ONE, OTHER, 1 / 2), (OTHER, ONE, 2)):
+            found = run.between("S2", one, other, "rate")
+            self.assertAlmostEqual(found.factor, times)
+            word = verdicts.MORE if times > 1 else verdicts.LESS
+            self.assertEqual(run.compared("S2", one, other, "rate"), word)
+
+    def test_zero_is_a_number(self):
+        """A server may make no call at all, and rest without a wake-up."""
+        none = {"calls_per_request": {"epoll_wait": 0.0},
+                "switches_per_s": {"voluntary": 0.0, "involuntary": 0.0},
+                "cpu": 0.0}  # fmt: skip
+        run = self.run_with(none, at(AT_RATE))
+        for metric in ("calls", "switches", "cpu"):
+            self.assertEqual(run.median(AT_RATE, OTHER, metric).value, 0)
+            found = run.verdict(AT_RATE, OTHER, metric)
+            self.assertEqual(found, verdicts.NONE_OF_IT)
+        ratio = run.ratio(AT_RATE, OTHER, "calls")
+        self.assertEqual(table.ratio_text(ratio), "0 against 1.5")
+        row = [x for x in table.render(run) if x.startswith(OTHER)][0]
+        self.assertIn(" 0.00 ", row)
+
+    def test_a_floor_is_of_all_scenarios(self):
+        def make(cell):
+            twin = cell.contestant.label == AGAIN
+            stray = 1.1 if twin and cell.scenario == "S5" else 1.0
+            return {"rate": 1000.0 * stray}
+
+        run = results.Results(lines_of(at("S2", "S5"), make))
+        self.assertEqual(run.floor("rate").count, 14)
+        self.assertAlmostEqual(run.floor("rate").middle, math.log(1.1) / 2)
+
+    def test_one_of_the_references_two_is_enough(self):
+        """In none of seven blocks were both VALID."""
+
+        def make(cell):
+            late = (ONE, AGAIN)[cell.block % 2] == cell.contestant.label
+            if cell.contestant.name == OTHER:
+                return {"rate": 2000.0}
+            return {"verdict": "INVALID", "reason": "late"} if late else {}
 
         run = results.Results(lines_of(PLAN, make))
-        self.assertEqual(run.verdict("S2", OTHER, "cpu"), "dearer")
-        self.assertEqual(run.verdict("S2", OTHER, "rate"), paired.SAME)
+        self.assertEqual(run.ratio("S2", OTHER, "rate").count, 7)
+        self.assertEqual(run.verdict("S2", OTHER, "rate"), "faster")
+
+
+class Bounds(unittest.TestCase):
+    """A load that was what limited."""
+
+    def run_with(self, *labels, rate=150e3, **more):
+        """These were limited; all others answered 100 000 a second."""
+        fields = {"verdict": "INVALID", "rate": rate,
+                  "reason": "the generator took 99 % of a CPU"} | more
+
+        def make(cell):
+            mine = cell.contestant.label in labels
+            return fields if mine else {"rate": 100e3}
+
+        return results.Results(lines_of(PLAN, make))
+
+    def test_decide_where_they_suffice(self):
+        run = self.run_with(OTHER)
+        self.assertEqual(run.verdict("S2", OTHER, "rate"), "faster")
+        self.assertEqual(run.ratio("S2", OTHER, "rate").count, 7)
+        run = self.run_with(ONE, AGAIN)
+        self.assertEqual(run.verdict("S2", OTHER, "rate"), "slower")
+        run = self.run_with(OTHER, rate=50e3)
+        self.assertEqual(run.verdict("S2", OTHER, "rate"), verdicts.ONE_BOUND)
+
+    def test_of_both_say_so(self):
+        run = self.run_with(ONE, AGAIN, OTHER)
+        self.assertEqual(run.verdict("S2", OTHER, "rate"), verdicts.BOTH_BOUNDS)
+        text = " ".join(table.render(run))
+        self.assertIn("open: both are lower bounds", text)
+
+    def test_are_marked_in_every_table(self):
+        run = self.run_with(OTHER)
+        self.assertEqual(run.median("S2", OTHER, "rate"), (150e3, False, True))
+        self.assertIn(">= 150000", " ".join(table.render(run)))
+        text = "\n".join(readme.markdown(run, "x"))
+        self.assertIn(f"| `{OTHER}` | 14 | >= 150000 | ~500 |", text)
+        self.assertIn(">=1.500 [1.500 ..] | faster", text)
+
+    def test_are_what_the_load_says(self):
+        for limit, bound in (("load", True), ("schedule", True), (None, False)):
+            line = {"scenario": "S2", "load": {"limited_by": limit},
+                    "verdict": "VALID", "errors": 0, "rate": 1.0}
+            found = results.reading(line, "rate")
+            self.assertEqual(found, verdicts.Reading(1.0, bound))
+
+    def test_of_older_loads_are_told_by_their_verdicts(self):
+        line = {"scenario": "S2", "verdict": "VALID", "errors": 0, "rate": 9e3}
+        held = {"verdict": "INVALID", "reason": "the generator took 99 %"}
+        silent = {"verdict": "INVALID", "reason": "the server was silent"}
+        kept = {"scenario": "S2@9000"}
+        for fields, limit in (({}, None), (held, "load"), (silent, None),
+                              (kept, "schedule"),
+                              (kept | {"rate": 8e3}, None)):  # fmt: skip
+            self.assertEqual(results.limited_by(line | fields), limit)
+
+    def test_a_median_below_them_is_exact(self):
+        def make(cell):
+            fast = cell.block > 4
+            bound = {"load": {"limited_by": "load"}, "rate": 200e3}
+            return bound if fast else {"rate": 100e3}
+
+        run = results.Results(lines_of(PLAN, make))
+        self.assertFalse(run.median("S2", OTHER, "rate").bound)
+
+    def test_a_searched_rate_is_none(self):
+        plan = dataclasses.replace(PLAN, bound_us=1000.0)
+        limited = {"load": {"limited_by": "schedule"}}
+        run = results.Results(lines_of(plan, lambda cell: limited))
+        self.assertFalse(run.median("S2", OTHER, "rate").bound)
+
+    def test_capacity_is_of_what_a_request_costs_at_an_equal_rate(self):
+        run = results.Results(lines_of(at("S2", AT_RATE), lambda cell: {}))
+        self.assertEqual(run.per_cpu_second(AT_RATE, OTHER), 100e3)
+        self.assertIsNone(run.per_cpu_second("S2", OTHER))
+
+
+class Clients(unittest.TestCase):
+    """In S11 the load is what is compared."""
+
+    def test_are_exact_where_they_limit_and_bounds_where_they_do_not(self):
+        for limit, bound in (("load", False), (None, True)):
+            line = {"scenario": "S11", "load": {"limited_by": limit},
+                    "verdict": "INVALID", "errors": 0, "rate": 1.0}
+            found = results.reading(line, "rate")
+            self.assertEqual(found, verdicts.Reading(1.0, bound))
+
+    def test_cost_their_own_cpu(self):
+        line = {"scenario": "S11@1000", "load": {"cpu_us_per_request": 7.0},
+                "verdict": "VALID", "errors": 0, "server_cpu_us": 9.0}
+        self.assertEqual(results.value(line, "cpu"), 7.0)
+        self.assertEqual(results.value(line | {"scenario": "S2"}, "cpu"), 9.0)
+
+
+class TestsOfTheLoad(unittest.TestCase):
+    def said(self, scenario="S2", **rates):
+        """`null` and `doubled` are what these cells came to."""
+        lines = lines_of(at(scenario), lambda cell: {})
+        cell = at(scenario).cells()[0]
+        labels = {"null": "bare-echo null", "doubled": f"{ONE} doubled"}
+        for name, rate in rates.items():
+            line = cell_line(cell, rate=rate)
+            lines.append(line | {"contestant": labels[name]})
+        run = results.Results(lines)
+        self.assertNotIn(" null", "".join(table.labels(run, scenario)))
+        return " ".join(tests_of_load.sentences(run, scenario))
+
+    def test_a_load_that_drives_more_is_not_what_limits(self):
+        said = self.said(null=1600.0)
+        self.assertIn("1.60 times what the fastest server took", said)
+        self.assertIn("it is not what limits them", said)
+
+    def test_of_one_that_does_not_it_is_said_what_cannot_be_known(self):
+        said = self.said(null=1200.0)
+        self.assertIn("how much faster than 800 a second a server is cannot be "
+                      "known", said)  # fmt: skip
+
+    def test_at_an_equal_rate_it_is_the_part_of_a_latency(self):
+        said = self.said(AT_RATE, null=1000.0)
+        self.assertIn("a bare echo's p99 is 500 us, against 500 us", said)
+
+    def test_twice_as_many_who_ask_change_nothing_or_something(self):
+        self.assertIn("less than 3%", self.said(doubled=1020.0))
+        self.assertIn("more than 3%", self.said(doubled=1100.0))
+
+    def test_without_them_nothing_is_said(self):
+        self.assertEqual(self.said(), "")
 
 
 class LeftOut(unittest.TestCase):
-    def run_with(self, label, fields, blocks=3):
+    def run_with(self, label, fields, blocks=3, plan=PLAN):
         def make(cell):
             mine = cell.contestant.label == label and cell.block < blocks
             return fields if mine else {}
 
-        return results.Results(lines_of(PLAN, make))
+        return results.Results(lines_of(plan, make))
 
     def test_invalid_cells_are_counted_and_not_in_the_ratios(self):
         invalid = {"verdict": "INVALID", "reason": "late", "rate": 1.0}
         run = self.run_with(OTHER, invalid)
-        self.assertAlmostEqual(run.ratio("S2", OTHER, "rate").median, 1)
-        self.assertEqual(run.ratio("S2", OTHER, "rate").count, 8)
+        self.assertAlmostEqual(run.ratio("S2", OTHER, "rate").factor, 1)
+        self.assertEqual(run.ratio("S2", OTHER, "rate").count, 4)
         self.assertEqual(run.left_out("S2", OTHER), (6, 14, "INVALID: late"))
         self.assertEqual(run.faults(), {})
 
     def test_their_cpu_time_is(self):
-        run = self.run_with(OTHER, {"verdict": "INVALID", "reason": "late"})
-        self.assertEqual(run.ratio("S2", OTHER, "cpu").count, 14)
+        late = {"verdict": "INVALID", "reason": "late"}
+        run = self.run_with(OTHER, late, plan=at(AT_RATE))
+        self.assertEqual(run.ratio(AT_RATE, OTHER, "cpu").count, 7)
 
     def test_without_a_valid_reference_there_is_no_ratio(self):
-        run = self.run_with(ONE, {"verdict": "INVALID"}, blocks=7)
+        def make(cell):
+            mine = cell.contestant.name == ONE
+            return {"verdict": "INVALID"} if mine else {}
+
+        run = results.Results(lines_of(PLAN, make))
         self.assertIsNone(run.ratio("S2", OTHER, "rate"))
         said = run.verdict("S2", OTHER, "rate")
         self.assertEqual(said, results.NO_PAIRS)
-        self.assertEqual(run.median("S2", ONE, "rate"), (1000.0, True))
+        self.assertEqual(run.median("S2", ONE, "rate"), (1000.0, True, False))
 
     def test_who_answers_wrongly_is_convicted(self):
         wrong = {"errors": 1, "first_error": "another's bytes"}
-        run = self.run_with(OTHER, wrong, blocks=1)
-        self.assertEqual(list(run.faults()), [("S2", OTHER)])
-        word, why = run.faults()["S2", OTHER]
+        run = self.run_with(OTHER, wrong, blocks=1, plan=at(AT_RATE))
+        self.assertEqual(list(run.faults()), [(AT_RATE, OTHER)])
+        word, why = run.faults()[AT_RATE, OTHER]
         self.assertEqual(word, results.CONVICTED)
         self.assertIn("another's bytes", why)
-        self.assertEqual(run.ratio("S2", OTHER, "cpu").count, 12)
+        self.assertEqual(run.ratio(AT_RATE, OTHER, "cpu").count, 6)
 
     def test_who_fails_is_named_and_who_is_skipped_is_no_failure(self):
         cell = PLAN.cells()[0]
@@ -316,6 +436,19 @@ class Memory(unittest.TestCase):
             }}  # fmt: skip
             found = results.value(line, results.MEMORY)
             self.assertEqual(found, expected)
+
+    def test_is_known_at_a_rate_and_where_one_size_was_measured_once(self):
+        plan = Plan((ONE,), ("S3-10@100", "S3-1010@100"), 3, 1.0, 1)
+
+        def make(cell):
+            count = scenarios.find(cell.scenario).idle
+            if count == 10 and cell.block:
+                return None
+            own = {"own": 5000 + 300 * count, "kernel": 0}
+            return {"memory": {"before": {"own": 0}, "measuring": own}}
+
+        run = results.Results(lines_of(plan, make))
+        self.assertAlmostEqual(run.bytes_per_idle(ONE, "own"), 300)
 
     def test_needs_two_sizes(self):
         plan = Plan((ONE,), ("S3-10", "S2"), 3, 1.0, 1)
@@ -864,6 +997,20 @@ class Tables(unittest.TestCase):
             f"  by rate: {OTHER} no measurable difference; redis slower"
         ])  # fmt: skip
 
+    def test_say_what_they_would_find_and_what_is_noise(self):
+        def heading_of(step):
+            def make(cell):
+                strays = cell.contestant.label != ONE
+                return {"rate": 1000.0 * step ** (cell.block % 3 * strays)}
+
+            return table.heading(results.Results(lines_of(PLAN, make)), "S2")
+
+        heading = heading_of(1.02)
+        self.assertRegex(heading[1], r"itself: .*; in all scenarios 1\.\d+ to 1")
+        self.assertRegex(heading[2], r"finds a difference of 1\.\d\d times in ")
+        heading = heading_of(30.0)
+        self.assertIn("no difference below 10 times", heading[2])
+
     def test_have_a_row_for_each_contestant_and_scenario(self):
         lines = table.render(self.run_there)
         for scenario in self.plan.scenarios:
@@ -880,9 +1027,9 @@ class Tables(unittest.TestCase):
 
     def test_ratios_keep_their_width(self):
         for factor in (0.001, 1, 9.9996, 123.456, 98765.4):
-            ratio = paired.Estimate(factor, factor, factor, 14)
+            ratio = verdicts.Ratio(factor, 14, low=factor, high=factor)
             self.assertLessEqual(len(table.ratio_text(ratio)), 19)
-        text = table.ratio_text(paired.Estimate(1.02, 0.991, 1.0523, 9))
+        text = table.ratio_text(verdicts.Ratio(1.02, 9, low=0.991, high=1.0523))
         self.assertEqual(text, "1.020 [0.991 1.052]")
 
     def test_notes_tell_calls_memory_and_what_was_stolen(self):
@@ -919,7 +1066,7 @@ class Readme(unittest.TestCase):
         self.assertNotIn("old", text)
         self.assertIn("[docs/run.jsonl](docs/run.jsonl)", text)
         for label in (ONE, AGAIN, OTHER):
-            self.assertIn(f"| `{label}` | 1000 |", text)
+            self.assertIn(f"| `{label}` | 14 | 1000 |", text)
         readme.rewrite(self.document, self.results)
         self.assertEqual(self.document.read_text(), text)
 

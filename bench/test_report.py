@@ -17,9 +17,9 @@ from unittest import mock
 
 sys.dont_write_bytecode = True
 import comparison  # noqa: E402  (after the line that keeps the tree clean)
-import paired  # noqa: E402
 import sample_results as sample  # noqa: E402
 import scenarios  # noqa: E402
+import verdicts  # noqa: E402
 from reporting import command, drawing, figures, page, plots  # noqa: E402
 from reporting import scales, terminal, words  # noqa: E402
 from reporting.model import Axis, Curve, Panel, Spread  # noqa: E402
@@ -28,6 +28,8 @@ from results import CPU, TAIL, Results  # noqa: E402
 ONE, OTHER = "epoll-level", "iouring-multishot"
 AGAIN = ONE + " again"
 TWO = sample.plan_of((ONE, OTHER), ("S2",))
+AT_RATE = "S2@10000"
+RATED = sample.plan_of((ONE, OTHER), (AT_RATE,))
 EVIL = '<script>window.harmed=1</script>\'"&\x1b[2J`id`'
 
 
@@ -180,8 +182,9 @@ class Percentiles(unittest.TestCase):
 
 
 class Winners(unittest.TestCase):
-    def winner(self, change, metric=CPU, plan=TWO):
-        return words.winner(results_of(plan, change), "S2", metric, "It")
+    def winner(self, change, metric=CPU, plan=RATED):
+        scenario = plan.scenarios[0]
+        return words.winner(results_of(plan, change), scenario, metric, "It")
 
     def test_is_named_where_there_is_one(self):
         said = self.winner(lambda cell, fields: fields)
@@ -196,7 +199,7 @@ class Winners(unittest.TestCase):
         self.assertIn("no measurable difference between", self.winner(same))
 
     def test_is_nobody_alone_where_two_are_ahead(self):
-        plan = sample.plan_of((ONE, OTHER, "redis"), ("S2",))
+        plan = sample.plan_of((ONE, OTHER, "redis"), (AT_RATE,))
 
         def two(cell, fields):
             mine = 30.0 if cell.contestant.name == "redis" else 10.0
@@ -210,18 +213,18 @@ class Winners(unittest.TestCase):
     def test_is_nobody_in_a_circle(self):
         """Which can be: each comparison is of the blocks that two share."""
         names = (ONE, OTHER, "redis")
-        results = results_of(sample.plan_of(names, ("S2",)))
+        results = results_of(sample.plan_of(names, (AT_RATE,)))
 
         def compared(scenario, label, other, metric):
             steps = names.index(label) - names.index(other)
-            return paired.LESS if steps % 3 == 1 else paired.MORE
+            return verdicts.LESS if steps % 3 == 1 else verdicts.MORE
 
         with mock.patch.object(results, "compared", compared):
-            said = words.winner(results, "S2", CPU, "It")
+            said = words.winner(results, AT_RATE, CPU, "It")
         self.assertIn("nobody won; each is measurably behind another", said)
 
     def test_is_not_named_after_too_few_blocks(self):
-        plan = sample.plan_of((ONE, OTHER), ("S2",), blocks=1)
+        plan = sample.plan_of((ONE, OTHER), (AT_RATE,), blocks=1)
         said = self.winner(lambda cell, fields: fields, plan=plan)
         self.assertIn("nobody can be called the winner (too few blocks)", said)
 
@@ -237,8 +240,124 @@ class Winners(unittest.TestCase):
         self.assertIn(f"only {ONE} can be ranked", self.winner(alone))
 
     def test_greatest_rate_wins(self):
-        said = self.winner(lambda cell, fields: fields, "rate")
+        said = self.winner(lambda cell, fields: fields, "rate", TWO)
         self.assertIn(f"{ONE} won", said)
+
+
+class FreshReader(unittest.TestCase):
+    """What the page of a first look says in short: of equals, and of a run with
+    one server that takes half as much again of everything."""
+
+    DEARER = "blocking-thread"
+    NAMES = (ONE, DEARER, OTHER)
+    DIFFERENCE = re.compile(
+        "won, with|(dearer|cheaper|faster|slower|later|sooner|larger|smaller|"
+        "more|fewer): |measurably behind"
+    )
+
+    def answers(self, seed, dearer):
+        plan = dataclasses.replace(
+            sample.plan_of(self.NAMES, sample.QUICK, blocks=7), seed=seed
+        )
+        results = results_of(plan, sample.alike(plan, dearer))
+        return [page.answer(figure) for figure in figures.build(results)]
+
+    def test_finds_everybody_in_the_answer_to_each_question(self):
+        for answer in self.answers(1, {}):
+            for name in self.NAMES:
+                self.assertIn(name, answer)
+            self.assertNotIn("Not in this run", answer)
+            self.assertNotIn("nobody is ranked", answer)
+
+    def test_draws_no_conclusion_from_equals(self):
+        """Each table has its own 5 %, and a page has ten."""
+        wrong = [seed for seed in range(10)
+                 if self.DIFFERENCE.search(" ".join(self.answers(seed, {})))]
+        self.assertLessEqual(len(wrong), 1)
+
+    def test_draws_the_right_conclusion_where_there_is_one(self):
+        for seed in range(5):
+            latency, load, cpu, calls, idle = self.answers(
+                seed, {self.DEARER: 1.5}
+            )
+            for answer, word in ((latency, "later"), (load, "dearer"),
+                                 (cpu, "dearer"), (calls, "more"),
+                                 (idle, "dearer"), (idle, "larger")):
+                self.assertIn(f"{word}: {self.DEARER}", answer)
+                self.assertIn(f"no measurable difference: {OTHER}", answer)
+
+    def test_is_told_who_won_alone(self):
+        for seed in range(5):
+            cpu = self.answers(seed, {ONE: 1.5, self.DEARER: 1.5})[2]
+            self.assertRegex(cpu, f"{OTHER} won, with [0-9.]+ µs against")
+            self.assertIn(f"cheaper: {OTHER}", cpu)
+
+
+class OfTheLoad(unittest.TestCase):
+    """What the load says of its own measuring, on the page."""
+
+    def test_is_in_a_table(self):
+        results = results_of(sample.plan_of((ONE, OTHER), sample.QUICK))
+        table = figure_of(results, "latency").views[0].tables[1]
+        row = dict(table.rows)[OTHER]
+        self.assertEqual(row[0], "schedule 10")
+        self.assertEqual(row[1], 12_000)
+        self.assertRegex(row[2], r"[0-9.]+ \[[0-9.]+ [0-9.]+\]")
+        self.assertEqual(row[3:5], ("0 of 10", "0 of 10"))
+
+    def test_of_an_older_load_is_not_made_up(self):
+        def older(cell, fields):
+            return fields | {"load": {}}
+
+        results = results_of(change=older)
+        table = figure_of(results, "latency").views[0].tables[1]
+        self.assertIn("does not say", table.caption)
+        self.assertEqual(dict(table.rows)[OTHER][1:], (None,) * 6)
+
+    def test_tests_of_it_are_told_in_sentences(self):
+        lines = sample.lines_of(TWO)
+        for label, rate in (("bare-echo null", 1e6), (f"{ONE} doubled", 1e5)):
+            lines.append(lines[1] | {"contestant": label, "rate": rate})
+        text = rendered(Results(lines))
+        self.assertIn("Null test: the load drives a bare echo at 1000000", text)
+        self.assertIn("Doubled load: ", text)
+        self.assertNotIn('scope="row">bare-echo null', text)
+
+
+class BoundsShown(unittest.TestCase):
+    def results(self):
+        def limited(cell, fields):
+            if cell.contestant.name != OTHER or cell.scenario != "S2":
+                return fields
+            load = fields["load"] | {"limited_by": "load"}
+            return fields | {"load": load, "rate": 168_700.0}
+
+        plan = sample.plan_of((ONE, OTHER), ("S1", "S2"))
+        return results_of(plan, limited)
+
+    def test_a_rate_that_the_load_limited_is_marked_everywhere(self):
+        results = self.results()
+        shown = f"&gt;= {scales.digits(168_700)}"
+        self.assertIn(f"<td>{shown}</td>", rendered(results))
+        said = " ".join(figure_of(results, "load").views[0].said)
+        self.assertIn(f"{OTHER} >= {scales.digits(168_700)}", said)
+
+    def test_a_dot_of_one_is_hollow_and_has_an_arrow(self):
+        def drawn(**more):
+            spread = Spread(5, 4, 6, 7, **more)
+            panel = Panel("Title", Axis("up"), (Curve("one", 0, {0: spread}),))
+            return panel, drawing.draw(panel, "said", "key", "none")
+
+        panel, text = drawn(bound=True)
+        self.assertIn('class="hollow"', text)
+        self.assertIn("l6,4l-6,4", text)
+        self.assertIn(">&gt;= 5.00</text>", text)
+        self.assertIn("one >=", "".join(plots.dot_lines(panel, "n")))
+        panel, text = drawn(invalid=True)
+        self.assertIn(">~5.00</text>", text)
+        self.assertIn("one ~", "".join(plots.dot_lines(panel, "n")))
+        panel, text = drawn()
+        self.assertNotIn("hollow", text)
 
 
 class Missing(unittest.TestCase):
@@ -270,9 +389,11 @@ class Missing(unittest.TestCase):
         names = f"--models {ONE} --peers redis --server '/a b/mine'"
         self.assertIn(names, text)
 
-    def test_one_rate_makes_no_line(self):
-        results = results_of(sample.plan_of((ONE, OTHER), ("S2", "S2@1000")))
-        self.assertIn("one rate", figure_of(results, "load").missing.why)
+    def test_one_rate_makes_no_line_but_shows_capacity(self):
+        results = results_of(sample.plan_of((ONE, OTHER), ("S2", AT_RATE)))
+        view = figure_of(results, "load").views[0]
+        self.assertEqual([panel.x for panel in view.panels], [None])
+        self.assertRegex(view.said[0], f"Capacity, .*: {ONE} [0-9].*{OTHER} ")
 
     def test_a_run_without_a_load_has_no_figure_at_all(self):
         def rest(cell, fields):
@@ -318,9 +439,9 @@ class Honesty(unittest.TestCase):
             mine = cell.contestant.label == OTHER
             return invalid(fields) if mine else fields
 
-        results = results_of(change=held)
+        results = results_of(RATED, held)
         text = rendered(results)
-        median = results.median("S2", OTHER, TAIL)[0]
+        median = results.median(AT_RATE, OTHER, TAIL).value
         self.assertIn(f"<td>~{scales.digits(median)} <small>", text)
         self.assertIn('class="hollow"/>', text)
         self.assertIn("no valid pairs", text)
@@ -359,7 +480,7 @@ class Honesty(unittest.TestCase):
             }  # fmt: skip
 
         for change, there in (
-            (too_few_samples, {"cpu", "calls", "idle"}),
+            (too_few_samples, {"load", "cpu", "calls", "idle"}),
             (nothing_seen, {"latency", "load"}),
         ):
             with tempfile.TemporaryDirectory() as folder:
@@ -519,7 +640,7 @@ class Page(unittest.TestCase):
     def test_has_all_scenarios_where_there_is_room(self):
         results = results_of(sample.plan_of((ONE, OTHER), ("S1", "S2", "S5")))
         text = rendered(results)
-        self.assertIn("The same in S1: 1 connection", text)
+        self.assertIn("The same in S2: 64 connection", text)
         self.assertNotIn("To keep this page small", text)
 
     def test_links_lead_somewhere(self):
@@ -630,6 +751,48 @@ class Drawing(unittest.TestCase):
                             (107478, "107 478"), (None, "–")):  # fmt: skip
             shown = scales.digits(value).replace(scales.THIN_SPACE, " ")
             self.assertEqual(shown, text)
+
+
+class StillFigures(unittest.TestCase):
+    """SVG and PNG for a write-up keep what the page marks."""
+
+    def script(self, kind, **more):
+        spread = Spread(50, 40, 60, 7, **more)
+        curve = Curve("one", 0, {50: Spread(5, 4, 6, 7), 99: spread})
+        axis = Axis("across", "tail", ((50, "50 %"), (99, "99 %")))
+        panel = Panel("Latency", Axis("us", "log"), (curve,), axis)
+        figure = dataclasses.replace(
+            figure_of(results_of(RATED), "latency"), views=()
+        )
+        view = dataclasses.replace(
+            figure_of(results_of(RATED), "latency").views[0], panels=(panel,)
+        )
+        figure = dataclasses.replace(figure, views=(view,))
+        return plots.script(figure, "source", kind, "PATH")
+
+    def test_have_hollow_points_and_say_what_they_are(self):
+        for kind in plots.KINDS:
+            self.assertNotIn("Hollow", self.script(kind))
+            self.assertNotIn("D0x0h", self.script(kind))
+            for mark in ("invalid", "bound"):
+                text = self.script(kind, **{mark: True})
+                self.assertIn("Hollow: of INVALID cells alone (~)", text)
+                self.assertIn("$D0x0h << EOD\n100 50\nEOD", text)
+
+    def test_have_no_pointer_where_they_are_pictures(self):
+        self.assertIn("the pointer reads", self.script("svg"))
+        self.assertNotIn("pointer", self.script("png"))
+
+    def test_a_heading_has_as_many_lines_as_it_takes(self):
+        said = "CPU time: microseconds per request, lower is better"
+        one = drawing.heading(said, drawing.WIDTHS[drawing.WIDE])
+        two = drawing.heading(said, drawing.WIDTHS[drawing.NARROW])
+        self.assertEqual((one.count("<text"), two.count("<text")), (1, 2))
+
+    def test_zero_has_a_place_among_dots(self):
+        scale = scales.scale_of([0, 5, 5000], "dots")
+        self.assertIsInstance(scale, scales.Linear)
+        self.assertEqual(scale.place(0), 0)
 
 
 class Quoting(unittest.TestCase):

@@ -427,6 +427,14 @@ class Terminal(unittest.TestCase):
         self.assertIn(["of", "them", "asleep", "1.00"], rows)
         self.assertEqual(rows[-1][-1], "30.0")
 
+    def test_what_is_drawn_and_what_is_the_median_have_their_names(self):
+        made = exchange()
+        *_, median, drawn = text.summary([made] * 2, made.requests[7:9])
+        self.assertRegex(median, r"the median +30\.0 +30\.0$")
+        took = [f"{request.took:.1f}" for request in made.requests[7:9]]
+        self.assertEqual(drawn.split()[-2:], took)
+        self.assertIn("of the one that is drawn", drawn)
+
 
 class Drawing(unittest.TestCase):
     def draw(self, *made):
@@ -443,6 +451,11 @@ class Drawing(unittest.TestCase):
         self.assertTrue(second.tag.endswith("desc"))
         self.assertIn("epoll_wait(8) = 1", second.text)
         self.assertEqual(root.get("aria-labelledby"), "title desc")
+
+    def test_is_no_wider_than_the_page(self):
+        root = xml.etree.ElementTree.fromstring(self.draw(exchange()))
+        self.assertIn("max-width:100%", root.get("style"))
+        self.assertEqual(root.get("viewBox").split()[2], root.get("width"))
 
     def test_every_name_stands_in_it(self):
         svg = self.draw(exchange())

@@ -396,7 +396,8 @@ def draw(exchanges, marks, scales):
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" role="img" '
             f'aria-labelledby="title desc" viewBox="0 0 {WIDTH} {canvas.y}" '
-            f'width="{WIDTH}" height="{canvas.y}">',
+            f'width="{WIDTH}" height="{canvas.y}" '
+            'style="max-width:100%;height:auto">',
             f'<title id="title">{html.escape(names)}: what each thread does '
             "during a request</title>",
             f'<desc id="desc">{html.escape(chr(10).join(told))}</desc>',

@@ -458,8 +458,9 @@ def wrapped(parts):
     return lines
 
 
-def summary(exchanges):
-    """What a request took, all but the first ones counted."""
+def summary(exchanges, marks=()):
+    """What a request took, all but the first ones counted; `marks` are the ones
+    that are drawn, which are near the medians and not they."""
     columns = [per_request(x) for x in exchanges]
     rows = [("calls of the server for a request", [x.name for x in exchanges])]
     for name in sorted({name for column in columns for name in column}):
@@ -468,6 +469,8 @@ def summary(exchanges):
     rows.append(("  all", [f"{sum(c.values()):.2f}" for c in columns]))
     rows.append(("  of them asleep", [sleeps(x) for x in exchanges]))
     medians = [f"{events.median_us(x.requests):.1f}" for x in exchanges]
-    rows.append(("us from its send to the answer", medians))
+    rows.append(("us from send to answer, the median", medians))
+    drawn = [f"{marked.took:.1f}" for marked in marks]
+    rows += [("us of the one that is drawn", drawn)][: len(drawn)]
     for name, cells in rows:
         yield f"{name:<36}" + "".join(f"{cell:>22}" for cell in cells)

@@ -5,13 +5,15 @@ Everything is drawn twice, wide and narrow, and the page shows the one that
 fits. What tells lines apart is name, dash and marker; colour only helps."""
 
 import html
+import textwrap
 
-from table import short
+from table import mark_of, short
 
 from . import scales
 
 LINES_MAX = 8  # in one drawing
 LABEL_GAP = 14
+LETTER = 6.8  # pixels, of the width of most letters at most
 STYLES = 8
 WIDE, NARROW = "wide", "narrow"
 WIDTHS = {WIDE: 720, NARROW: 336}
@@ -131,7 +133,7 @@ def horizontal(panel, steps):
 
 def lines(panel, described, size, key, reference):
     wide = size == WIDE
-    frame = Frame(*((52, 26, 510, 290) if wide else (44, 26, 282, 260)))
+    frame = Frame(*((52, 26, 510, 290) if wide else (44, 40, 282, 260)))
     curves, steps = visible(panel), steps_of(panel)
     x_scale = Inset(horizontal(panel, steps))
     y_scale = scales.scale_of(numbers(curves), panel.y.scale)
@@ -163,9 +165,15 @@ def marked(panel):
     return {number for number, _ in panel.x.ticks}
 
 
+def heading(said, width):
+    """Above a drawing, in two lines where it is narrow."""
+    rows = textwrap.wrap(said, int(width / LETTER))
+    return "".join(text(0, 12 + 14 * place, row, class_="axis")
+                   for place, row in enumerate(rows))  # fmt: skip
+
+
 def axes(frame, panel, x_scale, y_scale, width):
-    heading = f"{panel.title}: {panel.y.title}"
-    parts = [text(0, 12, heading, class_="axis")]
+    parts = [heading(f"{panel.title}: {panel.y.title}", width)]
     for tick in y_scale.ticks:
         y = frame.y(y_scale.place(tick))
         parts.append(line(frame.left, y, frame.right, y, "grid"))
@@ -173,14 +181,15 @@ def axes(frame, panel, x_scale, y_scale, width):
                           class_="tick", text_anchor="end"))  # fmt: skip
     for x, said in readable_ticks(frame, panel, x_scale):
         parts.append(line(x, frame.bottom, x, frame.bottom + 5, "grid"))
-        middle = min(x, width - 3.5 * len(said))
+        middle = min(x, width - LETTER / 2 * len(said))
         parts.append(text(middle, frame.bottom + 18, said, class_="tick",
                           text_anchor="middle"))  # fmt: skip
     parts.append(line(frame.left, frame.bottom, frame.right, frame.bottom,
                       "base"))  # fmt: skip
-    parts.append(text(frame.left + frame.width / 2, frame.bottom + 37,
-                      panel.x.title, class_="axis",
-                      text_anchor="middle"))  # fmt: skip
+    half = LETTER * len(panel.x.title) / 2
+    middle = min(frame.left + frame.width / 2, width - half)
+    parts.append(text(max(middle, half), frame.bottom + 37, panel.x.title,
+                      class_="axis", text_anchor="middle"))  # fmt: skip
     return "".join(parts)
 
 
@@ -209,7 +218,7 @@ def series(one, frame, x_scale, y_scale, dodge, marks):
     hollow = ' class="hollow"'
     shapes = "".join(
         f'<use href="#m{k}" x="{px:.1f}" y="{py:.1f}"'
-        f"{hollow if s.invalid else ''}/>"
+        f"{'' if s.is_exact else hollow}/>"
         for (px, py), (x, s) in zip(at, points) if x in marks
     )
     return (
@@ -267,7 +276,7 @@ def multiples(panel, described, size, key, reference):
         scales.scale_of(numbers_of_medians(curves), panel.y.scale),
     )
     name = html.escape(f"{key}-{size}")
-    body = text(0, 12, f"{panel.title}: {panel.y.title}", class_="axis")
+    body = heading(f"{panel.title}: {panel.y.title}", WIDTHS[size])
     body += behind(curves, inner, scales_there, name, reference)
     for place, one in enumerate(curves):
         at = 40 + place % columns * width, 42 + place // columns * height
@@ -354,10 +363,10 @@ def dots(panel, described, size, key, reference):
     wide = size == WIDE
     curves = [c for c in panel.curves if c.points]
     row = 24 if wide else 36
-    frame = Frame(*((170, 30, 450, row * len(curves)) if wide
-                    else (8, 30, 320, row * len(curves))))  # fmt: skip
+    frame = Frame(*((170, 30, 430, row * len(curves)) if wide
+                    else (8, 44, 312, row * len(curves))))  # fmt: skip
     scale = scales.scale_of(numbers(curves), "dots")
-    body = text(0, 12, axis_title(panel, scale), class_="axis")
+    body = heading(axis_title(panel, scale), WIDTHS[size])
     body += dot_grid(frame, scale)
     base = next((c.points[0].median for c in curves
                  if c.label == reference and not c.ghost), None)  # fmt: skip
@@ -391,7 +400,7 @@ def dot(one, frame, scale, y, wide):
     found = one.points[0]
     low, middle, high = (frame.x(scale.place(v)) for v in
                          (found.low, found.median, found.high))  # fmt: skip
-    value = ("~" if found.invalid else "") + scales.digits(found.median)
+    value = mark_of(found) + scales.digits(found.median)
     name = short(one.label)
     if wide:
         words = text(frame.left - 10, y + 4, name, class_="name",
@@ -403,10 +412,13 @@ def dot(one, frame, scale, y, wide):
         words += text(WIDTHS[NARROW], y - 4, value, class_="value",
                       text_anchor="end")  # fmt: skip
         y += 7
-    shape = ' class="hollow"' if found.invalid or one.ghost else ""
+    hollow = one.ghost or not found.is_exact
+    shape = ' class="hollow"' if hollow else ""
+    # How far beyond a bound the truth lies is open.
+    arrow = f"M{middle + 7:.1f},{y - 4:.1f}l6,4l-6,4" if found.bound else ""
     return (
         f'<g class="s dot" data-s="{one.style}">{words}'
         f'<path class="bar" d="M{low:.1f},{y:.1f}H{high:.1f}'
-        f'M{low:.1f},{y - 4:.1f}v8M{high:.1f},{y - 4:.1f}v8"/>'
+        f'M{low:.1f},{y - 4:.1f}v8M{high:.1f},{y - 4:.1f}v8{arrow}"/>'
         f'<circle{shape} cx="{middle:.1f}" cy="{y:.1f}" r="4.5"/></g>'
     )

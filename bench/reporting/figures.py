@@ -4,13 +4,15 @@ import shlex
 
 import paired
 import scenarios
+import tests_of_load
 from contestants import PEERS
 from results import (
-    CALLS, CPU, MEMORY, RATE, SWITCHES, TAIL, percentiles, send_lag
+    CALLS, CPU, MEMORY, RATE, REST_CPU, SWITCHES, TAIL, WAKE_UPS, Sample,
+    percentiles, send_lag,
 )  # fmt: skip
 from table import calls_by_name, labels, number
 
-from . import scales, words
+from . import drawing, judgement, scales, words
 from .model import Axis, Curve, Figure, Missing, Panel, Table, View, spread
 
 FIVE = ("p50", "p90", "p99", "p99.9", "max")
@@ -40,9 +42,10 @@ def main_scenario(results, chosen=None):
     if chosen is not None and chosen not in there:
         found = ", ".join(there) or "none"
         raise ValueError(f"no answers in a scenario {chosen}; there is {found}")
+    usual = [s for s in there if s.partition(scenarios.AT)[0] == "S2"]
     closed = [s for s in there if not is_scheduled(s)]
-    usual = ["S2"] if "S2" in closed else closed
-    return chosen or next(iter(usual + there), None)
+    return chosen or next(iter(sorted(usual, key=is_scheduled) + closed + there),
+                          None)  # fmt: skip
 
 
 def answered(results, scenario):
@@ -58,11 +61,36 @@ def is_scheduled(scenario):
 
 
 def showing(results, main, metric):
-    """The main scenario and all other closed ones, as far as they have numbers
-    of that kind."""
-    closed = [s for s in results.scenarios()
-              if s != main and not is_scheduled(s)]  # fmt: skip
-    return [s for s in (main, *closed) if s and measures(results, s, metric)]
+    """The scenario that tells most, the main one, and all others that are not
+    its rates, as far as they have numbers of that kind."""
+    front = telling(results, main, metric) if main else None
+    rates = at_rates(results, main).values() if main else ()
+    others = [s for s in results.scenarios()
+              if s not in (main, front) and s not in rates
+              and scenarios.find(s).metric != scenarios.REST]  # fmt: skip
+    chosen = dict.fromkeys((front, main, *others))
+    return [s for s in chosen if s and measures(results, s, metric)]
+
+
+def telling(results, main, metric):
+    """Where all are asked at the same rate, and as many of them as may be have
+    something to compare; of such rates the one nearest to half of what is
+    offered at most. Else the main scenario itself, if it compares them, or any
+    that does."""
+    rates = at_rates(results, main)
+    counts = {rate: sum(bool(results.values(scenario, label, metric))
+                        for label in labels(results, scenario))
+              for rate, scenario in rates.items()}  # fmt: skip
+    most = max(counts.values(), default=0)
+    if most:
+        half = max(rates) / 2
+        full = [rate for rate in rates if counts[rate] == most]
+        return rates[min(full, key=lambda rate: abs(rate - half))]
+    comparing = [s for s in (main, *results.scenarios())
+                 if metric in results.tables(s)[0]
+                 or metric in (CALLS, SWITCHES) and results.table_of(s, metric)]
+    return next(iter([s for s in comparing if measures(results, s, metric)]),
+                main)  # fmt: skip
 
 
 def measures(results, scenario, metric):
@@ -81,7 +109,7 @@ def ordered(results, scenario, metric):
     medians = {x: results.median(scenario, x, metric) for x in there}
 
     def place(label):
-        value, invalid = medians[label]
+        value, invalid, _ = medians[label]
         if value is None:
             return 2, 0
         return int(invalid), -value if metric == RATE else value
@@ -167,10 +195,7 @@ def pace(results):
 
 
 def latency(results, main):
-    chosen = showing(results, main, "p50")
-    if main in chosen:
-        front = fair(results, main)
-        chosen = [front, *(s for s in chosen if s != front)]
+    chosen = showing(results, main, TAIL)
     views = [latency_view(results, scenario) for scenario in chosen]
     return Figure(
         name="latency",
@@ -194,20 +219,6 @@ def nothing_asked(results):
     )
 
 
-def fair(results, main):
-    """Where all are asked at the same rate, as near as may be to half of what
-    is offered at most, and all of them have something to show; else the main
-    scenario itself."""
-    rates = at_rates(results, main)
-    valid = [rate for rate, scenario in rates.items()
-             if all(results.values(scenario, label, TAIL)
-                    for label in labels(results, scenario))]  # fmt: skip
-    if not valid:
-        return main
-    half = max(rates) / 2
-    return rates[min(valid, key=lambda rate: abs(rate - half))]
-
-
 def latency_view(results, scenario):
     order = ordered(results, scenario, TAIL)
     known = common_percentiles(results, scenario, order)
@@ -226,18 +237,27 @@ def latency_view(results, scenario):
     return View(
         scenario, title_of(results, scenario),
         (words.winner(results, scenario, TAIL, of_what(scenario)),
-         words.noise(results, scenario, TAIL), loop(results, scenario)),
+         *compared(results, scenario, TAIL), loop(results, scenario),
+         *tests_of_load.sentences(results, scenario)),
         (panel,),
         (latency_table(results, scenario, order),
+         judgement.of_load(results, scenario, order),
          curve_table(known, curves)),
         count_of(results, scenario),
+        answers=1 + bool(results.table_of(scenario, TAIL)),
     )  # fmt: skip
 
 
+def compared(results, scenario, metric):
+    """Everybody beside the reference, and how much of it may be noise."""
+    if not results.table_of(scenario, metric):
+        return ()
+    return (words.beside(results, scenario, metric),
+            words.noise(results, scenario, metric))  # fmt: skip
+
+
 def of_what(scenario):
-    rate = scenarios.find(scenario).rate
-    at = f" at {thousands(rate)} requests per second" if rate else ""
-    return f"99th percentile{at}"
+    return f"99th percentile{at(scenario)}"
 
 
 def loop(results, scenario):
@@ -337,28 +357,101 @@ def load(results, main):
     if results.plan.bound_us is not None and measures(results, main, RATE):
         return saturation(results, main)
     rates = at_rates(results, main) if main else {}
-    views = (load_view(results, main, rates),) if len(rates) > 1 else ()
-    missing = None
-    if not views:
-        wanted = main if main and scenarios.find(main).takes_rate else "S2"
-        why = "This run asked in a closed loop only: as fast as answers came."
-        if results.plan.rate is not None or len(rates) == 1:
-            why = "This run asked at one rate; a line takes several."
-        command = measured(results, f"--sweep --scenario {wanted}")
-        missing = Missing(why, command)
+    cost = telling(results, main, CPU) if main else None
+    known = cost and results.is_at_equal_rates(cost)
+    views = ()
+    if len(rates) > 1:
+        views = (load_view(results, main, rates, cost if known else None),)
+    elif known and measures(results, cost, CPU):
+        views = (capacity_view(results, main, cost),)
     return Figure(
         name="load",
-        title="Latency against offered load",
+        title="Latency against offered load, and capacity",
         question="How many requests per second may come before they begin to "
         "wait for each other?",
         reading="All are asked at the same rates, whether they keep up or not. "
         "Where a line bends upwards, requests queue: that is the server's "
         "limit. The further to the right it bends, the better. At low rates "
-        "latency may fall as load rises, for an idle processor wakes slowly.",
-        unit="99th percentile in microseconds, lower is better",
+        "latency may fall as load rises, for an idle processor wakes slowly. "
+        "Capacity is how many requests a server could answer in a second of a "
+        "CPU, by what one of them costs at an equal rate.",
+        unit="99th percentile in microseconds, lower is better; requests per "
+        "second of a CPU, higher is better",
         views=views,
-        missing=missing,
+        missing=None if views else without_rates(results, main),
     )
+
+
+def without_rates(results, main):
+    wanted = main if main and scenarios.find(main).takes_rate else "S2"
+    return Missing(
+        "This run asked in a closed loop only: as fast as answers came.",
+        measured(results, f"--sweep --scenario {wanted}"),
+    )
+
+
+# ---- Capacity ----
+
+
+def capacity_panel(results, order, cost):
+    curves = tuple(
+        curve(results, label, {0: per_cpu(results, cost, label)})
+        for label in order
+    )
+    return Panel("Requests per second of a CPU", Axis("higher is better"),
+                 curves)  # fmt: skip
+
+
+def per_cpu(results, scenario, label):
+    found = results.sample(scenario, label, CPU)
+    if not all(found.values):
+        return None
+    return spread(found._replace(values=[1e6 / x for x in found.values]))
+
+
+def capacity_said(results, main, cost):
+    rate = scenarios.find(cost).rate or results.plan.rate
+    asked = f"at {thousands(rate)} a second" if rate else f"in {cost}"
+    said = (words.capacity(results, cost, asked),
+            f"CPU time. {words.beside(results, cost, CPU)}")  # fmt: skip
+    closed = main.partition(scenarios.AT)[0]
+    if closed in results.scenarios() and closed != cost:
+        said += (words.reached(results, closed),
+                 *tests_of_load.sentences(results, closed))  # fmt: skip
+    return said
+
+
+def capacity_table(results, main, cost):
+    """What a request costs, what that makes in a second of a CPU, and the rate
+    that was reached, which is a bound where the load was what limited."""
+    closed = main.partition(scenarios.AT)[0]
+    asked = closed if closed in results.scenarios() else cost
+    rows = [
+        (label, (
+            per_cpu(results, cost, label), sample(results, cost, label, CPU),
+            words.verdict(results, cost, label, CPU),
+            sample(results, asked, label, RATE),
+            words.verdict(results, asked, label, RATE),
+            judgement.limits(results.cells(asked, label)),
+        ))
+        for label in ordered(results, cost, CPU)
+    ]  # fmt: skip
+    columns = (
+        "requests per second of a CPU", "CPU µs per request",
+        "CPU / reference", f"rate reached in {asked}", "rate / reference",
+        "limited by",
+    )  # fmt: skip
+    return Table(f"Capacity, by {cost}: {TABLE_NOTE}", columns, tuple(rows))
+
+
+def capacity_view(results, main, cost):
+    order = ordered(results, cost, CPU)
+    return View(
+        cost, title_of(results, cost),
+        (*capacity_said(results, main, cost), words.noise(results, cost, CPU)),
+        (capacity_panel(results, order, cost),),
+        (capacity_table(results, main, cost),), count_of(results, cost),
+    )  # fmt: skip
 
 
 def saturation(results, main):
@@ -376,7 +469,7 @@ def saturation(results, main):
     view = View(
         main, title_of(results, main),
         (words.winner(results, main, RATE, "Highest rate"),
-         words.noise(results, main, RATE)),
+         *compared(results, main, RATE)),
         (panel,), (Table(f"The highest rate that was stood: {TABLE_NOTE}",
                          columns, tuple(rows)),),
         count_of(results, main),
@@ -406,7 +499,7 @@ def at_rates(results, main):
     return dict(sorted(found.items()))
 
 
-def load_view(results, main, rates):
+def load_view(results, main, rates, cost):
     order = by_capacity(results, rates)
     curves = [
         curve(results, label, {
@@ -421,17 +514,27 @@ def load_view(results, main, rates):
         tuple(curves), Axis("requests per second offered", ticks=ticks),
     )  # fmt: skip
     last = list(rates.values())[-1]
-    telling = [words.winner(results, scenario, TAIL,
-                            f"At {thousands(rate)} per second")
-               for rate, scenario in rates.items()]  # fmt: skip
+    won = [words.winner(results, scenario, TAIL,
+                        f"At {thousands(rate)} per second")
+           for rate, scenario in rates.items()]  # fmt: skip
     closed = main.partition(scenarios.AT)[0]
+    best = telling_rate(results, rates)
+    scenario = list(rates.values())[best]
+    capacity = capacity_said(results, main, cost) if cost else ()
+    panels = (panel,)
+    tables = (load_table(results, rates, curves),
+              kept_table(results, rates, order))  # fmt: skip
+    if cost:
+        by_cost = ordered(results, cost, CPU)
+        # Of many the drawing of CPU time, its inverse, has to do.
+        if len(by_cost) <= drawing.LINES_MAX:
+            panels += (capacity_panel(results, by_cost, cost),)
+        tables += (capacity_table(results, main, cost),)
     return View(
         closed, title_of(results, closed).partition(", which")[0],
-        (telling[telling_rate(results, rates)],
-         words.noise(results, last, TAIL)),
-        (panel,), (load_table(results, rates, curves),
-                   kept_table(results, rates, order)),
-        count_of(results, last), tuple(telling),
+        (*capacity[:2], won[best], words.beside(results, scenario, TAIL),
+         *capacity[2:], words.noise(results, scenario, TAIL)),
+        panels, tables, count_of(results, last), tuple(won),
     )  # fmt: skip
 
 
@@ -511,6 +614,11 @@ def dots(results, scenario, order, metric, title, unit):
     return Panel(title, Axis(unit), curves)
 
 
+def at(scenario):
+    rate = scenarios.find(scenario).rate
+    return f" at {thousands(rate)} requests per second" if rate else ""
+
+
 def cpu_view(results, scenario):
     order = ordered(results, scenario, CPU)
     rows = [
@@ -527,8 +635,8 @@ def cpu_view(results, scenario):
     )  # fmt: skip
     return View(
         scenario, title_of(results, scenario),
-        (words.winner(results, scenario, CPU, "CPU time"),
-         words.noise(results, scenario, CPU)),
+        (words.winner(results, scenario, CPU, f"CPU time{at(scenario)}"),
+         *compared(results, scenario, CPU)),
         (dots(results, scenario, order, CPU, "CPU time of the server",
               "microseconds per request, lower is better"),),
         (Table(f"CPU time per request: {TABLE_NOTE}", columns, tuple(rows)),),
@@ -539,8 +647,9 @@ def cpu_view(results, scenario):
 def machine_time(results, scenario, label):
     """With the load's and everybody's else."""
     found = [c["machine_cpu_us"] for c in results.cells(scenario, label)
-             if c.get("machine_cpu_us") and not c.get("errors")]  # fmt: skip
-    return spread((found, False))
+             if c.get("machine_cpu_us") is not None
+             and not c.get("errors")]  # fmt: skip
+    return spread(Sample(found))
 
 
 # ---- 4. System calls and context switches ------------------------------------
@@ -585,7 +694,9 @@ def calls_view(results, scenario):
     return View(
         scenario, title_of(results, scenario),
         (words.winner(results, scenario, CALLS, "System calls"),
-         words.winner(results, scenario, SWITCHES, "Context switches")),
+         *compared(results, scenario, CALLS)[:1],
+         words.winner(results, scenario, SWITCHES, "Context switches"),
+         *compared(results, scenario, SWITCHES)),
         (dots(results, scenario, order, CALLS, "System calls",
               "per request, lower is better"),
          dots(results, scenario, switching, SWITCHES, "Context switches",
@@ -606,17 +717,21 @@ def by_name(results, scenario, label):
 
 def idle(results):
     sizes = {
-        scenarios.find(name).idle: name for name in results.scenarios()
-        if scenarios.find(name).idle and not is_scheduled(name)
-        and measures(results, name, CPU)
+        size: name for size, name in results.idle_sizes().items()
+        if measures(results, name, CPU)
     }  # fmt: skip
-    sizes = dict(sorted(sizes.items()))
+    rest = [s for s in results.scenarios()
+            if scenarios.find(s).metric == scenarios.REST
+            and measures(results, s, REST_CPU)]  # fmt: skip
+    if len(sizes) > 1:
+        views = (idle_view(results, sizes),)
+    else:
+        views = tuple(beside_idle(results, s) for s in sizes.values())
+    views += tuple(rest_view(results, s) for s in rest)
     missing = None
-    if len(sizes) < 2:
-        asked = "one size" if sizes else "none"
+    if not views:
         missing = Missing(
-            "It takes at least two numbers of idle connections; this run has "
-            f"{asked}.",
+            "It takes idle connections; this run has none.",
             measured(results, "--scenario S3"),
         )
     return Figure(
@@ -624,16 +739,84 @@ def idle(results):
         title="Cost of idle connections",
         question="What do connections cost that say nothing, in time and in "
         "memory?",
-        reading="Ten connections are busy, beside more and more that are not. "
-        "A flat line in the first drawing means that an idle connection costs "
-        "no time; one that rises, that the server or the kernel looks at each "
-        "of them again and again. The second shows by how much the connections "
-        "made the server's own memory grow. Verdicts are about the greatest "
-        "number of connections.",
+        reading="Ten connections are busy, beside others that are not. A flat "
+        "line in a drawing of time means that an idle connection costs none; "
+        "one that rises, that the server or the kernel looks at each of them "
+        "again and again. Memory is by how much the connections made the "
+        "server's own grow. Verdicts are about the greatest number of "
+        "connections.",
         unit="microseconds of CPU time per request, and KiB; lower is better",
-        views=() if missing else (idle_view(results, sizes),),
+        views=views,
         missing=missing,
     )
+
+
+def beside_idle(results, scenario):
+    """Of one number of idle connections."""
+    order = ordered(results, scenario, CPU)
+    idle_count = scenarios.find(scenario).idle
+    beside = f"beside {thousands(idle_count)} idle connections"
+    rows = [
+        (label, (
+            sample(results, scenario, label, CPU),
+            words.verdict(results, scenario, label, CPU),
+            sample(results, scenario, label, MEMORY),
+            each(results, scenario, label, idle_count),
+            words.verdict(results, scenario, label, MEMORY),
+            cell_count(results, scenario, label),
+        ))
+        for label in order
+    ]  # fmt: skip
+    columns = ("CPU, µs per request", "CPU / reference", "memory, KiB",
+               "bytes each, at most", "memory / reference",
+               "VALID cells")  # fmt: skip
+    by_memory = ordered(results, scenario, MEMORY)
+    return View(
+        scenario, title_of(results, scenario),
+        (words.winner(results, scenario, CPU, f"CPU time {beside}"),
+         words.beside(results, scenario, CPU),
+         words.winner(results, scenario, MEMORY, f"Memory {beside}"),
+         words.beside(results, scenario, MEMORY),
+         *compared(results, scenario, CPU)[1:]),
+        (dots(results, scenario, order, CPU, "CPU time",
+              "microseconds per request, lower is better"),
+         dots(results, scenario, by_memory, MEMORY, "Memory",
+              "KiB, lower is better")),
+        (Table(f"Beside idle connections: {TABLE_NOTE}", columns,
+               tuple(rows)),), count_of(results, scenario), answers=4,
+    )  # fmt: skip
+
+
+def each(results, scenario, label, idle_count):
+    """Bytes of an idle connection, the ten busy ones' share with them."""
+    found = results.median(scenario, label, MEMORY).value
+    return None if found is None else found / idle_count
+
+
+def rest_view(results, scenario):
+    """Nobody asks for anything: what a server does all the same."""
+    order = ordered(results, scenario, REST_CPU)
+    rows = [
+        (label, (
+            sample(results, scenario, label, REST_CPU),
+            words.verdict(results, scenario, label, REST_CPU),
+            sample(results, scenario, label, WAKE_UPS),
+            words.verdict(results, scenario, label, WAKE_UPS),
+        ))
+        for label in order
+    ]  # fmt: skip
+    columns = ("CPU, µs per second", "CPU / reference", "wake-ups per second",
+               "wake-ups / reference")  # fmt: skip
+    return View(
+        scenario, title_of(results, scenario),
+        (words.winner(results, scenario, REST_CPU, "CPU time at rest"),
+         words.beside(results, scenario, REST_CPU),
+         words.noise(results, scenario, REST_CPU)),
+        (dots(results, scenario, order, REST_CPU, "CPU time at rest",
+              "microseconds per second, lower is better"),),
+        (Table(f"At rest: {TABLE_NOTE}", columns, tuple(rows)),),
+        count_of(results, scenario),
+    )  # fmt: skip
 
 
 def idle_curves(results, sizes, order, metric):
@@ -664,10 +847,11 @@ def idle_view(results, sizes):
         largest, f"S3: 10 connections busy, {thousands(min(sizes))} to "
         f"{thousands(max(sizes))} idle",
         (words.winner(results, largest, CPU, f"CPU time {beside}"),
+         *compared(results, largest, CPU)[:1],
          words.winner(results, largest, MEMORY, f"Memory {beside}"),
-         words.noise(results, largest, CPU)),
+         *compared(results, largest, MEMORY)),
         panels, idle_tables(results, sizes, panels),
-        count_of(results, largest),
+        count_of(results, largest), answers=5,
     )  # fmt: skip
 
 

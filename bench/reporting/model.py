@@ -9,26 +9,30 @@ import paired
 @dataclasses.dataclass(frozen=True)
 class Spread:
     """The cells of a contestant: their median and how far they lie apart.
-    `invalid`: the load's own times are not to be trusted in any of them."""
+    `invalid`: the load's own times are not to be trusted in any of them;
+    `bound`: the median is at least that."""
 
     median: float
     low: float
     high: float
     count: int
     invalid: bool = False
+    bound: bool = False
 
-    def to_json(self):
-        return dataclasses.asdict(self)
+    @property
+    def is_exact(self):
+        return not self.invalid and not self.bound
 
 
 def spread(sample, unit=1):
     """Of what Results.sample() returns, in so large units; None of nothing."""
-    values, invalid = sample
+    values, invalid, bound = sample
     if not values:
         return None
     values = [value / unit for value in values]
     low, high = min(values), max(values)
-    return Spread(paired.median(values), low, high, len(values), invalid)
+    middle = paired.median(values)
+    return Spread(middle, low, high, len(values), invalid, bound)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,8 +84,9 @@ class Table:
 
 @dataclasses.dataclass(frozen=True)
 class View:
-    """A figure for one scenario: what may be said, the answer first, the
-    drawings, the tables, and further sentences for who asks for them."""
+    """A figure for one scenario: what may be said, the drawings, the tables,
+    and further sentences for who asks for them. The first `answers` sentences
+    answer the figure's question."""
 
     scenario: str
     title: str
@@ -90,6 +95,7 @@ class View:
     tables: tuple
     count: str  # how many cells
     more: tuple = ()
+    answers: int = 2
 
 
 @dataclasses.dataclass(frozen=True)

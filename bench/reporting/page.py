@@ -10,8 +10,10 @@ import pathlib
 
 import scenarios
 import table
+import verdicts
 from plan import spell_seconds
 from results import CONVICTED, FAILED
+from results import is_of_clients as of_clients
 
 from . import drawing, machine, scales, words
 from .figures import title_of
@@ -86,8 +88,8 @@ def trimmed(figure, level):
 def title(results):
     names = [table.short(n) for n in results.plan.names]
     if len(names) == 1:
-        return f"One server: {names[0]}"
-    return f"{len(names)} servers beside each other: {words.listed(names)}"
+        return f"One {who(results).removesuffix('s')}: {names[0]}"
+    return f"{len(names)} {who(results)} beside each other: {words.listed(names)}"
 
 
 # ---- The head ----------------------------------------------------------------
@@ -96,7 +98,7 @@ def title(results):
 def head(results, source, told):
     plan = results.plan
     said = (
-        f"<p>Each of {len(plan.names)} servers was asked the same, and every "
+        f"<p>{told_of(results)}, and every "
         "byte of every answer was checked. Each question below has a figure, "
         "the sentence that may be concluded from it, and a table with the same "
         "numbers.</p>" + asked(results)
@@ -108,6 +110,19 @@ def head(results, source, told):
         + "".join(element("p", escape(said), class_="note") for said in told)
         + "</header>"
     )
+
+
+def who(results):
+    clients = any(map(of_clients, results.plan.scenarios))
+    return "clients" if clients else "servers"
+
+
+def told_of(results):
+    count = len(results.plan.names)
+    if who(results) == "clients":
+        return (f"One server was asked by each of {count} clients; CPU time is "
+                "the client's")  # fmt: skip
+    return f"Each of {count} servers was asked the same"
 
 
 def asked(results):
@@ -149,8 +164,10 @@ def warnings(results, source):
 
 
 def how_to_read(results):
+    """What the marks and the verdicts mean."""
     plan = results.plan
     reference = escape(table.short(plan.reference.label))
+    example = verdicts.Ratio(1.2, plan.blocks, low=1.1, high=1.31)
     return (
         "<details open><summary>How to read this</summary><ul>"
         "<li>Numbers are medians; beside them the least and the greatest of "
@@ -158,11 +175,19 @@ def how_to_read(results):
         "whether lower or higher is better.</li>"
         f"<li>Verdicts compare with <b>{reference}</b>, which takes part "
         f"twice: <b>{reference} again</b> is the same program. What sets the "
-        "two apart is noise, and nothing below that is ranked.</li>"
-        "<li><b>1.20 [1.10 1.31] dearer</b>: it takes 1.20 times as much, and "
-        f"in {table.CONFIDENCE:.0%} of such cases the truth lies between 1.10 "
-        "and 1.31. <b>No measurable difference</b> is a result, too. <b>Too "
-        "few blocks</b>: the run was too short to say.</li>"
+        "two apart is noise, and nothing within that is ranked.</li>"
+        f"<li>{escape(table.how_sure())} An interval is of the level that this "
+        "takes, so it leaves 1 out where there is a verdict.</li>"
+        f"<li><b>{escape(table.ratio_text(example))} dearer</b>: it takes 1.20 "
+        "times as much, and the truth lies between 1.10 and 1.31. <b>No "
+        "measurable difference</b> is a result, too. <b>Too few blocks</b>: the "
+        "run was too short to say.</li>"
+        "<li><b>CPU time and latency</b> have verdicts where all were asked at "
+        "the same rate, or one request at a time: both depend on how fast a "
+        "server is asked.</li>"
+        "<li><b>&gt;=</b>, a hollow dot and an arrow: at least that. The load, "
+        "or its schedule, was what limited, and the server may be faster. Such "
+        "a bound decides a comparison where it suffices.</li>"
         "<li><b>~</b> and a hollow dot: the load was held up or was itself the "
         "limit whenever this was measured (INVALID), so take it as a hint. A "
         "dash: not known.</li></ul></details>"
@@ -180,7 +205,11 @@ def contents(figures):
 
 
 def answer(figure):
-    return figure.views[0].said[0] if figure.views else "Not in this run."
+    """Who won, and how everybody compares with the reference."""
+    if not figure.views:
+        return "Not in this run."
+    shown = figure.views[0]
+    return " ".join(shown.said[: shown.answers])
 
 
 # ---- A figure ----------------------------------------------------------------
@@ -258,8 +287,8 @@ def looks(results, shown):
     if panel.x is None:
         return (
             "Dot: median; bar: from the least to the greatest cell; dashed: "
-            f"{reference}, the reference; hollow: its second part, or INVALID "
-            "cells alone."
+            f"{reference}, the reference; hollow: its second part, INVALID "
+            "cells alone, or with an arrow at least that."
         )
     if len(drawing.visible(panel)) > drawing.LINES_MAX:
         return (
@@ -359,7 +388,7 @@ def entry(value):
         return f'<td class="words">{escape(value)}</td>'
     if not isinstance(value, Spread):
         return f"<td>{scales.digits(value)}</td>"
-    said = ("~" if value.invalid else "") + scales.digits(value.median)
+    said = escape(table.mark_of(value)) + scales.digits(value.median)
     if value.low == value.high:
         return f"<td>{said}</td>"
     ends = map(scales.digits, (value.low, value.high))
@@ -392,11 +421,11 @@ def table_json(one):
 
 
 def plain(value):
-    """A Spread as [median, least, greatest, cells, INVALID]."""
+    """A Spread as [median, least, greatest, cells, INVALID, at least]."""
     if not isinstance(value, Spread):
         return rounded(value) if isinstance(value, float) else value
     ends = [rounded(x) for x in (value.median, value.low, value.high)]
-    return [*ends, value.count, value.invalid]
+    return [*ends, value.count, value.invalid, value.bound]
 
 
 def rounded(value):
@@ -427,8 +456,9 @@ def left_out(results):
     return (
         '<section id="left-out"><h2>What does not count</h2><p>An INVALID cell '
         "is one in which the load was held up or was itself the limit: its "
-        "latencies and rates are in no comparison. What the server's side "
-        "counted meanwhile (CPU time, calls, switches, memory) is.</p>"
+        "latencies are in no comparison, and its rate is one as a lower bound "
+        "if the load was what limited. What the server's side counted meanwhile "
+        "(CPU time, calls, switches, memory) is compared.</p>"
         '<div class="box" tabindex="0" role="region" aria-label="Table: what '
         f'does not count"><table><caption>Cells left out, and who did not take '
         f"part</caption><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody>"

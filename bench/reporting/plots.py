@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import textwrap
 
-from table import short
+from table import mark_of, short
 
 from . import drawing, scales
 
@@ -25,7 +25,7 @@ DASHES = ("solid", "(12,5)", "(3,4)", "(14,4,3,4)", "(7,4)", "(20,6)",
           "(10,3,3,3,3,3)", "(2,3)")  # fmt: skip
 POINTS = (7, 5, 9, 13, 11, 1, 15, 2)
 COLUMNS = 4  # of small ones
-HEAD = 100  # pixels for the heading
+HEAD = 116  # pixels for the heading
 FONT = "DejaVu Sans"
 
 
@@ -119,7 +119,7 @@ def script(figure, source, kind, path):
     top = HEAD
     for place, (panel, size) in enumerate(zip(panels, sizes)):
         area = (top, size[1], height)
-        lines += panel_lines(panel, f"{place}", area)
+        lines += panel_lines(panel, f"{place}", area, kind)
         top += size[1]
     return "\n".join([*lines, "unset multiplot", "unset output"])
 
@@ -136,13 +136,23 @@ def terminal(kind, width, height):
     )
 
 
+def marks(shown):
+    """What the marks are, if there are any."""
+    found = [s for panel in shown.panels for one in panel.curves
+             for s in one.points.values() if not s.is_exact]  # fmt: skip
+    if not found:
+        return ""
+    return "Hollow: of INVALID cells alone (~), or at least that (>=)."
+
+
 def heading(figure, shown, source, width, height):
-    """Commands for three lines at the top: what it is, who won, and where and
-    how often it was measured."""
+    """Commands for lines at the top: what it is, who won, where and how often it
+    was measured, and what its marks are."""
     texts = (
         (figure.title + ", " + shown.title, 12),
         (shown.said[0], 10),
         (f"{shown.count}. {source}", 8),
+        (marks(shown), 8),
     )
     lines, top = [], 0
     for said, size in texts:
@@ -166,7 +176,7 @@ def size_of(panel):
     return 760, 400
 
 
-def panel_lines(panel, name, area):
+def panel_lines(panel, name, area, kind):
     top, height, whole = area
     place = f"set origin 0,{1 - (top + height) / whole:.5f}"
     size = f"set size 1,{height / whole:.5f}"
@@ -174,7 +184,7 @@ def panel_lines(panel, name, area):
         return [place, size, *dot_lines(panel, name)]
     if len(drawing.visible(panel)) > drawing.LINES_MAX:
         return small_lines(panel, name, area)
-    return [place, size, *curve_lines(panel, name)]
+    return [place, size, *curve_lines(panel, name, kind)]
 
 
 def block(name, rows):
@@ -233,13 +243,22 @@ def rows_of(panel, one):
     return rows
 
 
-def across_title(panel):
-    if panel.x.scale != "tail":
+def across_title(panel, kind):
+    """Nothing reads a still picture off."""
+    if panel.x.scale != "tail" or kind != "svg":
         return panel.x.title
     return panel.x.title + " (the pointer reads: all but one of so many)"
 
 
-def curve_lines(panel, name):
+def hollow(panel, one):
+    """The points that are not what they seem, to be drawn over in white."""
+    marks = drawing.marked(panel)
+    return [(f"{across(panel, x):.6g}", f"{s.median:.6g}")
+            for x, s in sorted(one.points.items())
+            if x in marks and not s.is_exact]  # fmt: skip
+
+
+def curve_lines(panel, name, kind):
     curves = drawing.visible(panel)
     lines, plots = [], []
     for place, one in enumerate(curves):
@@ -251,11 +270,15 @@ def curve_lines(panel, name):
             f"${data} using 1:2:3:4 with yerrorlines {look} pt {POINTS[k]} "
             f"ps 0.7 title {quoted(short(one.label))} noenhanced"
         )
+        if spots := hollow(panel, one):
+            lines += block(data + "h", spots)
+            plots.append(f"${data}h using 1:2 with points pt 7 ps 0.4 "
+                         "lc rgb '#ffffff' notitle")  # fmt: skip
     return [
         *lines, *axes(panel, 440), "set lmargin 9",
         "set key outside right top vertical Left reverse samplen 5 font ',11'",
         f"set ylabel {quoted(panel.title + ': ' + panel.y.title)} font ',10'",
-        f"set xlabel {quoted(across_title(panel))} font ',10'",
+        f"set xlabel {quoted(across_title(panel, kind))} font ',10'",
         "set tmargin 1",
         "plot " + ", \\\n  ".join(plots), "unset label",
     ]  # fmt: skip
@@ -297,6 +320,12 @@ def small_lines(panel, name, area):
     return [*lines, "unset title"]
 
 
+def marked_name(one):
+    """Who it is, and whether the dot is a bound, or of INVALID cells."""
+    mark = mark_of(one.points[0]).strip()
+    return f"{short(one.label)} {mark}".strip()
+
+
 def dot_lines(panel, name):
     """The best at the top."""
     curves = [c for c in panel.curves if c.points][::-1]
@@ -308,8 +337,8 @@ def dot_lines(panel, name):
         for place, c in enumerate(curves)
     ]  # fmt: skip
     hollow = {place for place, c in enumerate(curves)
-              if c.ghost or c.points[0].invalid}  # fmt: skip
-    names = ", ".join(tick(short(c.label), place)
+              if c.ghost or not c.points[0].is_exact}  # fmt: skip
+    names = ", ".join(tick(marked_name(c), place)
                       for place, c in enumerate(curves))  # fmt: skip
     ticks = ", ".join(tick(scales.brief(t), t) for t in scale.ticks)
     log = isinstance(scale, scales.Logarithmic)

@@ -111,6 +111,8 @@ def scale_of(values, wanted):
     least = min((v for v in known if v > 0), default=1)
     if wanted == "log" and max(known, default=1) / least > 2:
         return Logarithmic(known)
-    if wanted == "dots" and max(known, default=1) / least > WIDE_RANGE:
+    # 0 has no place on a logarithmic axis of dots, and must be seen.
+    far = max(known, default=1) / least > WIDE_RANGE
+    if wanted == "dots" and far and min(known) > 0:
         return Logarithmic(known)
     return Linear(known)

@@ -8,7 +8,7 @@ import os
 import textwrap
 
 import table
-from results import CPU, MEMORY, RATE, TAIL
+from results import CPU, MEMORY, RATE, REST_CPU, TAIL
 from table import short
 
 from . import figures, machine, scales
@@ -18,6 +18,7 @@ WIDTH = 80
 NAME = 20
 BAR = 8
 RATES_MAX = 6
+SENTENCES = 4
 BLOCKS = "▁▂▃▄▅▆▇█"
 ASCII_BLOCKS = "_.-=+*%#"
 IN_ASCII = str.maketrans(
@@ -76,11 +77,11 @@ def lines(results, found):
             continue
         shown = figure.views[0]
         yield from wrapped(f"{shown.title}. {shown.count}.")
-        yield f"Unit: {figure.unit}", False
+        yield from wrapped(f"Unit: {figure.unit}")
         yield "", False
         for line in BODIES[figure.name](results, shown):
             yield line, False
-        for said in shown.said[:2]:
+        for said in shown.said[:SENTENCES]:
             yield from wrapped(said, "  ")
     yield from left_out(results)
 
@@ -140,7 +141,7 @@ def three(value):
 def cell(found):
     if not isinstance(found, Spread):
         return three(found)
-    return ("~" if found.invalid else "") + three(found.median)
+    return table.mark_of(found).replace(" ", "") + three(found.median)
 
 
 def latency(results, shown):
@@ -170,7 +171,8 @@ def thinned(curve, points):
 
 def load(results, shown):
     if shown.panels[0].x is None:
-        yield from dotted(results, shown, RATE)
+        searched = results.plan.bound_us is not None
+        yield from dotted(results, shown, RATE if searched else CPU)
         return
     curves = shown.panels[0].curves
     scale = common_scale(curves)
@@ -193,7 +195,8 @@ def dotted(results, shown, metric):
     curves = shown.panels[0].curves
     yield (f"{'':<{NAME}}{'median':>8}  {'least..greatest':<16}{'':<{BAR}} "
            "verdict")  # fmt: skip
-    greatest = max((c.points[0].median for c in curves if c.points), default=1)
+    medians = [c.points[0].median for c in curves if c.points]
+    greatest = max(medians, default=0) or 1
     for curve in curves:
         found = curve.points.get(0)
         if found is None:
@@ -218,6 +221,10 @@ def calls(results, shown):
 
 
 def idle(results, shown):
+    if shown.panels[0].x is None:
+        at_rest = len(shown.panels) == 1
+        yield from dotted(results, shown, REST_CPU if at_rest else CPU)
+        return
     time, memory = shown.panels
     sizes = [size for size, _ in time.x.ticks]
     for panel, metric in ((time, CPU), (memory, MEMORY)):

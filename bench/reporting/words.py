@@ -1,15 +1,24 @@
 """Who won, in words, or that nobody did."""
 
 import paired
-from results import CALLS, MEMORY, NO_PAIRS, OF_THE_SERVER, RATE, SWITCHES
-from table import ratio_text, short
+import verdicts
+from results import (
+    CALLS, MEMORY, OF_THE_SERVER, RATE, REFERENCE_WORD, REST_CPU, SWITCHES,
+    WAKE_UPS,
+)  # fmt: skip
+from table import mark_of, ratio_text, short, smallest_text
 
 from . import scales
 
 MICRO = "\N{MICRO SIGN}"
 NAMED = 4  # at most, in one sentence
 KIB = 1024
-UNITS = {RATE: "a second", CALLS: "calls", SWITCHES: "switches"}
+UNITS = {
+    RATE: "a second", CALLS: "calls", SWITCHES: "switches",
+    REST_CPU: MICRO + "s a second", WAKE_UPS: "a second",
+}  # fmt: skip
+BETTER = {verdicts.LESS, verdicts.NONE_OF_IT}
+WORSE = {verdicts.MORE, verdicts.SOME_OF_IT}
 
 
 def ranked(results, scenario, metric):
@@ -27,6 +36,11 @@ def ranked(results, scenario, metric):
 def winner(results, scenario, metric, of_what):
     """One sentence. `of_what` names what is compared: "CPU time"."""
     order = ranked(results, scenario, metric)
+    if not results.table_of(scenario, metric):
+        return (
+            f"{of_what}: nobody is ranked, since not all were asked at the same "
+            "rate."
+        )
     if not order:
         why = "no cell is VALID"
         if metric in OF_THE_SERVER:
@@ -55,9 +69,10 @@ def winner(results, scenario, metric, of_what):
         )
     if level or untold:
         return f"{of_what}: {shared_lead(best, behind, level, untold)}"
-    values = [results.median(scenario, label, metric)[0]
-              for label in (best, others[0])]  # fmt: skip
-    first, second = (worded(value, metric) for value in values)
+    first, second = (
+        worded(results.median(scenario, label, metric), metric)
+        for label in (best, others[0])
+    )
     return (
         f"{of_what}: {short(best)} won, with {first} against {second} of the "
         f"next, {short(others[0])}."
@@ -68,10 +83,10 @@ def unbeaten(results, scenario, metric, order):
     """The first whom nobody is measurably better than. Medians are of all
     visits, and comparisons of those that two have in common: the best median is
     not always his, and there may be none."""
-    better = paired.MORE if metric == RATE else paired.LESS
+    better = WORSE if metric == RATE else BETTER
     for label in order:
-        if better not in (results.compared(scenario, other, label, metric)
-                          for other in order if other != label):  # fmt: skip
+        if not any(results.compared(scenario, other, label, metric) in better
+                   for other in order if other != label):  # fmt: skip
             return label
     return None
 
@@ -79,13 +94,13 @@ def unbeaten(results, scenario, metric, order):
 def sort_out(results, scenario, metric, best, others):
     """(those behind the best, those it cannot be told from, those of which too
     little is known)"""
-    worse = paired.LESS if metric == RATE else paired.MORE
+    worse = BETTER if metric == RATE else WORSE
     behind, level, untold = [], [], []
     for other in others:
         found = results.compared(scenario, other, best, metric)
-        if found == worse:
+        if found in worse:
             behind.append(other)
-        elif found == paired.SAME:
+        elif found in verdicts.ALIKE:
             level.append(other)
         else:
             untold.append(other)
@@ -118,31 +133,79 @@ def listed(labels):
     return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def worded(value, metric):
+def worded(found, metric):
+    mark = mark_of(found)
     if metric == MEMORY:
-        return f"{scales.digits(value / KIB)} KiB"
-    return f"{scales.digits(value)} {UNITS.get(metric, MICRO + 's')}"
+        return f"{mark}{scales.digits(found.value / KIB)} KiB"
+    return f"{mark}{scales.digits(found.value)} {UNITS.get(metric, MICRO + 's')}"
+
+
+def beside(results, scenario, metric):
+    """One sentence with everybody in it: how each compares with the
+    reference."""
+    said = {}
+    for label in results.others:
+        word = results.verdict(scenario, label, metric)
+        said.setdefault(word, []).append(short(label))
+    if not said:
+        return "Nobody else was asked."
+    name = short(results.plan.reference.label)
+    parts = [f"{word}: {', '.join(who)}" for word, who in said.items()]
+    return f"Beside {name}, {'; '.join(parts)}."
 
 
 def noise(results, scenario, metric):
-    """What the twin says."""
+    """What the twin says, and what such a table can find."""
     name = short(results.plan.reference.label)
-    twin = results.ratio(scenario, results.plan.twin.label, metric)
-    floor = paired.noise_floor(twin)
+    floor = results.floor(metric)
     if floor is None:
         return (
             f"How much is noise is not known: {name} was not measured against "
             "itself often enough."
         )
+    twin = results.ratio(scenario, results.plan.twin.label, metric)
+    found = smallest_text(results, scenario, metric)
+    count = results.verdict_count(scenario, metric)
     return (
-        f"Noise: {name} against itself came to {ratio_text(twin)}; nothing "
-        f"below a factor of {floor:.3f} is ranked."
+        f"Noise: {name} against itself came to {ratio_text(twin)} here, and in "
+        f"the whole run to between {floor.low:.3f} and {floor.high:.3f}; nothing "
+        "within that is ranked."
+        + (f" Such a table, of {count} verdicts, finds {found} in nine runs of "
+           "ten." if found else "")
+    )  # fmt: skip
+
+
+def capacity(results, scenario, at):
+    """How many requests a CPU serves, of everybody."""
+    found = {
+        label: results.per_cpu_second(scenario, label)
+        for label in (results.plan.reference.label, *results.others)
+    }
+    told = [f"{short(label)} {scales.digits(x)}" for label, x in
+            sorted(found.items(), key=lambda item: -(item[1] or 0)) if x]  # fmt: skip
+    unknown = [short(label) for label, x in found.items() if not x]
+    rest = f"; not known of {', '.join(unknown)}" if unknown else ""
+    return (
+        f"Capacity, in requests per second of a CPU {at}: "
+        f"{', '.join(told) or 'nothing known'}{rest}."
     )
+
+
+def reached(results, scenario):
+    """The rate that each reached, or is known to reach at least."""
+    told = []
+    for label in (results.plan.reference.label, *results.others):
+        found = results.median(scenario, label, RATE)
+        if found.value is not None:
+            rate = scales.digits(found.value)
+            told.append(f"{short(label)} {mark_of(found)}{rate}")
+    return f"Rate reached: {', '.join(told)} a second."
 
 
 def verdict(results, scenario, label, metric):
     """Ratio and verdict against the reference, as the tables show them."""
     said = results.verdict(scenario, label, metric)
-    if said in (NO_PAIRS, "reference"):
+    ratio = results.ratio(scenario, label, metric)
+    if ratio is None or said == REFERENCE_WORD:
         return said
-    return f"{ratio_text(results.ratio(scenario, label, metric))} {said}"
+    return f"{ratio_text(ratio)} {said}"

@@ -21,7 +21,7 @@ function differences() {
   // Equal to the last digit that is shown.
   const same = (shown, number) => {
     if (number === null) return shown === "\u2013";
-    const digits = plain(shown).replace(/^~/, "");
+    const digits = plain(shown).replace(/^(~|>=)/, "");
     const places = (digits.split(".")[1] || "").length;
     return Math.abs(Number(digits) - number) <= 0.5001 * 10 ** -places;
   };
@@ -31,10 +31,11 @@ function differences() {
       if (cell.textContent !== value) wrong.push(`${where}: ${value}`);
       return;
     }
-    const [median, low, high, , invalid] =
+    const [median, low, high, , invalid, bound] =
       Array.isArray(value) ? value : [value];
     const shown = cell.firstChild.textContent;
-    if (!same(shown, median) || Boolean(invalid) !== /^~/.test(shown))
+    const mark = bound ? ">" : invalid ? "~" : "";
+    if (!same(shown, median) || mark !== (/^[~>]/.exec(shown) ?? [""])[0])
       wrong.push(`${where}: ${shown} is not ${median}`);
     const between = cell.querySelector("small");
     if (!between) return;
@@ -65,6 +66,31 @@ async function narrow(page) {
   });
   const wide = await page.evaluate(() => document.documentElement.scrollWidth);
   return wide > NARROW ? `${wide} pixels wide` : "";
+}
+
+// All that is written in a drawing lies within it, wide and narrow.
+async function whole(page) {
+  const wrong = [];
+  for (const width of [1280, NARROW]) {
+    await page.setViewportSize({ width, height: 900 });
+    wrong.push(...await page.evaluate(() => {
+      for (const folded of document.querySelectorAll("details"))
+        folded.open = true;
+      const out = [];
+      for (const chart of document.querySelectorAll("svg.chart")) {
+        const area = chart.getBoundingClientRect();
+        if (area.width === 0) continue;
+        for (const text of chart.querySelectorAll("text")) {
+          const box = text.getBoundingClientRect();
+          if (box.left < area.left - 2 || box.right > area.right + 2)
+            out.push(`${text.textContent} sticks out of ${chart.textContent
+              .slice(0, 30)} at ${innerWidth}`);
+        }
+      }
+      return out;
+    }));
+  }
+  return wrong.slice(0, 3).join("; ");
 }
 
 // Tab through everything; where the focus is must be seen.
@@ -170,7 +196,7 @@ const harmless = (page) => page.evaluate(() =>
   window.harmed ? "a script ran" :
     document.querySelector("img, iframe, object, b b") ? "markup" : "");
 
-// gnuplot's drawings: quiet, and switched from their key.
+// gnuplot's drawings: quiet, whole, and switched from their key.
 async function drawings(page, heard, page_path) {
   const wrong = [];
   const folder = path.join(path.dirname(page_path), "figures");
@@ -178,6 +204,13 @@ async function drawings(page, heard, page_path) {
     const file = path.join(folder, `${name}.svg`);
     if (!existsSync(file)) continue;
     await page.goto(pathToFileURL(file).href);
+    wrong.push(...await page.evaluate(() => {
+      const area = document.documentElement.getBoundingClientRect();
+      return [...document.querySelectorAll("text")].filter((text) => {
+        const box = text.getBoundingClientRect();
+        return box.left < area.left || box.right > area.right;
+      }).map((text) => `${text.textContent} sticks out`);
+    }));
     const key = page.locator("[id$=_keyentry]").first();
     if ((await key.count()) === 0) continue;
     const line = page.locator("#" +
@@ -190,6 +223,6 @@ async function drawings(page, heard, page_path) {
 }
 
 export const promises = {
-  quiet, equals, narrow, keyboard, readable, switched, named, harmless,
+  quiet, equals, narrow, whole, keyboard, readable, switched, named, harmless,
   drawings,
 };
