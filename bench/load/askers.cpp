@@ -119,7 +119,7 @@ void Askers::begin() {
 
 void Askers::stop(const std::string& why) {
   for (const auto& asker : askers_) {
-    asker->generator.stop(why);
+    if (!asker->generator.over()) asker->generator.stop(why);
     asker->mailbox.stop();
   }
 }

@@ -41,7 +41,7 @@ class Askers {
   /// One is ready, or has ended.
   bool waits() const;
   void begin();
-  /// As Generator's, of all.
+  /// Those that are not over, as Generator::stop().
   void stop(const std::string& why);
   void convict(const std::string& why);
   /// That of the one who is least far.

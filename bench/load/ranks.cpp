@@ -139,6 +139,11 @@ void add(Outcome& sum, const Outcome& other) {
   sum.gaps.insert(sum.gaps.end(), other.gaps.begin(), other.gaps.end());
 }
 
+/// From an error of another's.
+bool follows(const std::string& error) {
+  return error == another_has_ended || error == others_are_not_ready;
+}
+
 }  // namespace
 
 Outcome merge(const std::vector<Outcome>& all) {
@@ -147,15 +152,12 @@ Outcome merge(const std::vector<Outcome>& all) {
   for (auto other = all.begin() + 1; other != all.end(); ++other) {
     add(sum, *other);
     in_order.push_back(other->in_order);
-    const bool is_cause =
-        !other->first_error.empty() && other->first_error != another_has_ended;
     if (sum.first_error.empty() ||
-        (is_cause && sum.first_error == another_has_ended))
+        (follows(sum.first_error) && !other->first_error.empty()))
       sum.first_error = other->first_error;
   }
   for (const Outcome& outcome : all)
-    if (all.size() > 1 && outcome.first_error == another_has_ended)
-      --sum.errors;
+    if (follows(outcome.first_error) && !follows(sum.first_error)) --sum.errors;
   sum.in_order = interleave(in_order);
   return sum;
 }
