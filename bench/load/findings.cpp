@@ -70,6 +70,7 @@ std::vector<double> Sends::gaps() const {
 // The i-th of n was i + 1/2 n-ths of the time behind its beginning.
 std::vector<std::uint16_t> interleave(
     const std::vector<std::vector<std::uint16_t>>& all) {
+  if (all.size() == 1) return all.front();
   struct Next {
     double at;
     std::size_t series, index;
