@@ -204,7 +204,7 @@ std::string find_silence(const Plan& plan, const Outcome& outcome) {
 
 /// Levels at which one run of a thousand is accused wrongly. A server is never
 /// wholly the same from second to second, so a trend has to be a large one too.
-constexpr double level = 0.001, drift_min = 0.25;
+constexpr double level = 0.001, drift_min = 0.5;
 
 std::string find_gaps(const Findings& found) {
   if (!found.gaps_p || *found.gaps_p >= level) return "";

@@ -192,15 +192,15 @@ TEST(Fault, IsThatItDidNotSendAsAPoissonScheduleHasIt) {
 
 TEST(Fault, IsALatencyThatRisesOrFallsMuchAndClearly) {
   Outcome outcome = healthy();
-  outcome.findings.trend = {.p = 0.0002, .drift = 0.3};
+  outcome.findings.trend = {.p = 0.0002, .drift = 0.6};
   EXPECT_EQ(load::find_fault(open(), outcome),
             "no steady state: from its beginning to its end the median rose "
-            "by 30 % (Mann-Kendall, p = 0.0002)");
-  outcome.findings.trend = {.p = 0.0002, .drift = -0.3};
-  EXPECT_TRUE(has(load::find_fault(closed(), outcome), "fell by 30 %"));
-  outcome.findings.trend = {.p = 0.0002, .drift = 0.2};
+            "by 60 % (Mann-Kendall, p = 0.0002)");
+  outcome.findings.trend = {.p = 0.0002, .drift = -0.6};
+  EXPECT_TRUE(has(load::find_fault(closed(), outcome), "fell by 60 %"));
+  outcome.findings.trend = {.p = 0.0002, .drift = 0.4};
   EXPECT_EQ(load::find_fault(open(), outcome), "") << "clear, but small";
-  outcome.findings.trend = {.p = 0.002, .drift = 0.3};
+  outcome.findings.trend = {.p = 0.002, .drift = 0.6};
   EXPECT_EQ(load::find_fault(open(), outcome), "") << "large, but not clear";
 }
 
