@@ -27,9 +27,14 @@ KEYS = {
     "depth", "offered", "command", "seed", "duration_s", "warmup_s",
     "connect_s", "requests", "errors", "unanswered", "rate", "latency_us",
     "naive_us", "send_lag_us", "first_error", "cpu_us_per_request",
+    "limited_by", "effective_n", "intervals_us", "gaps_p", "stationarity_p",
+    "threads", "cpu_share",
 }  # fmt: skip
 # What a load says of a machine that had no time for it. Others work here too.
-HELD_UP = ("held up", "waited for its CPU", "after their time", "of a CPU")
+HELD_UP = (
+    "held up", "waited for its CPU", "after their time", "of a CPU",
+    "no steady state", "Poisson schedule has",
+)  # fmt: skip
 TRIES = 5
 # Left alone, the scheduler puts one who wakes another onto the same CPU.
 CPUS = sorted(os.sched_getaffinity(0))
@@ -256,6 +261,42 @@ class Servers(unittest.TestCase):
         self.assertEqual((result["offered"], result["seed"]), (4000, 7))
         self.assertAlmostEqual(result["requests"], 2000, delta=60)
 
+    def test_every_client_asks_from_several_threads_or_says_why_not(self):
+        loads = {
+            path.name.removeprefix("load-")
+            for path in contestants.BIN.glob("load-*")
+        }
+        clients = {name for name in loads if not name.endswith("mpi")}
+        self.assertLessEqual(set(CLIENTS), clients)
+        asked = 0
+        for client in sorted(clients):
+            with self.subTest(client):
+                asked += self.with_threads(client)
+        self.assertGreaterEqual(asked, 4)
+
+    def with_threads(self, client):
+        """Whether that client can."""
+        program = self.program(client)
+        words = (self.address, *short(0.1), "--threads", 3)
+        code, result, said = run(*words, "--connections", 8, program=program)
+        if code == 2:
+            self.assertIn("has a thread for each connection", said[0])
+            return False
+        self.assertEqual(result["errors"], 0, result["first_error"])
+        self.assertEqual((result["threads"], result["connections"]), (3, 8))
+        self.assertGreater(result["requests"], 0)
+        self.assertEqual(said[:2], ["measuring", "measured"])
+        return True
+
+    def test_threads_share_a_schedule(self):
+        result = self.run_rightly(
+            *("--threads", 2, "--connections", 5, "--rate", 4000),
+            *("--idle", 3, "--flooder", 2, "--arrivals", "fixed"),
+            *short(0.5),
+        )
+        self.assertAlmostEqual(result["requests"], 2000, delta=60)
+        self.assertGreater(result["flooder_requests"], 0)
+
     def test_mix(self):
         result = self.run_rightly(
             *("--command", "5*GET {key}"),
@@ -422,6 +463,38 @@ class WrongServers(unittest.TestCase):
         self.assertEqual(code, 1)
         self.assertIn("protocol error", result["first_error"])
 
+    def test_thread_whose_server_answers_wrongly_ends_all(self):
+        error = b"-ERR busy\r\n"
+        _, result, _ = self.ask(
+            lambda _: [error], "--threads", 2, seconds=GIVE_UP
+        )
+        # Both may have found one before the first has ended the other.
+        self.assertIn(result["errors"], (1, 2))
+        self.assertIn("'ERR busy'", result["first_error"])
+
+    def test_rate_is_no_more_than_was_answered_within_the_time(self):
+        """Asked for four times of what it can."""
+        times = []
+
+        def answer(text):
+            time.sleep(0.001)
+            times.append(time.monotonic())
+            return [bulk(text)]
+
+        with Fake(answer) as fake:
+            load = Load(
+                *(fake.address, *short(0.5), "--json", "-"),
+                *("--connections", 4, "--rate", 4000),
+            )
+            load.wait_for("measured")
+            end = time.monotonic()
+            result = json.loads(load.end()[1])
+        answered = sum(when <= end for when in times)
+        found = result["rate"] * result["duration_s"]
+        self.assertLessEqual(found, answered)
+        # Nor is it that of a schedule, which lasts until all is answered.
+        self.assertGreater(result["requests"], found * 1.2)
+
     def test_fragments_are_right(self):
         def answer(text):
             whole = bulk(text)
@@ -491,6 +564,8 @@ class CommandLine(unittest.TestCase):
 
     def test_wrong_words(self):
         self.assertIn("--depth", self.refused("a:1", "--depth", "0"))
+        few = self.refused("a:1", "--threads", "3", "--connections", "2")
+        self.assertIn("2 connections are too few for 3 threads", few)
         self.assertIn("--command", self.refused("a:1", "--command", "INFO"))
         self.refused("merge")
 

@@ -1,6 +1,6 @@
 """Is the load good enough to measure with?
 
-Four demands, each printed with what was found:
+Demands, each printed with what was found:
 
   cost      requests per CPU second at pipeline 16, every answer compared,
             against redis-benchmark's, which compares none: at least 1.3
@@ -10,6 +10,14 @@ Four demands, each printed with what was found:
             at most 50 us
   verdicts  of 20 healthy runs at least 19 are VALID; of 10 runs of a load that
             was held up none is
+  faults    planted, each has to be found in every run: a load that sends in
+            bursts (gaps_p), a server that becomes slower (stationarity_p), one
+            that is slow by turns (effective_n), one that is asked for more than
+            it can (rate), and a load of half the size (its rate changes when it
+            is doubled)
+  reach     how much more the load drives of the cheapest peer, bare-echo, than
+            of the server: at least 1.5, or the server's rate says what the load
+            can do
 
 Ratios are of runs beside each other, first one and then the other in turn; the
 estimate is their median, with its 95 % interval (bench/paired.py). They are
@@ -19,10 +27,15 @@ verdicts have no sense.
 """
 
 import argparse
+import contextlib
 import dataclasses
 import os
+import signal
+import socket
 import subprocess
 import sys
+import threading
+import time
 
 import children
 import contestants
@@ -40,6 +53,16 @@ MEDIAN_MIN, MEDIAN_MAX = 0.8, 1.2
 LAG_RATE, LAG_MAX_US = 50_000, 50
 HEALTHY, HEALTHY_MIN = 20, 19
 HELD_UP = 10
+PLANTED = 5  # runs of each fault
+PLANTED_RATE = 4000
+PACED_SECONDS = 0.001  # for each answer: a quarter of that rate
+LEVEL = 0.001  # of the load's own tests
+THINNED = 5  # of a server that is slow by turns, so many samples are one
+OVERLOADED = 0.8  # of what it was asked for
+DOUBLED = 1.03
+REACH_MIN = 1.5
+PEER = "bare-echo"
+DEMANDS = "cost", "median", "lag", "verdicts", "faults", "reach"
 STOLEN_MAX = 0.01  # of a run that counts as healthy
 TRIES_MAX = 2  # disturbed runs for each healthy one, and no more
 SECONDS_OF_EACH = 1.5
@@ -49,12 +72,73 @@ HEALTHY_LOADS = (
     ("--connections", "50", "--rate", "5000"),
     ("--connections", "50", "--rate", "20000", "--arrivals", "fixed"),
 )
+REACH_LOAD = ("--connections", "64", "--warmup", "0.2")
+# A load that sends in bursts.
+STOPS_AND_GOES = """"$@" & load=$!
+while kill -STOP $load 2>/dev/null; do
+  sleep 0.01; kill -CONT $load; sleep 0.02
+done; wait $load"""
 # A load that takes turns with a loop that never sleeps, and one that stands
 # still for a while, within the time that it measures.
 SHARES_ITS_CPU = """while :; do :; done & busy=$!
 "$@"; code=$?; kill $busy; exit $code"""
 STANDS_STILL = """"$@" & load=$!
 sleep %.3f; kill -STOP $load; sleep %.3f; kill -CONT $load; wait $load"""
+
+
+@contextlib.contextmanager
+def held_up_by_turns(pid, asleep, period=0.02):
+    """Meanwhile that process stands still for a part of each period: for
+    `asleep` of how many seconds have passed."""
+    over = threading.Event()
+
+    def hold_up():
+        begin = time.monotonic()
+        while not over.is_set():
+            rest = period * min(max(asleep(time.monotonic() - begin), 0), 0.95)
+            if rest > 0:
+                os.kill(pid, signal.SIGSTOP)
+                time.sleep(rest)
+                os.kill(pid, signal.SIGCONT)
+            time.sleep(period - rest)
+
+    holder = threading.Thread(target=hold_up)
+    holder.start()
+    try:
+        yield
+    finally:
+        over.set()
+        holder.join()
+
+
+class Paced:
+    """A server of one connection that sends back what comes, in pieces as long
+    as a request, and rests after each."""
+
+    SIZE = len(contestants.request("ECHO", TEXT))
+
+    def __init__(self):
+        self.answered = 0
+        self._listener = socket.create_server((contestants.LOOPBACK, 0))
+        self.port = self._listener.getsockname()[1]
+        self._thread = threading.Thread(target=self._serve)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        self._listener.close()
+
+    def _serve(self):
+        with contextlib.suppress(OSError), self._listener.accept()[0] as peer:
+            peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            while asked := peer.recv(self.SIZE, socket.MSG_WAITALL):
+                self.answered += 1
+                peer.sendall(asked)
+                time.sleep(PACED_SECONDS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,9 +157,43 @@ class Run:
 class Bench:
     """Both loads, against one server."""
 
-    def __init__(self, port, where, program, seconds):
-        self._port, self._where = port, where
+    def __init__(self, server, where, program, seconds):
+        self._server, self._port, self._where = server, server.port, where
         self._program, self._seconds = program, seconds
+
+    @property
+    def seconds(self):
+        return self._seconds
+
+    def beside(self, asleep, *words):
+        """The load's object, with the server held up by turns meanwhile."""
+        words = (*words, "--warmup", "0")
+        with held_up_by_turns(self._server.pid, asleep):
+            return self.own(*words)[0]
+
+    def of_paced(self):
+        """The load's object, and how much it was answered in its time, of a
+        server that answers a thousand times a second at most."""
+        answered = []
+
+        def watch(line):
+            if line == load_run.LINE_MEASURED:
+                answered.append(paced.answered)
+
+        with Paced() as paced:
+            words = ("--connections", "1", "--raw", "--warmup", "0")
+            command = Bench(paced, self._where, self._program, self._seconds)
+            found = load_run.run(
+                command._command(*words, "--rate", str(PLANTED_RATE)),
+                self._seconds, self._where.load_cpus, watch,
+            )  # fmt: skip
+        return found, answered[0]
+
+    def of_peer(self, name):
+        """The rate of a closed loop that asks a peer instead."""
+        with contestants.start(name, self._where.server_cpu) as peer:
+            other = Bench(peer, self._where, self._program, self._seconds)
+            return other.own("--raw", *REACH_LOAD)[0]["rate"]
 
     def own(self, *words):
         """The object that the load writes, and its CPU time from its start to
@@ -84,6 +202,8 @@ class Bench:
 
     def held_up(self, script):
         words = ("--connections", "10", "--warmup", "0")
+        if script == STOPS_AND_GOES:
+            words += ("--rate", str(PLANTED_RATE))
         if script == STANDS_STILL:
             script %= self._seconds / 3, self._seconds / 4
         shell = ["sh", "-c", script, "sh"]
@@ -238,6 +358,103 @@ def check_verdicts(bench, report, healthy, held_up):
     say_verdicts(report, "held up: not", found, "INVALID", held_up, held_up)
 
 
+def is_below_level(p):
+    return p is not None and p < LEVEL
+
+
+def is_burst(run, _):
+    return run["verdict"] == "INVALID" and is_below_level(run["gaps_p"])
+
+
+def is_drift(run):
+    return run["verdict"] == "INVALID" and is_below_level(
+        run["stationarity_p"]
+    )
+
+
+def is_thinned(run):
+    return run["effective_n"] * THINNED < run["requests"]
+
+
+def is_overload(run, answered):
+    """Its rate is what was answered within its time, and no more."""
+    return (
+        run["limited_by"] != "schedule"
+        and run["rate"] < OVERLOADED * run["offered"]
+        and run["rate"] * run["duration_s"] <= answered
+    )
+
+
+def check_faults(bench, report, count):
+    """Each is planted so many times, and is to be found each time."""
+    words = "--connections", "10", "--rate", str(PLANTED_RATE)
+
+    def rises(passed):
+        return 0.9 * passed / bench.seconds
+
+    planted = (
+        ("bursts", is_burst, lambda: bench.held_up(STOPS_AND_GOES)),
+        ("drift", is_drift, lambda: (bench.beside(rises, *words),)),
+        ("turns", is_thinned,
+         lambda: (bench.beside(lambda _: 0.5, *words),)),
+        ("overload", is_overload, bench.of_paced),
+    )  # fmt: skip
+    for name, is_found, run in planted:
+        runs = [run() for _ in range(count)]
+        found = [is_found(*run) for run in runs]
+        say_planted(
+            report, name, found, runs=[figures_of(run[0]) for run in runs]
+        )
+    check_doubling(bench, report, count)
+
+
+def say_planted(report, name, found, **values):
+    verdict = paired.HOLDS if all(found) else paired.FAILS
+    report.say(
+        f"planted: {name}", f"found in {sum(found)} of {len(found)}",
+        f">= {len(found)}", verdict, **values,
+    )  # fmt: skip
+
+
+def figures_of(run):
+    """What a fault is found by."""
+    names = (
+        "verdict", "reason", "requests", "duration_s", "offered", "rate",
+        "limited_by", "effective_n", "gaps_p", "stationarity_p",
+    )  # fmt: skip
+    return {name: run[name] for name in names}
+
+
+def check_doubling(bench, report, count):
+    """One connection asks half of what two ask: a load that is so small is what
+    limits, and doubling it shows that."""
+
+    def rate(connections):
+        return bench.ours(connections, 1).requests
+
+    ratios = [rate(2) / rate(1) for _ in range(count)]
+    found = [ratio > DOUBLED for ratio in ratios]
+    say_planted(report, "halved", found, ratios=ratios)
+
+
+def check_reach(bench, report, count):
+    """Not a demand on the load alone: on few CPUs no load is that much quicker.
+    Then it is said what a rate of this server means."""
+    ratios = [
+        bench.of_peer(PEER) / bench.own(*REACH_LOAD)[0]["rate"]
+        for _ in range(count)
+    ]
+    middle = paired.median(ratios)
+    verdict = paired.HOLDS if middle >= REACH_MIN else paired.OPEN
+    report.say(
+        "reach", f"{middle:.2f} of the server's", f">= {REACH_MIN}", verdict,
+        ratios=ratios,
+    )  # fmt: skip
+    if verdict == paired.OPEN:
+        print("  so the rate of a closed loop with many connections is a lower "
+              "bound of the server's", flush=True)  # fmt: skip
+
+
 def healthy_runs(bench, count):
     """So many runs that nobody disturbed much, and how many others there were.
     A virtual machine can see only this one kind of disturbance: time that was
@@ -283,7 +500,7 @@ def parse_arguments(words):
         help=f"of each run (default: {SECONDS_OF_EACH})",
     )  # fmt: skip
     parser.add_argument(
-        "--only", default="cost,median,lag,verdicts", metavar="LIST",
+        "--only", default=",".join(DEMANDS), metavar="LIST",
         help="which of these (default: all)",
     )  # fmt: skip
     parser.add_argument(
@@ -295,7 +512,7 @@ def parse_arguments(words):
     if options.pairs < 1 or not options.seconds > 0:
         parser.error("--pairs and --seconds must be above 0")
     options.only = set(options.only.split(","))
-    if unknown := options.only - {"cost", "median", "lag", "verdicts"}:
+    if unknown := options.only - set(DEMANDS):
         parser.error(f"no demand {unknown.pop()}")
     return options
 
@@ -312,6 +529,11 @@ def check(bench, report, options):
         healthy = HEALTHY if count > 1 else len(HEALTHY_LOADS)
         held_up = HELD_UP if count > 1 else 2
         check_verdicts(bench, report, healthy, held_up)
+    planted = PLANTED if count > 1 else 1
+    if "faults" in options.only:
+        check_faults(bench, report, planted)
+    if "reach" in options.only:
+        check_reach(bench, report, planted)
 
 
 def main(words):
@@ -324,7 +546,7 @@ def main(words):
             children.supervised(),
             contestants.start(options.server, where.server_cpu) as server,
         ):
-            bench = Bench(server.port, where, program, options.seconds)
+            bench = Bench(server, where, program, options.seconds)
             print(f"{where}; {options.server}, {program.rpartition('/')[2]}")
             report = Report(there.write)
             check(bench, report, options)

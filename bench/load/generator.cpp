@@ -61,6 +61,9 @@ Generator::Generator(const Plan& plan, const Workload& workload,
       created_(net::now()),
       owed_max_(owed_max(plan, workload)),
       unheard_(plan.idle) {
+  // With churn a request may have to wait for its connection.
+  if (plan.is_open() && plan.arrivals == Arrivals::poisson && plan.churn == 0)
+    sends_.emplace(plan.rate);
   add(Role::active, plan_.connections);
   add(Role::flooder, plan_.flooder ? 1 : 0);
   add(Role::idle, plan_.idle);
@@ -164,6 +167,11 @@ void Generator::convict(const std::string& why) {
   stop(why);
 }
 
+bool Generator::has_failed() {
+  const std::scoped_lock lock(mutex_);
+  return !outcome_.first_error.empty();
+}
+
 // ---- What is said -----------------------------------------------------------
 
 Generator::Connection& Generator::of(protocol::Peer& peer) {
@@ -201,6 +209,9 @@ void Generator::say(protocol::Peer& peer, Nanoseconds now) {
     const std::scoped_lock lock(mutex_);
     c.saying.swap(c.due);
   }
+  if (sends_)
+    for (const Nanoseconds intended : c.saying)
+      if (is_measured(intended)) sends_->add(now);
   for (const Nanoseconds intended : c.saying) ask(c, intended, now);
   c.saying.clear();
 }
@@ -261,6 +272,7 @@ void Generator::count(Connection& c, Nanoseconds now) {
   }
   owed_.fetch_sub(c.heard.size(), std::memory_order_relaxed);
   answered_.fetch_add(c.heard.size(), std::memory_order_relaxed);
+  if (is_measured(now)) outcome_.completed += c.heard.size();
   outcome_.silent =
       std::max(outcome_.silent, note_silence(c.heard.front().intended_ns, now));
   heard_at_ = std::max(heard_at_, now);
@@ -275,7 +287,8 @@ void Generator::count(Connection& c, Nanoseconds now) {
 void Generator::record(Connection& c, const Asked& asked, Nanoseconds ended) {
   const Nanoseconds before = std::exchange(c.answered_at, ended);
   if (!is_measured(asked.intended_ns)) return;
-  outcome_.latency.record(ended - asked.intended_ns);
+  const std::size_t place = outcome_.latency.record(ended - asked.intended_ns);
+  latencies_.add(static_cast<std::uint16_t>(place));
   if (!plan_.is_open()) return;
   outcome_.naive.record(ended - std::max(asked.sent_ns, before));
   outcome_.lag.record(asked.sent_ns - asked.intended_ns);
@@ -304,6 +317,9 @@ const Outcome& Generator::outcome() {
   outcome_.silent = std::max(outcome_.silent, outcome_.silent_at_end);
   for (const Schedule& schedule : schedules_) count_unsent(schedule);
   schedules_.clear();
+  const auto latencies = latencies_.values();
+  outcome_.in_order.assign(latencies.begin(), latencies.end());
+  if (sends_) outcome_.gaps = sends_->gaps();
   // A closed loop sends when it should.
   if (!plan_.is_open()) outcome_.naive = outcome_.latency;
   return outcome_;
@@ -533,6 +549,7 @@ void Generator::await(Nanoseconds now) {
     const std::scoped_lock lock(mutex_);
     outcome_.measuring = end_ - begin_;
     outcome_.cpu = after.cpu - before_.cpu;
+    outcome_.busiest = after.own - before_.own;
     outcome_.delayed = after.delayed - before_.delayed;
   }
   enter(Phase::awaiting, now, now + plan_.patience);

@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/load/findings.hpp"
 #include "bench/load/histogram.hpp"
 #include "bench/load/schedule.hpp"
 #include "bench/load/workload.hpp"
@@ -38,7 +39,8 @@ struct Plan {
   std::uint32_t idle = 0;     // connections that ask once and stay
   std::uint32_t flooder = 0;  // one more connection, of this depth; 0: none
   std::uint64_t seed = 1;
-  std::uint32_t first = 0;  // the number of the first connection, in payloads
+  std::uint32_t threads = 1;  // that ask, each a part of the connections
+  std::uint32_t first = 0;    // the number of the first connection, in payloads
   /// Once it is warm it asks on, and measures only when begin() says so.
   bool together = false;
   bool is_open() const { return rate > 0; }
@@ -54,6 +56,7 @@ struct Outcome {
   /// should a clock of 100 Hz was looked at between the requests.
   Histogram lag;
   std::uint64_t requests = 0;    // answered, of those that belong to the time
+  std::uint64_t completed = 0;   // answered within the time, whenever asked
   std::uint64_t errors = 0;      // wrong answers, and connections that ended
   std::uint64_t wrong = 0;       // of these, answers
   std::uint64_t unanswered = 0;  // in the histograms, as late as the end
@@ -64,13 +67,21 @@ struct Outcome {
   Nanoseconds silent = 0, silent_at_end = 0;
   std::string first_error;
   Nanoseconds connecting = 0, warming = 0, measuring = 0;
-  Nanoseconds cpu = 0;      // of this process while it measured
-  Nanoseconds delayed = 0;  // the client's thread could run and had no CPU
+  Nanoseconds cpu = 0;        // of this process while it measured
+  Nanoseconds busiest = 0;    // of the thread that took most of it
+  Nanoseconds delayed = 0;    // a thread could run and had no CPU: the longest
+  std::uint64_t threads = 1;  // that asked
+  std::uint64_t cpus = 1;     // that these could have at once
+  /// What findings are made of: Latencies, and the gaps of Sends.
+  std::vector<std::uint16_t> in_order = {};
+  std::vector<double> gaps = {};
+  Findings findings = {};
 };
 
-/// What has been used so far: of Outcome's, by the thread that asks.
+/// What has been used so far: a generator's part of the process's CPU time;
+/// and of the thread that asks, its own, and how long it could run and did not.
 struct Usage {
-  Nanoseconds cpu = 0, delayed = 0;
+  Nanoseconds cpu = 0, own = 0, delayed = 0;
 };
 
 enum class Phase { connecting, warming, ready, measuring, awaiting, over };
@@ -100,6 +111,8 @@ class Generator final : public protocol::Agenda {
   /// The same, for the server has answered wrongly.
   void convict(const std::string& why);
   Phase phase() const { return phase_.load(std::memory_order_acquire); }
+  /// A connection was lost, an answer was wrong, or it was stopped. Any thread.
+  bool has_failed();
   /// Answers so far, warm-up included. Any thread.
   std::uint64_t answered() const {
     return answered_.load(std::memory_order_relaxed);
@@ -195,6 +208,7 @@ class Generator final : public protocol::Agenda {
   std::vector<std::uint64_t> windows_;  // answers in each of the last
   std::uint64_t counted_ = 0;
   Usage before_;
+  std::optional<Sends> sends_;  // of a Poisson schedule that can be kept
 
   std::mutex mutex_;  // guards what follows
   std::deque<Connection*> to_connect_;
@@ -202,6 +216,7 @@ class Generator final : public protocol::Agenda {
   std::size_t unheard_;  // idle ones that wait for their only answer
   Nanoseconds ended_ = 0;
   Nanoseconds heard_at_ = 0;  // the last answer to an active connection
+  Latencies latencies_{latencies_max};
   Outcome outcome_;
 };
 

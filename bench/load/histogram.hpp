@@ -48,17 +48,22 @@ class Histogram {
   ~Histogram() = default;
 
   /// A negative sample counts as 0, one above highest as highest. Costs a few
-  /// nanoseconds (record_cost.cpp), as it comes between two requests.
-  void record(std::int64_t value_ns) noexcept { record(value_ns, 1); }
+  /// nanoseconds (record_cost.cpp), as it comes between two requests. Returns
+  /// its place in counts().
+  std::size_t record(std::int64_t value_ns) noexcept {
+    return record(value_ns, 1);
+  }
   /// As often as `times` says, once or more.
-  void record(std::int64_t value_ns, std::uint64_t times) noexcept {
+  std::size_t record(std::int64_t value_ns, std::uint64_t times) noexcept {
     std::int64_t value = value_ns;
     if (static_cast<std::uint64_t>(value) > highest) [[unlikely]]
       value = value < 0 ? 0 : highest;
-    counts_[index_of(value)] += times;
+    const std::size_t place = index_of(value);
+    counts_[place] += times;
     count_ += times;
     min_ns_ = std::min(min_ns_, value);
     max_ns_ = std::max(max_ns_, value);
+    return place;
   }
 
   /// Afterwards this is, bit for bit, the histogram of all samples of both.

@@ -1,7 +1,7 @@
 // # The load
 //
-// A model's client asks a server, in a thread of its own; the main thread waits
-// for the end and for signals, and shows how far it is.
+// A model's client asks a server, in a thread of its own or in several; the
+// main thread waits for the end and for signals, and shows how far it is.
 
 #include <pthread.h>
 #include <signal.h>
@@ -13,12 +13,11 @@
 #include <cstdio>
 #include <exception>
 #include <fstream>
-#include <future>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <thread>
 
+#include "bench/load/askers.hpp"
 #include "bench/load/generator.hpp"
 #include "bench/load/options.hpp"
 #include "bench/load/ranks.hpp"
@@ -27,7 +26,6 @@
 #include "net/address.hpp"
 #include "net/clock.hpp"
 #include "net/error.hpp"
-#include "net/mailbox.hpp"
 #include "net/probe.hpp"
 #include "net/timeline.hpp"
 #include "program/prepare.hpp"
@@ -35,7 +33,6 @@
 
 namespace {
 
-using load::Generator;
 using load::Nanoseconds;
 using load::Options;
 using load::Phase;
@@ -43,25 +40,6 @@ using load::Phase;
 constexpr int failed_code = 1;
 constexpr int skipped_code = 77;       // the model cannot run here
 constexpr int interrupted_code = 130;  // as shells report SIGINT
-
-Nanoseconds to_ns(const timeval& time) {
-  return time.tv_sec * 1'000'000'000 + time.tv_usec * 1'000;
-}
-
-/// schedstat's second number: for how long this thread could run and did not
-/// (Documentation/scheduler/sched-stats.rst). 0 where the kernel does not say.
-Nanoseconds delayed() {
-  std::ifstream file("/proc/thread-self/schedstat");
-  Nanoseconds ran = 0, waited = 0;
-  file >> ran >> waited;
-  return waited;
-}
-
-load::Usage usage() {
-  rusage used{};
-  ::getrusage(RUSAGE_SELF, &used);
-  return {to_ns(used.ru_utime) + to_ns(used.ru_stime), delayed()};
-}
 
 /// A line of its own where there is no terminal: who looks at the server's
 /// counters knows when.
@@ -150,71 +128,55 @@ class Run {
         workload_(options_.commands, options_.keys, options_.answers),
         speaks_(ranks.rank().number == 0),
         shows_(speaks_ && !whole.quiet && ::isatty(STDERR_FILENO)),
-        generator_(options_.plan, workload_, mailbox_, usage,
-                   [this](Phase phase) {
-                     if (speaks_ && !shows_) announce(phase);
-                   }) {}
+        askers_(whole.plan, ranks.rank(), workload_, [this](Phase phase) {
+          if (speaks_ && !shows_) announce(phase);
+        }) {}
 
   int run(const Signals& signals) {
     if (options_.slow)
       slow_.emplace(options_.plan.address, options_.slow, options_.answers);
-    auto ended = std::async(std::launch::async, [this] { converse(); });
-    const bool interrupted = watch(signals, ended) || !hear_others(signals);
-    mailbox_.stop();
-    ended.get();
-    if (slow_ && !slow_->fault().empty()) generator_.convict(slow_->fault());
+    askers_.start([this](protocol::Agenda& agenda, net::Mailbox& mailbox) {
+      model::converse(agenda, mailbox, options_.net);
+    });
+    const bool interrupted = watch(signals) || !hear_others(signals);
+    askers_.wait();
+    if (slow_ && !slow_->fault().empty()) askers_.convict(slow_->fault());
     return report(interrupted);
   }
 
  private:
-  void converse() {
-    ::pthread_setname_np(::pthread_self(), "converse");
-    try {
-      model::converse(generator_, mailbox_, options_.net);
-      if (!generator_.over()) generator_.stop("the conversation has ended");
-    } catch (const std::exception& error) {
-      generator_.stop(error.what());
-    }
-  }
-
-  bool watch(const Signals& signals, std::future<void>& ended) {
+  bool watch(const Signals& signals) {
     constexpr Nanoseconds pause = 100'000'000;
     std::uint64_t before = 0;
-    while (ended.wait_for(std::chrono::seconds(0)) !=
-           std::future_status::ready) {
-      if (signals.wait(waits() ? pause / 100 : pause)) {
-        generator_.stop("interrupted");
+    while (askers_.running()) {
+      if (signals.wait(askers_.waits() ? pause / 100 : pause)) {
+        askers_.stop("interrupted");
         return true;
       }
-      if (waits()) agree();
-      const std::uint64_t now = generator_.answered();
+      agree();
+      const std::uint64_t now = askers_.answered();
       if (shows_)
-        paint(name_of(generator_.phase()) + (", " + std::to_string(now)) +
+        paint(name_of(askers_.phase()) + (", " + std::to_string(now)) +
               " answers, " + std::to_string((now - before) * 10) + "/s");
       before = now;
     }
     return false;
   }
 
-  /// For the main thread: for the other ranks, or for the thread to end.
-  bool waits() const {
-    const Phase phase = generator_.phase();
-    return phase == Phase::ready || phase == Phase::over;
-  }
-
-  /// Tells the others, once, and measures if all can.
+  /// As soon as it is known of all threads whether they can measure, the other
+  /// ranks are told, once; and all measure if all can.
   void agree() {
-    if (agreed_) return;
+    const auto ready = askers_.ready();
+    if (agreed_ || !ready) return;
     try {
-      const auto all = ranks_.agree(generator_.phase() == Phase::ready);
+      const auto all = ranks_.agree(*ready);
       if (!all) return;
       agreed_ = true;
-      if (*all) return generator_.begin();
-      generator_.stop(load::others_are_not_ready);
+      if (*all) return askers_.begin();
+      askers_.stop(load::others_are_not_ready);
     } catch (const std::exception& error) {
-      // The other thread is waited for, whatever comes.
-      generator_.stop(error.what());
-      mailbox_.stop();
+      // The other threads are waited for, whatever comes.
+      askers_.stop(error.what());
       throw;
     }
   }
@@ -231,8 +193,7 @@ class Run {
 
   int report(bool interrupted) {
     if (shows_) std::fputs("\r\033[K", stderr);
-    load::Outcome mine = generator_.outcome();
-    if (slow_) mine.slow_ended = slow_->ended();
+    const load::Outcome mine = outcome();
     const std::string fault = load::find_fault(options_.plan, mine);
     const load::Setting setting{
         std::string(model::client.name) + "-" + model::client.variant,
@@ -250,6 +211,16 @@ class Run {
     return all->fault.empty() && all->outcome.errors == 0 ? 0 : failed_code;
   }
 
+  load::Outcome outcome() {
+    load::Outcome mine = askers_.outcome();
+    if (slow_) mine.slow_ended = slow_->ended();
+    // A client that cannot send while it waits has a thread for each peer.
+    if (!model::client.traits.duplex) mine.threads = options_.plan.connections;
+    mine.cpus = std::min(mine.threads, load::cpus_allowed());
+    mine.findings = load::examine(mine.latency, mine.in_order, mine.gaps);
+    return mine;
+  }
+
   void tell(load::Setting setting, const load::Whole& all) const {
     setting.host.clear();
     setting.ranks = all.ranks;
@@ -265,9 +236,8 @@ class Run {
   const Options options_;  // this rank's share
   const load::Workload workload_;
   const bool speaks_, shows_;
-  bool agreed_ = ranks_.rank().count == 1;
-  net::Mailbox mailbox_;
-  Generator generator_;
+  bool agreed_ = ranks_.rank().count == 1 && whole_.plan.threads == 1;
+  load::Askers askers_;
   std::optional<load::SlowReaders> slow_;
 };
 

@@ -44,6 +44,8 @@ void seconds(CLI::App& app, const std::string& name, double least,
 void kinds_of_load(CLI::App& app, Options& options) {
   Plan& plan = options.plan;
   number(app, "--connections", plan.connections, {1, 100'000}, "connections");
+  number(app, "--threads", plan.threads, {1, 256},
+         "threads that ask, each with its part of the connections");
   number(app, "--depth", plan.depth, {1, 100'000},
          "closed loop: requests under way on each");
   decimal(app, "--rate", 0.1, 1e8, "R", "",
@@ -99,7 +101,22 @@ void results_of_a_run(CLI::App& app, Options& options) {
   app.add_flag("--quiet", options.quiet, "no line of progress on a terminal");
 }
 
+// A client that cannot send while it waits has others who wait for it: threads
+// of its own or of the C library.
+void check_threads(const Plan& plan, const net::Model& client) {
+  if (!client.traits.duplex && plan.threads > 1)
+    throw CLI::ValidationError(
+        "--threads", std::string("the ") + client.name +
+                         " client has a thread for each connection as it is");
+  if (plan.threads > plan.connections)
+    throw CLI::ValidationError("--threads",
+                               std::to_string(plan.connections) +
+                                   " connections are too few for " +
+                                   std::to_string(plan.threads) + " threads");
+}
+
 void check(const Options& options, const net::Model& client) {
+  check_threads(options.plan, client);
   if (options.plan.is_open() && !client.traits.duplex)
     throw CLI::ValidationError(
         "--rate", std::string("the ") + client.name +

@@ -1,5 +1,6 @@
 #include "bench/load/ranks.hpp"
 
+#include <algorithm>
 #include <array>
 #include <span>
 #include <stdexcept>
@@ -22,19 +23,17 @@ auto histograms(Any& outcome) {
 
 template <class Any>
 auto counters(Any& outcome) {
-  return std::array{&outcome.requests,   &outcome.errors,  &outcome.wrong,
-                    &outcome.unanswered, &outcome.flooded, &outcome.slow_ended};
-}
-
-template <class Any>
-auto spent(Any& outcome) {
-  return std::array{&outcome.cpu, &outcome.delayed};
+  return std::array{&outcome.requests,   &outcome.completed,  &outcome.errors,
+                    &outcome.wrong,      &outcome.unanswered, &outcome.flooded,
+                    &outcome.slow_ended, &outcome.threads,    &outcome.cpus};
 }
 
 template <class Any>
 auto times(Any& outcome) {
-  return std::array{&outcome.connecting, &outcome.warming, &outcome.measuring,
-                    &outcome.silent, &outcome.silent_at_end};
+  return std::array{&outcome.connecting,    &outcome.warming,
+                    &outcome.measuring,     &outcome.silent,
+                    &outcome.silent_at_end, &outcome.busiest,
+                    &outcome.delayed};
 }
 
 /// Takes a tally apart from the front.
@@ -103,22 +102,64 @@ Options share(const Options& whole, const Rank& rank) {
     mine.rank_hgrm += '.' + std::to_string(rank.number);
   if (rank.count == 1) return mine;
   if (!mine.trace.empty()) mine.trace += '.' + std::to_string(rank.number);
-  Plan& plan = mine.plan;
+  mine.slow = part(mine.slow, rank);
+  mine.plan = share(whole.plan, rank);
+  return mine;
+}
+
+Plan share(const Plan& whole, const Rank& rank) {
+  Plan plan = whole;
+  if (rank.count == 1) return plan;
   if (plan.connections < rank.count)
     throw std::invalid_argument(std::to_string(plan.connections) +
                                 " connections are too few for " +
-                                std::to_string(rank.count) + " ranks");
+                                std::to_string(rank.count) + " who ask");
   plan.connections = part(plan.connections, rank);
   plan.idle = part(plan.idle, rank);
-  mine.slow = part(mine.slow, rank);
   if (rank.number != 0) plan.flooder = 0;
   plan.rate *= static_cast<double>(plan.connections) /
-               static_cast<double>(whole.plan.connections);
+               static_cast<double>(whole.connections);
   // One more than all of them, for the flooder.
-  plan.first = rank.number * (whole.plan.connections + whole.plan.idle + 1);
+  plan.first = rank.number * (whole.connections + whole.idle + 1);
   plan.seed = Random(plan.seed + rank.number).next();
   plan.together = true;
-  return mine;
+  return plan;
+}
+
+namespace {
+
+void add(Outcome& sum, const Outcome& other) {
+  for (std::size_t i = 0; i < histograms(sum).size(); ++i)
+    histograms(sum)[i]->add(*histograms(other)[i]);
+  for (std::size_t i = 0; i < counters(sum).size(); ++i)
+    *counters(sum)[i] += *counters(other)[i];
+  for (std::size_t i = 0; i < times(sum).size(); ++i)
+    *times(sum)[i] = std::max(*times(sum)[i], *times(other)[i]);
+  sum.cpu += other.cpu;
+  sum.gaps.insert(sum.gaps.end(), other.gaps.begin(), other.gaps.end());
+}
+
+/// From an error of another's.
+bool follows(const std::string& error) {
+  return error == another_has_ended || error == others_are_not_ready;
+}
+
+}  // namespace
+
+Outcome merge(const std::vector<Outcome>& all) {
+  Outcome sum = all.front();
+  std::vector<std::vector<std::uint16_t>> in_order{sum.in_order};
+  for (auto other = all.begin() + 1; other != all.end(); ++other) {
+    add(sum, *other);
+    in_order.push_back(other->in_order);
+    if (sum.first_error.empty() ||
+        (follows(sum.first_error) && !other->first_error.empty()))
+      sum.first_error = other->first_error;
+  }
+  for (const Outcome& outcome : all)
+    if (follows(outcome.first_error) && !follows(sum.first_error)) --sum.errors;
+  sum.in_order = interleave(in_order);
+  return sum;
 }
 
 Tally to_tally(const Outcome& outcome) {
@@ -131,8 +172,7 @@ Tally to_tally(const Outcome& outcome) {
   }
   for (const std::uint64_t* const count : counters(outcome))
     tally.sums.push_back(*count);
-  for (const Nanoseconds* const time : spent(outcome))
-    tally.sums.push_back(static_cast<std::uint64_t>(*time));
+  tally.sums.push_back(static_cast<std::uint64_t>(outcome.cpu));
   for (const Nanoseconds* const time : times(outcome))
     tally.greatest.push_back(*time);
   return tally;
@@ -147,8 +187,7 @@ Outcome to_outcome(const Tally& tally) {
     histogram->assign(counts, least.take(), greatest.take());
   }
   for (std::uint64_t* const count : counters(outcome)) *count = sums.take();
-  for (Nanoseconds* const time : spent(outcome))
-    *time = static_cast<Nanoseconds>(sums.take());
+  outcome.cpu = static_cast<Nanoseconds>(sums.take());
   for (Nanoseconds* const time : times(outcome)) *time = greatest.take();
   return outcome;
 }

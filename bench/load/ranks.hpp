@@ -27,6 +27,9 @@ struct Rank {
 /// request is known to be wrong. Throws std::invalid_argument if there are more
 /// ranks than connections.
 Options share(const Options& whole, const Rank& rank);
+/// The plan alone. Threads are shared among as ranks are: those of all ranks
+/// are numbered through.
+Plan share(const Plan& whole, const Rank& rank);
 
 /// An outcome without its words, as arrays that are to be reduced place by
 /// place: of the tallies of several the sums, the least and the greatest values
@@ -38,6 +41,12 @@ struct Tally {
 Tally to_tally(const Outcome& outcome);
 /// Throws std::invalid_argument if the tally is not made of any.
 Outcome to_outcome(const Tally& tally);
+
+/// What was seen by several that asked side by side, as if one had seen it. Of
+/// errors the cause is told, and not that others ended because of it.
+Outcome merge(const std::vector<Outcome>& all);
+/// Why one of them ends that could have gone on.
+inline constexpr const char* another_has_ended = "another thread has ended";
 
 /// How ranks talk. All calls come from one thread, and from the same one in
 /// which join() was called.

@@ -2,14 +2,12 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstdio>
-#include <utility>
+#include <optional>
 
 namespace load {
 namespace {
-
-constexpr std::array<std::pair<const char*, double>, 4> percentiles{
-    {{"p50", 50}, {"p90", 90}, {"p99", 99}, {"p99.9", 99.9}}};
 
 /// Enough for a curve, denser where it bends.
 constexpr std::array<double, 20> curve{0,  5,    10,   20,    30,    40,    50,
@@ -43,14 +41,28 @@ std::string shown(const Histogram& histogram, double value) {
   return histogram.reported(value) ? percentile(histogram, value) : "-";
 }
 
+std::string name_of(double percentile) { return format("p%g", percentile); }
+
 std::string figures(const Histogram& histogram) {
   std::string text = "{";
-  for (const auto& [name, value] : percentiles)
-    text +=
-        '"' + std::string(name) + "\":" + percentile(histogram, value) + ',';
+  for (const double value : percentiles)
+    text += '"' + name_of(value) + "\":" + percentile(histogram, value) + ',';
   const bool empty = histogram.count() == 0;
   return text + "\"max\":" + (empty ? "null" : microseconds(histogram.max())) +
          '}';
+}
+
+/// {"p50":[38.1,38.4],...}, null where the samples do not suffice.
+std::string intervals(const Findings& findings) {
+  std::string text;
+  for (std::size_t i = 0; i < percentiles.size(); ++i) {
+    const auto& found = findings.intervals[i];
+    text += (i == 0 ? "{\"" : ",\"") + name_of(percentiles[i]) + "\":";
+    text += !found ? "null"
+                   : '[' + microseconds(found->low_ns) + ',' +
+                         microseconds(found->high_ns) + ']';
+  }
+  return text + '}';
 }
 
 /// [[50, 38.100], ..., [100, greatest]], as far as there are samples beyond.
@@ -106,18 +118,27 @@ std::string describe(const Plan& plan, const Setting& setting) {
 
 double per_second(const Outcome& outcome) {
   if (outcome.measuring <= 0) return 0;
-  return static_cast<double>(outcome.requests) * 1e9 /
+  return static_cast<double>(outcome.completed) * 1e9 /
          static_cast<double>(outcome.measuring);
 }
 
 double cpu_per_request(const Outcome& outcome) {
-  if (outcome.requests == 0) return 0;
+  if (outcome.completed == 0) return 0;
   return static_cast<double>(outcome.cpu) / 1e3 /
-         static_cast<double>(outcome.requests);
+         static_cast<double>(outcome.completed);
 }
 
 double share(Nanoseconds part, Nanoseconds whole) {
   return static_cast<double>(part) / static_cast<double>(whole);
+}
+
+/// What a thread took of a CPU: on average, or the one that took most, which
+/// limits although others have time.
+double cpu_share(const Outcome& outcome) {
+  if (outcome.measuring <= 0) return 0;
+  return std::max(
+      share(outcome.cpu, outcome.measuring) / static_cast<double>(outcome.cpus),
+      share(outcome.busiest, outcome.measuring));
 }
 
 /// How late an open load may send: 100 us are what a timer and the way back to
@@ -125,6 +146,23 @@ double share(Nanoseconds part, Nanoseconds whole) {
 Nanoseconds allowed_lag(const Outcome& outcome, double percentile) {
   return std::max<Nanoseconds>(100'000,
                                outcome.latency.value_at(percentile) / 10);
+}
+
+std::string find_delay(const Outcome& outcome) {
+  const double delayed = share(outcome.delayed, outcome.measuring);
+  if (delayed <= 0.05) return "";
+  return format("the generator waited for its CPU for %.0f %% of the time",
+                100 * delayed);
+}
+
+/// An open load spends the time until the next request awake.
+std::string find_work(const Plan& plan, const Outcome& outcome) {
+  const double busy = cpu_share(outcome);
+  if (plan.is_open() || busy <= 0.97) return "";
+  return format(
+      "%s took %.0f %% of a CPU: it may be what limits",
+      outcome.threads == 1 ? "the generator" : "a thread of the generator",
+      100 * busy);
 }
 
 std::string find_lag(const Plan& plan, const Outcome& outcome) {
@@ -164,6 +202,42 @@ std::string find_silence(const Plan& plan, const Outcome& outcome) {
   return "";
 }
 
+/// Levels at which one run of a thousand is accused wrongly. A server is never
+/// wholly the same from second to second, so a trend has to be a large one too.
+constexpr double level = 0.001, drift_min = 0.5;
+
+std::string find_gaps(const Findings& found) {
+  if (!found.gaps_p || *found.gaps_p >= level) return "";
+  return format(
+      "its requests did not go as a Poisson schedule has them "
+      "(Anderson-Darling, p = %.1g)",
+      *found.gaps_p);
+}
+
+std::string find_drift(const Findings& found) {
+  if (!found.trend || found.trend->p >= level ||
+      std::abs(found.trend->drift) < drift_min)
+    return "";
+  return format(
+      "no steady state: from its beginning to its end the median %s "
+      "by %.0f %% (Mann-Kendall, p = %.1g)",
+      found.trend->drift > 0 ? "rose" : "fell",
+      100 * std::abs(found.trend->drift), found.trend->p);
+}
+
+/// Whether the server answered what it was asked for as fast as it was asked:
+/// no more is owed than one percent, or one request of each connection.
+bool kept_up(const Plan& plan, const Outcome& outcome) {
+  const std::uint64_t asked = outcome.latency.count();
+  const std::uint64_t owed =
+      std::max<std::uint64_t>(asked / 100, plan.connections);
+  return outcome.completed + owed >= asked;
+}
+
+std::string number_or_null(const char* pattern, std::optional<double> number) {
+  return number ? format(pattern, *number) : "null";
+}
+
 /// Of which of the slowest it may be the cause itself. No verdict is made of so
 /// few: one pause of the machine is enough.
 std::string lateness(const Outcome& outcome) {
@@ -184,20 +258,44 @@ std::string find_fault(const Plan& plan, const Outcome& outcome) {
     return "nothing was answered";
   if (std::string lag = find_lag(plan, outcome); !lag.empty()) return lag;
   if (std::string why = find_silence(plan, outcome); !why.empty()) return why;
-  const double delayed = share(outcome.delayed, outcome.measuring);
-  if (delayed > 0.05)
-    return format("the generator waited for its CPU for %.0f %% of the time",
-                  100 * delayed);
-  // An open load spends the time until the next request awake.
-  const double busy = share(outcome.cpu, outcome.measuring);
-  if (!plan.is_open() && busy > 0.97)
-    return format("the generator took %.0f %% of a CPU: it may be what limits",
-                  100 * busy);
+  if (std::string why = find_delay(outcome); !why.empty()) return why;
+  if (std::string why = find_work(plan, outcome); !why.empty()) return why;
   if (!outcome.latency.reported(99))
     return format("too few samples for p99: %.0f of 1000",
                   static_cast<double>(outcome.latency.count()));
-  return "";
+  if (std::string why = find_gaps(outcome.findings); !why.empty()) return why;
+  return find_drift(outcome.findings);
 }
+
+std::string find_limit(const Plan& plan, const Outcome& outcome) {
+  if (!outcome.first_error.empty() || outcome.completed == 0 ||
+      outcome.measuring <= 0)
+    return "";
+  if (!find_lag(plan, outcome).empty() || !find_delay(outcome).empty() ||
+      !find_work(plan, outcome).empty())
+    return "load";
+  return plan.is_open() && kept_up(plan, outcome) ? "schedule" : "";
+}
+
+namespace {
+
+/// How far the numbers can be trusted.
+std::string describe(const Plan& plan, const Outcome& outcome) {
+  const Findings& found = outcome.findings;
+  const std::string limit = find_limit(plan, outcome);
+  std::string text = ",\"limited_by\":";
+  text += limit.empty() ? "null" : quoted(limit);
+  text += ",\"effective_n\":";
+  text += found.effective_n ? std::to_string(*found.effective_n) : "null";
+  text += ",\"intervals_us\":" + intervals(found);
+  text += ",\"gaps_p\":" + number_or_null("%.3g", found.gaps_p);
+  text += ",\"stationarity_p\":";
+  text += found.trend ? format("%.3g", found.trend->p) : "null";
+  text += ",\"threads\":" + std::to_string(outcome.threads);
+  return text + format(",\"cpu_share\":%.3f", cpu_share(outcome));
+}
+
+}  // namespace
 
 std::string to_json(const Plan& plan, const Setting& setting,
                     const Outcome& outcome, const std::string& fault) {
@@ -217,6 +315,7 @@ std::string to_json(const Plan& plan, const Setting& setting,
   text += ",\"flooder_requests\":" + std::to_string(outcome.flooded);
   text += ",\"slow_ended\":" + std::to_string(outcome.slow_ended);
   text += format(",\"rate\":%.3f", per_second(outcome));
+  text += describe(plan, outcome);
   text += ",\"latency_us\":" + figures(outcome.latency);
   text += ",\"percentiles_us\":" + pairs(outcome.latency);
   text += ",\"naive_us\":" + figures(outcome.naive);
@@ -240,8 +339,8 @@ std::string to_line(const Plan& plan, const Outcome& outcome,
           seconds(outcome.measuring) + " s";
   if (plan.is_open()) text += format(", offered %.0f/s", plan.rate);
   text += format(", %.0f/s", per_second(outcome));
-  for (const auto& [name, value] : percentiles) {
-    text += std::string(", ") + name + ' ' + shown(outcome.latency, value);
+  for (const double value : percentiles) {
+    text += ", " + name_of(value) + ' ' + shown(outcome.latency, value);
     if (plan.is_open()) text += " (naive " + shown(outcome.naive, value) + ')';
   }
   text += ", max " + microseconds(outcome.latency.max()) + " us";

@@ -10,8 +10,14 @@
 namespace load {
 
 /// Why the numbers are not to be believed, "" if they are: the generator was
-/// held up, or there are too few of them.
+/// held up or did not send as it should, there are too few of them, or they are
+/// not of one steady state.
 std::string find_fault(const Plan& plan, const Outcome& outcome);
+
+/// What kept the rate from being higher: "load", the generator, its thread or
+/// its CPU; "schedule", which was kept by both; or "", the server, or the way
+/// there and back. Of the first two the rate is a lower bound of the server's.
+std::string find_limit(const Plan& plan, const Outcome& outcome);
 
 /// What only the program knows.
 struct Setting {

@@ -183,6 +183,28 @@ TEST(OpenLoop, SendsLateWhatIsFoundToBeDueAfterTheEnd) {
   EXPECT_GE(outcome.lag.max(), 990 * millisecond);
 }
 
+/// What the load's object says of its rate.
+double rate_of(const Plan& plan, const Outcome& outcome) {
+  const std::string json = load::to_json(plan, {}, outcome, "");
+  return std::stod(json.substr(json.find("\"rate\":") + 7));
+}
+
+// Asked is twice what it can; what it answers after the end is awaited, and is
+// in the latencies, but it is no rate.
+TEST(OpenLoop, HasTheRateOfWhatWasAnsweredWithinItsTime) {
+  const Plan plan = open_loop(10, 2000);
+  World world(plan);
+  Time free = 0;
+  world.answered_at = [&](Time now) {
+    free = std::max(free, now) + millisecond;
+    return free;
+  };
+  const Outcome& outcome = world.run();
+  EXPECT_GT(outcome.requests, 1900u);
+  EXPECT_NEAR(rate_of(plan, outcome), 1000, 2);
+  EXPECT_EQ(load::find_limit(plan, outcome), "") << "the server limits";
+}
+
 class StandsStill : public testing::TestWithParam<Arrivals> {};
 
 // The issue's own figures: what a load sees that keeps its schedule, and what
@@ -330,10 +352,12 @@ TEST(Phases, MeasureWhatIsUsedMeanwhile) {
   // A CPU's tenth, and as much waiting for it as a twentieth.
   const Time begin = world.now;
   world.look = [&](protocol::Peer&) {
-    world.usage = {(world.now - begin) / 10, (world.now - begin) / 20};
+    const Time passed = world.now - begin;
+    world.usage = {passed / 10, passed / 10, passed / 20};
   };
   const Outcome& outcome = world.run();
   EXPECT_NEAR(static_cast<double>(outcome.cpu), 1e8, 1e6);
+  EXPECT_NEAR(static_cast<double>(outcome.busiest), 1e8, 1e6);
   EXPECT_NEAR(static_cast<double>(outcome.delayed), 5e7, 1e6);
 }
 

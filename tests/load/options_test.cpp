@@ -32,6 +32,7 @@ TEST(Options, HaveDefaults) {
   EXPECT_EQ(options.plan.address, "127.0.0.1:7000");
   EXPECT_EQ(options.plan.connections, 50u);
   EXPECT_EQ(options.plan.depth, 1u);
+  EXPECT_EQ(options.plan.threads, 1u);
   EXPECT_FALSE(options.plan.is_open());
   EXPECT_EQ(options.plan.duration, 5 * second);
   EXPECT_EQ(options.plan.warmup_max, 2 * second);
@@ -82,6 +83,11 @@ TEST(Options, OfAnOpenLoop) {
   EXPECT_EQ(fixed.plan.rate, 0.5);
   EXPECT_EQ(fixed.plan.arrivals, Arrivals::fixed);
   EXPECT_EQ(taken({"--arrivals", "poisson"}).plan.arrivals, Arrivals::poisson);
+}
+
+TEST(Options, OfSeveralThreads) {
+  EXPECT_EQ(taken({"--threads", "4"}).plan.threads, 4u);
+  EXPECT_EQ(taken({"--threads", "1"}, simplex).plan.threads, 1u);
 }
 
 TEST(Options, OfWhatIsAskedAndWritten) {
@@ -154,15 +160,16 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         of("--connections", "0"), of("--connections", "100001"),
         of("--connections", "x"), of("--depth", "0"), of("--depth", "100001"),
-        of("--depth", "-1"), of("--rate", "0"), of("--rate", "0.05"),
-        of("--rate", "100000001"), of("--rate", "nan"), of("--rate", "inf"),
-        of("--rate", "5x"), of("--rate", "-5"), of("--duration", "0"),
-        of("--duration", "3601"), of("--duration", "1s"), of("--warmup", "-1"),
-        of("--warmup", "3601"), of("--churn", "1000000001"),
-        of("--idle", "100001"), of("--slow", "10001"),
-        of("--flooder", "100001"), of("--key-count", "0"),
-        of("--key-count", "68719476737"), of("--seed", "18446744073709551616"),
-        of("--seed", "a"), of("--arrivals", "uniform"), of("--entries", "0")));
+        of("--depth", "-1"), of("--threads", "0"), of("--threads", "257"),
+        of("--rate", "0"), of("--rate", "0.05"), of("--rate", "100000001"),
+        of("--rate", "nan"), of("--rate", "inf"), of("--rate", "5x"),
+        of("--rate", "-5"), of("--duration", "0"), of("--duration", "3601"),
+        of("--duration", "1s"), of("--warmup", "-1"), of("--warmup", "3601"),
+        of("--churn", "1000000001"), of("--idle", "100001"),
+        of("--slow", "10001"), of("--flooder", "100001"),
+        of("--key-count", "0"), of("--key-count", "68719476737"),
+        of("--seed", "18446744073709551616"), of("--seed", "a"),
+        of("--arrivals", "uniform"), of("--entries", "0")));
 
 INSTANTIATE_TEST_SUITE_P(
     Words, RefusedOptions,
@@ -170,12 +177,24 @@ INSTANTIATE_TEST_SUITE_P(
                     Refused{{"a:1", "--unknown"}, "--unknown"},
                     Refused{{"a:1", "--depth"}, "--depth: wants one value"},
                     Refused{{"a:1", "--rate", "9", "--depth", "2"}, "--depth"},
+                    Refused{{"a:1", "--threads", "5", "--connections", "4"},
+                            "4 connections are too few for 5 threads"},
                     Refused{{"a:1", "--command", "INFO"}, "cannot be checked"},
                     Refused{{"a:1", "--command", "PING", "--command", ""},
                             "no command"},
                     Refused{{"a:1", "--probe"}, "--probe"},
                     Refused{{"merge"}, "FILE"},
                     Refused{{"merge", "a", "--depth", "2"}, "--depth"}));
+
+TEST(RefusedOptions, AreThreadsWhereThereIsOneForEachConnection) {
+  const auto options = load::parse({"a:1", "--threads", "2"}, simplex);
+  ASSERT_FALSE(options);
+  EXPECT_EQ(options.error().code, 2);
+  EXPECT_NE(options.error().text.find(
+                "the blocking client has a thread for each connection"),
+            std::string::npos)
+      << options.error().text;
+}
 
 TEST(RefusedOptions, AreARateWhereTheClientCannotKeepOne) {
   const auto options = load::parse({"a:1", "--rate", "100"}, simplex);

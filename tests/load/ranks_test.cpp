@@ -155,13 +155,15 @@ TEST(Tallies, AddUpToTheHistogramsOfAllSamplesBitForBit) {
   EXPECT_EQ(sum.requests, 30'000u);
 }
 
-TEST(Tallies, HaveSumsOfCountsAndWorkAndTheLongestTimes) {
+TEST(Tallies, HaveSumsOfCountsAndCpuAndTheLongestTimes) {
   Outcome one, other;
   one.errors = 1, other.errors = 2;
   one.unanswered = 10, other.unanswered = 20;
   one.flooded = 100;
   one.wrong = 1, other.slow_ended = 7;
   one.cpu = 5, other.cpu = 6;
+  one.busiest = 4, other.busiest = 3;
+  one.completed = 5, other.completed = 7;
   one.delayed = 7, other.delayed = 8;
   one.connecting = 3, other.connecting = 2;
   one.warming = 30, other.warming = 40;
@@ -174,7 +176,9 @@ TEST(Tallies, HaveSumsOfCountsAndWorkAndTheLongestTimes) {
   EXPECT_EQ(sum.wrong, 1u);
   EXPECT_EQ(sum.slow_ended, 7u);
   EXPECT_EQ(sum.cpu, 11);
-  EXPECT_EQ(sum.delayed, 15);
+  EXPECT_EQ(sum.delayed, 8) << "of the one that waited most";
+  EXPECT_EQ(sum.busiest, 4);
+  EXPECT_EQ(sum.completed, 12u);
   EXPECT_EQ(sum.connecting, 3);
   EXPECT_EQ(sum.warming, 40);
   EXPECT_EQ(sum.measuring, second + 1);
@@ -184,6 +188,55 @@ TEST(Tallies, ThatAreCutOffAreRefused) {
   Tally tally = load::to_tally(Outcome());
   tally.sums.pop_back();
   EXPECT_THROW(load::to_outcome(tally), std::invalid_argument);
+}
+
+// ---- Threads ----------------------------------------------------------------
+
+TEST(Merged, ThreadsAreAsOneThatHasSeenAll) {
+  Outcome of_all;
+  std::vector<Outcome> threads(3);
+  for (int i = 0; i < 3000; ++i) {
+    record(of_all, i);
+    record(threads[static_cast<std::size_t>(i % 3)], i);
+  }
+  threads[0].gaps = {0.1, 0.2}, threads[2].gaps = {0.3};
+  threads[0].in_order = {1, 2}, threads[1].in_order = {3};
+  threads[0].cpu = 10, threads[1].cpu = 30;
+  threads[1].busiest = 30;
+  const Outcome sum = load::merge(threads);
+  EXPECT_EQ(sum.latency, of_all.latency);
+  EXPECT_EQ(sum.requests, 3000u);
+  EXPECT_EQ(sum.threads, 3u);
+  EXPECT_EQ(sum.cpu, 40);
+  EXPECT_EQ(sum.busiest, 30);
+  EXPECT_EQ(sum.gaps, (std::vector{0.1, 0.2, 0.3}));
+  EXPECT_EQ(sum.in_order, (std::vector<std::uint16_t>{1, 3, 2}));
+}
+
+TEST(Merged, ThreadsTellTheCauseAndNotWhatFollowedFromIt) {
+  std::vector<Outcome> threads(3);
+  threads[0].first_error = load::another_has_ended, threads[0].errors = 1;
+  threads[1].first_error = "refused", threads[1].errors = 2;
+  threads[2].first_error = load::another_has_ended, threads[2].errors = 1;
+  const Outcome sum = load::merge(threads);
+  EXPECT_EQ(sum.first_error, "refused");
+  EXPECT_EQ(sum.errors, 2u);
+}
+
+// Those of all ranks are numbered through, so that an answer to another
+// thread's request is known to be wrong wherever that is.
+TEST(Merged, ThreadsOfSeveralRanksHaveNoConnectionInCommon) {
+  Plan plan = whole().plan;
+  plan.threads = 3;
+  std::uint32_t end = 0, connections = 0;
+  for (std::uint32_t i = 0; i < 2 * plan.threads; ++i) {
+    const Plan mine = load::share(plan, {i, 2 * plan.threads});
+    EXPECT_GE(mine.first, end);
+    end = mine.first + mine.connections + mine.idle + (mine.flooder != 0);
+    connections += mine.connections;
+    EXPECT_TRUE(mine.together);
+  }
+  EXPECT_EQ(connections, plan.connections);
 }
 
 // ---- The whole --------------------------------------------------------------

@@ -31,7 +31,7 @@ Plan open() {
 /// time.
 Outcome healthy(std::uint64_t count = 2000) {
   Outcome outcome;
-  outcome.requests = count;
+  outcome.requests = outcome.completed = count;
   outcome.measuring = second;
   outcome.cpu = second / 10;
   for (std::uint64_t i = 0; i < count; ++i) {
@@ -164,10 +164,86 @@ TEST(Fault, IsThatThereAreTooFewSamples) {
             "too few samples for p99: 5 of 1000");
 }
 
+// Four threads, of which one has all to do; two CPUs for four threads.
+TEST(Fault, IsThatOneThreadOfSeveralTookAWholeCpu) {
+  Outcome outcome = healthy();
+  outcome.threads = outcome.cpus = 4;
+  outcome.cpu = 2 * second;
+  outcome.busiest = second * 96 / 100;
+  EXPECT_EQ(load::find_fault(closed(), outcome), "");
+  outcome.busiest = second * 98 / 100;
+  EXPECT_EQ(load::find_fault(closed(), outcome),
+            "a thread of the generator took 98 % of a CPU: it may be what "
+            "limits");
+  outcome.busiest = second / 2;
+  outcome.cpus = 2;
+  EXPECT_TRUE(has(load::find_fault(closed(), outcome), "took 100 % of a CPU"));
+}
+
+TEST(Fault, IsThatItDidNotSendAsAPoissonScheduleHasIt) {
+  Outcome outcome = healthy();
+  outcome.findings.gaps_p = 0.0011;
+  EXPECT_EQ(load::find_fault(open(), outcome), "");
+  outcome.findings.gaps_p = 0.0004;
+  EXPECT_EQ(load::find_fault(open(), outcome),
+            "its requests did not go as a Poisson schedule has them "
+            "(Anderson-Darling, p = 0.0004)");
+}
+
+TEST(Fault, IsALatencyThatRisesOrFallsMuchAndClearly) {
+  Outcome outcome = healthy();
+  outcome.findings.trend = {.p = 0.0002, .drift = 0.6};
+  EXPECT_EQ(load::find_fault(open(), outcome),
+            "no steady state: from its beginning to its end the median rose "
+            "by 60 % (Mann-Kendall, p = 0.0002)");
+  outcome.findings.trend = {.p = 0.0002, .drift = -0.6};
+  EXPECT_TRUE(has(load::find_fault(closed(), outcome), "fell by 60 %"));
+  outcome.findings.trend = {.p = 0.0002, .drift = 0.4};
+  EXPECT_EQ(load::find_fault(open(), outcome), "") << "clear, but small";
+  outcome.findings.trend = {.p = 0.002, .drift = 0.6};
+  EXPECT_EQ(load::find_fault(open(), outcome), "") << "large, but not clear";
+}
+
+// ---- What limits ------------------------------------------------------------
+
+TEST(Limit, IsTheLoadThatWasHeldUpOrHadNoTime) {
+  Outcome late = healthy();
+  record(late.lag, 100, 9000 * microsecond);
+  EXPECT_EQ(load::find_limit(open(), late), "load");
+  EXPECT_EQ(load::find_limit(closed(), late), "load");
+  Outcome waiting = healthy();
+  waiting.delayed = second / 10;
+  EXPECT_EQ(load::find_limit(closed(), waiting), "load");
+  Outcome busy = healthy();
+  busy.cpu = second;
+  EXPECT_EQ(load::find_limit(closed(), busy), "load");
+  EXPECT_EQ(load::find_limit(open(), busy), "schedule") << "it waits awake";
+}
+
+TEST(Limit, IsTheScheduleIfBothHaveKeptIt) {
+  Outcome outcome = healthy(20'000);
+  EXPECT_EQ(load::find_limit(open(), outcome), "schedule");
+  outcome.completed -= 200;
+  EXPECT_EQ(load::find_limit(open(), outcome), "schedule") << "1 % is owed";
+  outcome.completed -= 1;
+  EXPECT_EQ(load::find_limit(open(), outcome), "") << "the server is behind";
+}
+
+TEST(Limit, IsOtherwiseTheServer) {
+  EXPECT_EQ(load::find_limit(closed(), healthy()), "");
+  EXPECT_EQ(load::find_limit(closed(), Outcome()), "");
+  Outcome wrong = healthy();
+  wrong.cpu = second;
+  wrong.first_error = "connection 3: refused";
+  EXPECT_EQ(load::find_limit(closed(), wrong), "");
+}
+
 // ---- For programs -----------------------------------------------------------
 
-TEST(Json, OfAClosedLoop) {
+/// A run with something in every figure of it.
+Outcome eventful() {
   Outcome outcome = healthy(20'000);
+  outcome.completed = 19'000;
   outcome.measuring = 2 * second;
   outcome.connecting = 12'345'678;
   outcome.warming = second / 2;
@@ -176,25 +252,37 @@ TEST(Json, OfAClosedLoop) {
   outcome.wrong = 1;
   outcome.unanswered = 4;
   outcome.flooded = 5, outcome.slow_ended = 6;
+  outcome.threads = outcome.cpus = 2;
+  outcome.findings.effective_n = 777;
+  outcome.findings.trend = {.p = 0.25, .drift = 0};
+  outcome.findings.intervals[0] = {38 * microsecond, 42 * microsecond};
+  return outcome;
+}
+
+TEST(Json, OfAClosedLoop) {
   Plan plan = closed();
   plan.seed = 18446744073709551615u;
-  EXPECT_EQ(
-      load::to_json(plan, {"epoll-level", {"ECHO {32}", "PING"}}, outcome, ""),
-      R"({"verdict":"VALID","reason":"","client":"epoll-level",)"
-      R"("target":"127.0.0.1:7000","mode":"closed","arrivals":null,)"
-      R"("offered":null,"connections":50,"depth":1,)"
-      R"("command":["ECHO {32}","PING"],"seed":18446744073709551615,)"
-      R"("connect_s":0.012,"warmup_s":0.500,"duration_s":2.000,)"
-      R"("requests":20000,"errors":3,"wrong":1,"unanswered":4,)"
-      R"("flooder_requests":5,"slow_ended":6,"rate":10000.000,)"
-      R"("latency_us":{"p50":40.000,"p90":40.000,"p99":40.000,)"
-      R"("p99.9":40.000,"max":40.000},"percentiles_us":)" +
-          all_alike("40.000", 18) +
-          R"(,"naive_us":{"p50":39.000,"p90":39.000,"p99":39.000,)"
-          R"("p99.9":39.000,"max":39.000},)"
-          R"("send_lag_us":{"p50":1.000,"p90":1.000,"p99":1.000,)"
-          R"("p99.9":1.000,"max":1.000},)"
-          R"("first_error":"","cpu_us_per_request":10.0000})");
+  EXPECT_EQ(load::to_json(plan, {"epoll-level", {"ECHO {32}", "PING"}},
+                          eventful(), ""),
+            R"({"verdict":"VALID","reason":"","client":"epoll-level",)"
+            R"("target":"127.0.0.1:7000","mode":"closed","arrivals":null,)"
+            R"("offered":null,"connections":50,"depth":1,)"
+            R"("command":["ECHO {32}","PING"],"seed":18446744073709551615,)"
+            R"("connect_s":0.012,"warmup_s":0.500,"duration_s":2.000,)"
+            R"("requests":20000,"errors":3,"wrong":1,"unanswered":4,)"
+            R"("flooder_requests":5,"slow_ended":6,"rate":9500.000,)"
+            R"("limited_by":null,"effective_n":777,)"
+            R"("intervals_us":{"p50":[38.000,42.000],"p90":null,"p99":null,)"
+            R"("p99.9":null},"gaps_p":null,"stationarity_p":0.25,"threads":2,)"
+            R"("cpu_share":0.050,)"
+            R"("latency_us":{"p50":40.000,"p90":40.000,"p99":40.000,)"
+            R"("p99.9":40.000,"max":40.000},"percentiles_us":)" +
+                all_alike("40.000", 18) +
+                R"(,"naive_us":{"p50":39.000,"p90":39.000,"p99":39.000,)"
+                R"("p99.9":39.000,"max":39.000},)"
+                R"("send_lag_us":{"p50":1.000,"p90":1.000,"p99":1.000,)"
+                R"("p99.9":1.000,"max":1.000},)"
+                R"("first_error":"","cpu_us_per_request":10.5263})");
 }
 
 TEST(Json, OfAnOpenLoop) {
@@ -207,6 +295,7 @@ TEST(Json, OfAnOpenLoop) {
   EXPECT_TRUE(has(json(), poisson)) << json();
   EXPECT_TRUE(has(json(), R"({"verdict":"INVALID","reason":"slow",)"));
   EXPECT_TRUE(has(json(), R"("command":[],)"));
+  EXPECT_TRUE(has(json(), R"("rate":2000.000,"limited_by":"schedule",)"));
   plan.arrivals = Arrivals::fixed;
   EXPECT_TRUE(has(json(), R"("arrivals":"fixed",)"));
 }
