@@ -461,7 +461,7 @@ class Together(unittest.TestCase):
         process = self.start(words, words)
         _, err = process.communicate(timeout=GIVE_UP)
         self.assertNotEqual(process.returncode, 0)
-        self.assertIn("1 connections are too few for 2 ranks", err)
+        self.assertIn("1 connections are too few for 2 who ask", err)
 
 
 if __name__ == "__main__":
