@@ -223,6 +223,10 @@ class Requests(unittest.TestCase):
         with self.assertRaisesRegex(Failed, "too long to have its beginning"):
             exchange(server)
 
+    def test_a_trace_that_is_full_has_lost_something(self):
+        with self.assertRaises(events.TooLong):
+            exchange(server_events(events.EVENTS_MAX // 3 + 1))
+
     def test_another_connection_is_not_guessed_about(self):
         server = server_events() + [event(21, "accept4", -44, -43, 10, 3)]
         with self.assertRaisesRegex(Failed, "2 connections"):
