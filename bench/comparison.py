@@ -37,8 +37,8 @@ import saturation
 import scenarios
 import sweep
 import table
-from contestants import PEERS, REDIS, Failed, Skipped
-from plan import NULL, Plan, spell_seconds
+from contestants import BARE, PEERS, REDIS, Failed, Skipped
+from plan import Plan, spell_seconds
 from reporting import command as reports
 from results import Results, fault
 from sizes import SIZES, SWEEP, USUAL_RATES
@@ -304,7 +304,7 @@ def make_plan(options):
         hosts=hosts.read(options.hosts) if options.hosts else (),
         once=() if explicit(options) else size.once,
         null=not (clients or options.saturate)
-        and not contestants.why_missing(NULL),
+        and not contestants.why_missing(BARE),
         clients=clients,
         server=variant((options.models or [REFERENCE])[0]) if clients else None,
         load_threads=options.load_threads or 1,
@@ -436,7 +436,7 @@ def contestants_programs(plan):
     """{name: path} of those that are there."""
     found = {}
     there = (plan.server,) if plan.clients else plan.names
-    for name in (*there, *(plan.null * (NULL,))):
+    for name in (*there, *(plan.null * (BARE,))):
         with contextlib.suppress(Failed, Skipped):
             found[name] = (
                 contestants.redis_program()

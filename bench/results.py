@@ -54,12 +54,6 @@ REFERENCE_WORD, TWIN_WORD = "reference", "the noise floor"
 # Who limited, in a load's own words.
 LOAD, SCHEDULE = "load", "schedule"
 KEPT = 0.95  # of what a schedule asked: so much of it is chance in a second
-# What a label ends with that is no contestant's: a bare echo that shows what the
-# load can do, and the reference asked by twice as many.
-NULL, DOUBLED = " null", " doubled"
-# The scenario in which the contestants are clients, and the server is the same
-# for all: what they cost is theirs.
-OF_CLIENTS = "S11"
 
 
 class Sample(typing.NamedTuple):
@@ -92,7 +86,9 @@ def value(line, metric):
 
 
 def is_of_clients(scenario):
-    return scenario.partition(scenarios.AT)[0] == OF_CLIENTS
+    """Whether the contestants are clients, and the server is the same for all:
+    what they cost is theirs."""
+    return scenario.partition(scenarios.AT)[0] == scenarios.CLIENTS
 
 
 def calls_per_request(line):
@@ -253,12 +249,12 @@ class Results:
     def cells(self, scenario, label):
         return list(self._cells.get((scenario, label), {}).values())
 
-    def tests_of_the_load(self, scenario, kind):
-        """The cells of NULL or DOUBLED there."""
+    def tests_of_the_load(self, scenario, suffix):
+        """The cells there whose label ends so: NULL_SUFFIX, DOUBLED_SUFFIX."""
         return [
             line for (there, label), cells in self._cells.items()
             for line in cells.values()
-            if there == scenario and label.endswith(kind)
+            if there == scenario and label.endswith(suffix)
         ]  # fmt: skip
 
     # ---- Numbers ----
