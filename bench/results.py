@@ -278,11 +278,12 @@ class Results:
         """Of the cells that may be compared, else of all."""
         readings = list(self.readings(scenario, label, metric).values())
         if readings:
-            values = [one.value for one in readings]
-            # A bound above the median may be as far above as it likes.
-            low = [one for one in readings
-                   if one.bound and one.value <= paired.median(values)]
-            return Sample(values, bound=bool(low))  # fmt: skip
+            values = sorted(one.value for one in readings)
+            # A bound above what the median is made of, the upper one of two in
+            # the middle, may be as far above as it likes.
+            highest = values[len(values) // 2]
+            low = [x for x in readings if x.bound and x.value <= highest]
+            return Sample(values, bound=bool(low))
         found = (value(c, metric) for c in self.cells(scenario, label))
         return Sample([x for x in found if x is not None], invalid=True)
 

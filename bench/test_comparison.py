@@ -285,14 +285,23 @@ class Bounds(unittest.TestCase):
                               (kept | {"rate": 8e3}, None)):  # fmt: skip
             self.assertEqual(results.limited_by(line | fields), limit)
 
-    def test_a_median_below_them_is_exact(self):
+    def median_where(self, is_fast):
+        """Where those cells have a bound that is above the others' rate."""
+
         def make(cell):
-            fast = cell.block > 4
             bound = {"load": {"limited_by": "load"}, "rate": 200e3}
-            return bound if fast else {"rate": 100e3}
+            return bound if is_fast(cell) else {"rate": 100e3}
 
         run = results.Results(lines_of(PLAN, make))
-        self.assertFalse(run.median("S2", OTHER, "rate").bound)
+        return run.median("S2", OTHER, "rate")
+
+    def test_a_median_below_them_is_exact(self):
+        found = self.median_where(lambda cell: cell.block > 4)
+        self.assertEqual((found.value, found.bound), (100e3, False))
+
+    def test_a_median_that_one_of_them_is_half_of_is_one(self):
+        found = self.median_where(lambda cell: cell.visit)
+        self.assertEqual((found.value, found.bound), (150e3, True))
 
     def test_a_searched_rate_is_none(self):
         plan = dataclasses.replace(PLAN, bound_us=1000.0)
