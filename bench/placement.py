@@ -2,7 +2,8 @@
 
 A server can be found to be slow only if the load could have asked it for more.
 So the load has twice as many CPUs as the server where they are there, and as
-many threads that ask. What shares a core with the server works for nobody.
+many threads that ask. What shares a core with the server works for nobody, but
+for the harness where it has no other place.
 """
 
 import dataclasses
@@ -37,8 +38,10 @@ class Cpus:
     @property
     def doubt(self):
         """What cannot be known of capacity here; "" if all can."""
-        enough = self.server and self.load_threads > len(self.server)
-        return "" if enough else TOO_FEW
+        if not self.server:
+            return TOO_FEW
+        asking = min(self.load_threads, len(self.load))
+        return "" if asking > len(self.server) else TOO_FEW
 
 
 def listed(cpus):

@@ -811,7 +811,10 @@ class Places(unittest.TestCase):
         }
         self.assertEqual(doubts["0 1 2 3"], "")
         for text in ("0", "0 1"):
-            self.assertIn("a lower bound (>=)", " ".join(doubts[text].split()))
+            self.assertIn("a lower bound (>=)", doubts[text])
+        # More threads on as many CPUs ask for no more.
+        crowd = placement.place({0, 1}, cores("0 1"), load_threads=4)
+        self.assertEqual(crowd.doubt, doubts["0 1"])
 
     def test_are_printed(self):
         found = placement.place(set(range(4)), cores("0 1 2 3"))
