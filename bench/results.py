@@ -301,12 +301,12 @@ class Results:
         return bool(self.plan.rate or found.rate or one_by_one)
 
     def per_cpu_second(self, scenario, label):
-        """Capacity: requests per second of a CPU, from what one of them costs
-        where all are asked at the same rate; None elsewhere."""
+        """Capacity, a Middle: requests per second of a CPU, from what one of
+        them costs where all are asked at the same rate; of None elsewhere."""
         if not self.is_at_equal_rates(scenario):
-            return None
+            return Middle(None)
         cost = self.median(scenario, label, CPU)
-        return 1e6 / cost.value if cost.value else None
+        return cost._replace(value=1e6 / cost.value if cost.value else None)
 
     def metric(self, scenario):
         """What its contestants are ranked by: where all are offered the same

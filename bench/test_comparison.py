@@ -311,8 +311,16 @@ class Bounds(unittest.TestCase):
 
     def test_capacity_is_of_what_a_request_costs_at_an_equal_rate(self):
         run = results.Results(lines_of(at("S2", AT_RATE), lambda cell: {}))
-        self.assertEqual(run.per_cpu_second(AT_RATE, OTHER), 100e3)
-        self.assertIsNone(run.per_cpu_second("S2", OTHER))
+        found = run.per_cpu_second(AT_RATE, OTHER)
+        self.assertEqual(found, (100e3, False, False))
+        self.assertIsNone(run.per_cpu_second("S2", OTHER).value)
+
+    def test_capacity_is_marked_where_the_rate_was_not_kept(self):
+        """What a request costs then is of another rate."""
+        slow = {"rate": 500.0, "load": {"limited_by": None}}
+        run = results.Results(lines_of(at(AT_RATE), lambda cell: slow))
+        self.assertTrue(run.per_cpu_second(AT_RATE, OTHER).invalid)
+        self.assertIn(" ~100000 ", "\n".join(table.render(run)))
 
 
 class Clients(unittest.TestCase):
