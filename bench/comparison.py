@@ -683,6 +683,8 @@ def site(plan, options):
         asking = None
     where = measure.placement(plan.pinned, plan.server_threads, asking)
     if where.cpus.load_threads > 1 and not load_run.has_threads(load):
+        if options.load_threads:
+            raise ValueError(f"{load} has no --threads for --load-threads")
         where = measure.placement(plan.pinned, plan.server_threads, 1)
     asking = where.cpus.load_threads
     return dataclasses.replace(plan, load_threads=asking), where, load

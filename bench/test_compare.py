@@ -450,7 +450,8 @@ class Arguments(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             path = pathlib.Path(folder)
             for name in ("load", "here-one-server"):
-                (path / name).touch(0o755)
+                (path / name).write_text("#!/bin/sh\n")
+                (path / name).chmod(0o755)
             said = io.StringIO()
             with (
                 mock.patch.object(contestants, "BIN", path),
@@ -485,6 +486,7 @@ class Arguments(unittest.TestCase):
             (["--scenario", "S11", "--client", "a"], "S11 takes every client"),
             (["--scenario", "S11"], "no load-<client>"),
             (["--load-threads", "0"], "argument --load-threads"),
+            (["--load-threads", "2"], "load has no --threads"),
             (["--bound-us", "100"], "--bound-us is the bound of --saturate"),
             (["--client", "nobody"], "no load"),
             (["--resume", "there.jsonl"], "--resume takes all from its file"),
