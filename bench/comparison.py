@@ -151,8 +151,8 @@ def add_how(parser):
         "--blocks",
         type=positive(int),
         metavar="N",
-        help="(default: as many as there is time for; 7 with\n"
-        "--scenario)",
+        help="(default: as many as there is time for; 7 where\n"
+        "a scenario, a rate, or --seconds is given)",
     )
     how.add_argument(
         "--seconds",
@@ -469,8 +469,9 @@ def open_journal(options):
     Unusable, OSError."""
     if options.resume is None:
         return make_plan(options), None
-    others = {**vars(options), "resume": None, "report": None}.values()
-    if any(value not in (None, [], False) for value in others):
+    usual = vars(make_parser().parse_args([]))
+    given = {name for name, x in vars(options).items() if x != usual[name]}
+    if given - {"resume", "report"}:
         raise ValueError("--resume takes all from its file; nothing beside it")
     old = journal.Journal(options.resume, resume=True)
     if old.torn:

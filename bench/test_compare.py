@@ -495,6 +495,15 @@ class Arguments(unittest.TestCase):
             with self.subTest(said):
                 self.assertIn(said, self.refused(*arguments))
 
+    def test_nothing_stands_beside_a_run_that_is_gone_on_with(self):
+        """Not what looks as if it were not there, either."""
+        for words in (["--no-pin"], ["--seed", "0"], ["--models", "a"]):
+            options = comparison.make_parser().parse_args(
+                ["--resume", "there.jsonl", *words]
+            )
+            with self.assertRaisesRegex(ValueError, "takes all from its file"):
+                comparison.open_journal(options)
+
     def test_everything_needs_hours(self):
         for hours in ("", "0.01", "many"):
             said = self.refused("--all", hours=hours)
