@@ -88,6 +88,6 @@ def doubled(results, scenario):
     if abs(change) < DOUBLED_MAX:
         return f"{said}, a change of less than {DOUBLED_MAX:.0%}."
     return (
-        f"{said}: more than {DOUBLED_MAX:.0%}, so the rate here is also that of "
-        "how it was asked."
+        f"{said}: more than {DOUBLED_MAX:.0%}, so the rate here may be that of "
+        "how it was asked, too."
     )

@@ -168,8 +168,8 @@ def noise(results, scenario, metric):
     count = results.verdict_count(scenario, metric)
     return (
         f"Noise: {name} against itself came to {ratio_text(twin)} here, and in "
-        f"the whole run to between {floor.low:.3f} and {floor.high:.3f}; nothing "
-        "within that is ranked."
+        f"the whole run to between {floor.low:.3f} and {floor.high:.3f}; what is "
+        "no further from 1 than that, up or down, is not ranked."
         + (f" Such a table, of {count} verdicts, finds {found} in nine runs of "
            "ten." if found else "")
     )  # fmt: skip
