@@ -489,8 +489,8 @@ class Results:
         metrics = self.table_of(scenario, metric)
         judged = self._judged(scenario, metrics)
         mine = [x.ratio for (_, m), x in judged.items() if m == metric]
-        tested = sum(x.ratio.word is None for x in judged.values())
-        return verdicts.smallest_difference(mine, tested, self.floor(metric))
+        count = self.verdict_count(scenario, metric)
+        return verdicts.smallest_difference(mine, count, self.floor(metric))
 
     def verdict_count(self, scenario, metric):
         """How many there are in its table."""
