@@ -9,8 +9,9 @@ far it strays is the noise floor (verdicts.py).
 What is compared where: a request's CPU time and its latency depend on how fast a
 server is asked, and so have verdicts only where all are asked at the same rate,
 on a schedule, or one request at a time on one connection. As fast as many
-connections can ask, there is a verdict of the rate alone. Where the load was
-what limited, that rate is a lower bound.
+connections can ask, there is a verdict of the rate alone, and beside a flood of
+how late the others are answered. Where the load was what limited, that rate is a
+lower bound.
 """
 
 import functools
