@@ -9,10 +9,11 @@ for the harness where it has no other place.
 import dataclasses
 
 LOAD_TO_SERVER = 2
-TOO_FEW = (
-    "the load has no more CPUs than the server: where it is what limits, a "
-    "rate is a lower bound (>=), and which of two servers that both reach it "
-    "could do more cannot be known"
+TOO_FEW = "the load has no more CPUs than the server"
+SHARED = "server and load share their CPUs"
+IN_DOUBT = (
+    ": where it is the load that limits, a rate is a lower bound (>=), and which "
+    "of two servers that both reach it could do more cannot be known"
 )
 
 
@@ -39,9 +40,9 @@ class Cpus:
     def doubt(self):
         """What cannot be known of capacity here; "" if all can."""
         if not self.server:
-            return TOO_FEW
+            return SHARED + IN_DOUBT
         asking = min(self.load_threads, len(self.load))
-        return "" if asking > len(self.server) else TOO_FEW
+        return "" if asking > len(self.server) else TOO_FEW + IN_DOUBT
 
 
 def listed(cpus):

@@ -820,6 +820,8 @@ class Places(unittest.TestCase):
         self.assertEqual(doubts["0 1 2 3"], "")
         for text in ("0", "0 1"):
             self.assertIn("a lower bound (>=)", doubts[text])
+        self.assertIn("share their CPUs", doubts["0"])
+        self.assertIn("no more CPUs than the server", doubts["0 1"])
         # More threads on as many CPUs ask for no more.
         crowd = placement.place({0, 1}, cores("0 1"), load_threads=4)
         self.assertEqual(crowd.doubt, doubts["0 1"])
