@@ -37,8 +37,8 @@ import saturation
 import scenarios
 import sweep
 import table
-from contestants import PEERS, REDIS, Failed, Skipped
-from plan import NULL, Plan, spell_seconds
+from contestants import BARE, PEERS, REDIS, Failed, Skipped
+from plan import Plan, spell_seconds
 from reporting import command as reports
 from results import Results, fault
 from sizes import SIZES, SWEEP, USUAL_RATES
@@ -151,8 +151,8 @@ def add_how(parser):
         "--blocks",
         type=positive(int),
         metavar="N",
-        help="(default: as many as there is time for; 7 with\n"
-        "--scenario)",
+        help="(default: as many as there is time for; 7 where\n"
+        "a scenario, a rate, or --seconds is given)",
     )
     how.add_argument(
         "--seconds",
@@ -304,7 +304,7 @@ def make_plan(options):
         hosts=hosts.read(options.hosts) if options.hosts else (),
         once=() if explicit(options) else size.once,
         null=not (clients or options.saturate)
-        and not contestants.why_missing(NULL),
+        and not contestants.why_missing(BARE),
         clients=clients,
         server=variant((options.models or [REFERENCE])[0]) if clients else None,
         load_threads=options.load_threads or 1,
@@ -436,7 +436,7 @@ def contestants_programs(plan):
     """{name: path} of those that are there."""
     found = {}
     there = (plan.server,) if plan.clients else plan.names
-    for name in (*there, *(plan.null * (NULL,))):
+    for name in (*there, *(plan.null * (BARE,))):
         with contextlib.suppress(Failed, Skipped):
             found[name] = (
                 contestants.redis_program()
@@ -469,8 +469,9 @@ def open_journal(options):
     Unusable, OSError."""
     if options.resume is None:
         return make_plan(options), None
-    others = {**vars(options), "resume": None, "report": None}.values()
-    if any(value not in (None, [], False) for value in others):
+    usual = vars(make_parser().parse_args([]))
+    given = {name for name, x in vars(options).items() if x != usual[name]}
+    if given - {"resume", "report"}:
         raise ValueError("--resume takes all from its file; nothing beside it")
     old = journal.Journal(options.resume, resume=True)
     if old.torn:
@@ -683,6 +684,8 @@ def site(plan, options):
         asking = None
     where = measure.placement(plan.pinned, plan.server_threads, asking)
     if where.cpus.load_threads > 1 and not load_run.has_threads(load):
+        if options.load_threads:
+            raise ValueError(f"{load} has no --threads for --load-threads")
         where = measure.placement(plan.pinned, plan.server_threads, 1)
     asking = where.cpus.load_threads
     return dataclasses.replace(plan, load_threads=asking), where, load

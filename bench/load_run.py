@@ -41,7 +41,8 @@ def clients():
 
 
 def has_threads(program):
-    """Whether it can ask from several threads."""
+    """Whether it can ask from several threads, which is to be found in its
+    help alone: a client that has a thread for each connection offers none."""
     done = subprocess.run(
         [program, "--help"], capture_output=True, stdin=subprocess.DEVNULL
     )

@@ -230,8 +230,10 @@ def under_load(served, scenario, cell, plan, where, load):
 
 
 def threads(scenario, plan):
-    """How the load is told from how many it asks, if from several: where they
-    matter, and not where one has to say that all are connected."""
+    """How the load is told from how many threads it asks, if from several. With
+    less than one connection for each it asks from one; and beside idle ones,
+    since of several the first says `warming` before the others are connected,
+    and the server's memory is read then."""
     few = scenario.idle or scenario.connections < plan.load_threads
     count = 1 if few else plan.load_threads
     return ["--threads", str(count)] if count > 1 else []

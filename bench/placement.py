@@ -2,16 +2,18 @@
 
 A server can be found to be slow only if the load could have asked it for more.
 So the load has twice as many CPUs as the server where they are there, and as
-many threads that ask. What shares a core with the server works for nobody.
+many threads that ask. What shares a core with the server works for nobody, but
+for the harness where it has no other place.
 """
 
 import dataclasses
 
 LOAD_TO_SERVER = 2
-TOO_FEW = (
-    "the load has no more CPUs than the server: where it is what limits, a "
-    "rate is a lower bound (>=), and which of two servers that both reach it "
-    "could do more cannot be known"
+TOO_FEW = "the load has no more CPUs than the server"
+SHARED = "server and load share their CPUs"
+IN_DOUBT = (
+    ": where it is the load that limits, a rate is a lower bound (>=), and which "
+    "of two servers that both reach it could do more cannot be known"
 )
 
 
@@ -37,8 +39,10 @@ class Cpus:
     @property
     def doubt(self):
         """What cannot be known of capacity here; "" if all can."""
-        enough = self.server and self.load_threads > len(self.server)
-        return "" if enough else TOO_FEW
+        if not self.server:
+            return SHARED + IN_DOUBT
+        asking = min(self.load_threads, len(self.load))
+        return "" if asking > len(self.server) else TOO_FEW + IN_DOUBT
 
 
 def listed(cpus):

@@ -17,9 +17,9 @@ import dataclasses
 import random
 
 import scenarios
+from contestants import BARE
 
 TWIN_SUFFIX, NULL_SUFFIX, DOUBLED_SUFFIX = " again", " null", " doubled"
-NULL = "bare-echo"  # contestants.BARE
 VISITS = 2  # of a journal that does not say: there and back
 # Start and end of the server and of the load, and its warm-up; and what it
 # takes to connect those who then are idle.
@@ -116,7 +116,7 @@ class Plan:
         if not self.null:
             return there
         if block == 0 and scenarios.find(scenario).has_null:
-            there.append(Contestant(NULL + NULL_SUFFIX, NULL))
+            there.append(Contestant(BARE + NULL_SUFFIX, BARE))
         if scenario == scenarios.CAPACITY:
             name = self.reference.name
             there.append(Contestant(name + DOUBLED_SUFFIX, name, True))

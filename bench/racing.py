@@ -1,13 +1,13 @@
 """Servers one after the other under the same load, shown as they run.
 
 Two at once would race the scheduler for the processors, so each has its turns
-alone: some short ones, in an order shuffled anew for each, with a fresh
+alone: a short one in each round, whose order is shuffled anew, with a fresh
 process. All is over in 20 seconds, which many contestants share. The first
 takes part twice: what sets it apart from itself is noise.
 
 Ranked at the end by requests per second, over the turns that the load calls
-VALID. These repeat badly; the CPU time and the system calls of a request,
-beside them, repeat well.
+VALID; where the load was what limited, a rate is a lower bound. Rates repeat
+badly; the CPU time and the system calls of a request, beside them, repeat well.
 """
 
 import argparse

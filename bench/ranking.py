@@ -119,6 +119,12 @@ class Ranking:
             f"below a factor of {least:.3f} is ranked"
         )
 
+    def _how_they_count(self, label):
+        """Turns that are not VALID."""
+        rates = self._results.readings(self._scenario, label, RATE).values()
+        bound = any(one.bound for one in rates)
+        return "count as lower bounds at most" if bound else "do not count"
+
     def apart(self):
         """INVALID turns with the first one's reason, and who took no part."""
         any_invalid = False
@@ -127,7 +133,8 @@ class Ranking:
             if count == "skipped":
                 yield f"{short(label)} is skipped: {why}"
             else:
-                yield f"{short(label)}: {count} turns do not count, {why}"
+                told = self._how_they_count(label)
+                yield f"{short(label)}: {count} turns {told}, {why}"
         if any_invalid:
             yield "What a request costs, CPU and calls, holds all the same."
 

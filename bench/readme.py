@@ -6,8 +6,8 @@ import atomic
 import journal
 import scenarios
 from results import CPU, RATE, Results
-from table import METRIC_TITLES, count_text, doubtful, how_sure, number
-from table import ratio_text, short, smallest_text
+from table import METRIC_TITLES, count_text, doubtful, how_sure, ratio_text
+from table import short, smallest_text
 
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 NUMBERS = {
@@ -91,7 +91,7 @@ def row(results, scenario, label, compared, capacity):
     medians = (results.median(scenario, label, m) for m in NUMBERS if m)
     columns = [f"`{short(label)}`", counted, *map(doubtful, medians)]
     if capacity:
-        columns.append(number(results.per_cpu_second(scenario, label)))
+        columns.append(doubtful(results.per_cpu_second(scenario, label)))
     for metric in compared:
         columns += [ratio_text(results.ratio(scenario, label, metric)),
                     results.verdict(scenario, label, metric)]  # fmt: skip

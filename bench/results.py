@@ -9,8 +9,9 @@ far it strays is the noise floor (verdicts.py).
 What is compared where: a request's CPU time and its latency depend on how fast a
 server is asked, and so have verdicts only where all are asked at the same rate,
 on a schedule, or one request at a time on one connection. As fast as many
-connections can ask, there is a verdict of the rate alone. Where the load was
-what limited, that rate is a lower bound.
+connections can ask, there is a verdict of the rate alone, and beside a flood of
+how late the others are answered. Where the load was what limited, that rate is a
+lower bound.
 """
 
 import functools
@@ -54,12 +55,6 @@ REFERENCE_WORD, TWIN_WORD = "reference", "the noise floor"
 # Who limited, in a load's own words.
 LOAD, SCHEDULE = "load", "schedule"
 KEPT = 0.95  # of what a schedule asked: so much of it is chance in a second
-# What a label ends with that is no contestant's: a bare echo that shows what the
-# load can do, and the reference asked by twice as many.
-NULL, DOUBLED = " null", " doubled"
-# The scenario in which the contestants are clients, and the server is the same
-# for all: what they cost is theirs.
-OF_CLIENTS = "S11"
 
 
 class Sample(typing.NamedTuple):
@@ -92,7 +87,9 @@ def value(line, metric):
 
 
 def is_of_clients(scenario):
-    return scenario.partition(scenarios.AT)[0] == OF_CLIENTS
+    """Whether the contestants are clients, and the server is the same for all:
+    what they cost is theirs."""
+    return scenario.partition(scenarios.AT)[0] == scenarios.CLIENTS
 
 
 def calls_per_request(line):
@@ -253,12 +250,12 @@ class Results:
     def cells(self, scenario, label):
         return list(self._cells.get((scenario, label), {}).values())
 
-    def tests_of_the_load(self, scenario, kind):
-        """The cells of NULL or DOUBLED there."""
+    def tests_of_the_load(self, scenario, suffix):
+        """The cells there whose label ends so: NULL_SUFFIX, DOUBLED_SUFFIX."""
         return [
             line for (there, label), cells in self._cells.items()
             for line in cells.values()
-            if there == scenario and label.endswith(kind)
+            if there == scenario and label.endswith(suffix)
         ]  # fmt: skip
 
     # ---- Numbers ----
@@ -282,11 +279,12 @@ class Results:
         """Of the cells that may be compared, else of all."""
         readings = list(self.readings(scenario, label, metric).values())
         if readings:
-            values = [one.value for one in readings]
-            # A bound above the median may be as far above as it likes.
-            low = [one for one in readings
-                   if one.bound and one.value <= paired.median(values)]
-            return Sample(values, bound=bool(low))  # fmt: skip
+            values = sorted(one.value for one in readings)
+            # A bound above what the median is made of, the upper one of two in
+            # the middle, may be as far above as it likes.
+            highest = values[len(values) // 2]
+            low = [x for x in readings if x.bound and x.value <= highest]
+            return Sample(values, bound=bool(low))
         found = (value(c, metric) for c in self.cells(scenario, label))
         return Sample([x for x in found if x is not None], invalid=True)
 
@@ -304,12 +302,12 @@ class Results:
         return bool(self.plan.rate or found.rate or one_by_one)
 
     def per_cpu_second(self, scenario, label):
-        """Capacity: requests per second of a CPU, from what one of them costs
-        where all are asked at the same rate; None elsewhere."""
+        """Capacity, a Middle: requests per second of a CPU, from what one of
+        them costs where all are asked at the same rate; of None elsewhere."""
         if not self.is_at_equal_rates(scenario):
-            return None
+            return Middle(None)
         cost = self.median(scenario, label, CPU)
-        return 1e6 / cost.value if cost.value else None
+        return cost._replace(value=1e6 / cost.value if cost.value else None)
 
     def metric(self, scenario):
         """What its contestants are ranked by: where all are offered the same
@@ -492,8 +490,8 @@ class Results:
         metrics = self.table_of(scenario, metric)
         judged = self._judged(scenario, metrics)
         mine = [x.ratio for (_, m), x in judged.items() if m == metric]
-        tested = sum(x.ratio.word is None for x in judged.values())
-        return verdicts.smallest_difference(mine, tested, self.floor(metric))
+        count = self.verdict_count(scenario, metric)
+        return verdicts.smallest_difference(mine, count, self.floor(metric))
 
     def verdict_count(self, scenario, metric):
         """How many there are in its table."""

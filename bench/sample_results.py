@@ -25,7 +25,6 @@ IDLE = ("S3-10", "S3-1000", "S3-10000")
 EVERYTHING = SWEPT + IDLE
 # What a first look measures: all at equal rates, one by one, and at rest.
 QUICK = ("S1", "S2@10000", "S2@25000", "S3-1000@10000", "S10")
-NORMAL_95 = 1.96
 PERCENTILES = (
     0, 5, 10, 20, 30, 40, 50, 60, 70, 75, 80, 85, 90, 95, 99, 99.5, 99.9,
     99.95, 99.99, 100,

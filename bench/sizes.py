@@ -34,8 +34,8 @@ class Size:
     blocks: int = 7  # where there are no minutes
 
     def plan(self, plan, planned):
-        """The plan with as many blocks as the time allows that the one takes
-        which it becomes once the rates are known."""
+        """The plan, with as many blocks as there is time for. `planned` is what
+        it becomes once its rates are known: that is what takes the time."""
         if self.minutes == math.inf:
             return plan
         more = max(len(plan.names) - CONTESTANTS, 0)

@@ -198,7 +198,7 @@ def cpu_rows(results, scenario):
             f"{number(middle(cells, 'machine_cpu_us'), 7)} "
             f"{number(switches_per_request(cells), 7)} "
             f"{most_threads(cells):>4} "
-            f"{number(results.per_cpu_second(scenario, label), 8)} "
+            f"{doubtful(results.per_cpu_second(scenario, label), 8)} "
             f"{equal and compared(results, scenario, label, CPU)}".rstrip()
         )
 

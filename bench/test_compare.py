@@ -450,7 +450,8 @@ class Arguments(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             path = pathlib.Path(folder)
             for name in ("load", "here-one-server"):
-                (path / name).touch(0o755)
+                (path / name).write_text("#!/bin/sh\n")
+                (path / name).chmod(0o755)
             said = io.StringIO()
             with (
                 mock.patch.object(contestants, "BIN", path),
@@ -485,6 +486,7 @@ class Arguments(unittest.TestCase):
             (["--scenario", "S11", "--client", "a"], "S11 takes every client"),
             (["--scenario", "S11"], "no load-<client>"),
             (["--load-threads", "0"], "argument --load-threads"),
+            (["--load-threads", "2"], "load has no --threads"),
             (["--bound-us", "100"], "--bound-us is the bound of --saturate"),
             (["--client", "nobody"], "no load"),
             (["--resume", "there.jsonl"], "--resume takes all from its file"),
@@ -492,6 +494,15 @@ class Arguments(unittest.TestCase):
         ):
             with self.subTest(said):
                 self.assertIn(said, self.refused(*arguments))
+
+    def test_nothing_stands_beside_a_run_that_is_gone_on_with(self):
+        """Not what looks as if it were not there, either."""
+        for words in (["--no-pin"], ["--seed", "0"], ["--models", "a"]):
+            options = comparison.make_parser().parse_args(
+                ["--resume", "there.jsonl", *words]
+            )
+            with self.assertRaisesRegex(ValueError, "takes all from its file"):
+                comparison.open_journal(options)
 
     def test_everything_needs_hours(self):
         for hours in ("", "0.01", "many"):

@@ -285,14 +285,23 @@ class Bounds(unittest.TestCase):
                               (kept | {"rate": 8e3}, None)):  # fmt: skip
             self.assertEqual(results.limited_by(line | fields), limit)
 
-    def test_a_median_below_them_is_exact(self):
+    def median_where(self, is_fast):
+        """Where those cells have a bound that is above the others' rate."""
+
         def make(cell):
-            fast = cell.block > 4
             bound = {"load": {"limited_by": "load"}, "rate": 200e3}
-            return bound if fast else {"rate": 100e3}
+            return bound if is_fast(cell) else {"rate": 100e3}
 
         run = results.Results(lines_of(PLAN, make))
-        self.assertFalse(run.median("S2", OTHER, "rate").bound)
+        return run.median("S2", OTHER, "rate")
+
+    def test_a_median_below_them_is_exact(self):
+        found = self.median_where(lambda cell: cell.block > 4)
+        self.assertEqual((found.value, found.bound), (100e3, False))
+
+    def test_a_median_that_one_of_them_is_half_of_is_one(self):
+        found = self.median_where(lambda cell: cell.visit)
+        self.assertEqual((found.value, found.bound), (150e3, True))
 
     def test_a_searched_rate_is_none(self):
         plan = dataclasses.replace(PLAN, bound_us=1000.0)
@@ -302,8 +311,16 @@ class Bounds(unittest.TestCase):
 
     def test_capacity_is_of_what_a_request_costs_at_an_equal_rate(self):
         run = results.Results(lines_of(at("S2", AT_RATE), lambda cell: {}))
-        self.assertEqual(run.per_cpu_second(AT_RATE, OTHER), 100e3)
-        self.assertIsNone(run.per_cpu_second("S2", OTHER))
+        found = run.per_cpu_second(AT_RATE, OTHER)
+        self.assertEqual(found, (100e3, False, False))
+        self.assertIsNone(run.per_cpu_second("S2", OTHER).value)
+
+    def test_capacity_is_marked_where_the_rate_was_not_kept(self):
+        """What a request costs then is of another rate."""
+        slow = {"rate": 500.0, "load": {"limited_by": None}}
+        run = results.Results(lines_of(at(AT_RATE), lambda cell: slow))
+        self.assertTrue(run.per_cpu_second(AT_RATE, OTHER).invalid)
+        self.assertIn(" ~100000 ", "\n".join(table.render(run)))
 
 
 class Clients(unittest.TestCase):
@@ -802,7 +819,12 @@ class Places(unittest.TestCase):
         }
         self.assertEqual(doubts["0 1 2 3"], "")
         for text in ("0", "0 1"):
-            self.assertIn("a lower bound (>=)", " ".join(doubts[text].split()))
+            self.assertIn("a lower bound (>=)", doubts[text])
+        self.assertIn("share their CPUs", doubts["0"])
+        self.assertIn("no more CPUs than the server", doubts["0 1"])
+        # More threads on as many CPUs ask for no more.
+        crowd = placement.place({0, 1}, cores("0 1"), load_threads=4)
+        self.assertEqual(crowd.doubt, doubts["0 1"])
 
     def test_are_printed(self):
         found = placement.place(set(range(4)), cores("0 1 2 3"))

@@ -178,8 +178,10 @@ class Servers(unittest.TestCase):
         self.assertEqual(len(said), 4, said)
         if code != 0:
             self.assertEqual((code, result["verdict"]), (1, "INVALID"))
-            few = "too few samples" in result["reason"]
-            self.assertTrue(few or is_held_up(result), result["reason"])
+            # A machine with little time may have none for the server, either.
+            others = "too few samples", "the server was silent"
+            late = any(words in result["reason"] for words in others)
+            self.assertTrue(late or is_held_up(result), result["reason"])
             return result
         self.assertEqual((result["verdict"], result["reason"]), ("VALID", ""))
         self.assertTrue(said[3].startswith("VALID: "), said)
@@ -277,7 +279,7 @@ class Servers(unittest.TestCase):
     def with_threads(self, client):
         """Whether that client can."""
         program = self.program(client)
-        words = (self.address, *short(0.1), "--threads", 3)
+        words = (self.address, *short(), "--threads", 3)
         code, result, said = run(*words, "--connections", 8, program=program)
         if code == 2:
             self.assertIn("has a thread for each connection", said[0])

@@ -260,6 +260,8 @@ class Ranks(unittest.TestCase):
             f"{OTHER} is faster than {ONE}: >=1.990 [1.990 ..] times",
         ])  # fmt: skip
         self.assertRegex(ranking.render(found, 80, PLAIN)[1], " >=2400 ")
+        self.assertIn(f"{OTHER}: 8 of 8 turns count as lower bounds at most, ",
+                      "\n".join(found.apart()))  # fmt: skip
 
     def test_turns_that_are_all_invalid_are_marked_and_last(self):
         def held(at):

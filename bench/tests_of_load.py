@@ -2,7 +2,8 @@
 bare echo, the null test), and whether twice as many who ask change the rate."""
 
 import paired
-from results import DOUBLED, NULL, RATE, TAIL, value
+from plan import DOUBLED_SUFFIX, NULL_SUFFIX
+from results import RATE, TAIL, value
 
 NULL_MIN = 1.5  # times what the fastest server took
 DOUBLED_MAX = 0.03  # by so much the rate may change
@@ -22,7 +23,7 @@ def middle(lines, metric):
 
 def null(results, scenario):
     """Of a bare echo, which does nothing but return what comes."""
-    lines = results.tests_of_the_load(scenario, NULL)
+    lines = results.tests_of_the_load(scenario, NULL_SUFFIX)
     if not lines:
         return None
     if results.is_at_equal_rates(scenario):
@@ -73,7 +74,7 @@ def most(results, scenario):
 
 def doubled(results, scenario):
     """Of the reference asked by twice as many."""
-    lines = results.tests_of_the_load(scenario, DOUBLED)
+    lines = results.tests_of_the_load(scenario, DOUBLED_SUFFIX)
     label = results.plan.reference.label
     usual = results.median(scenario, label, RATE).value
     twice = middle(lines, RATE)
@@ -87,6 +88,6 @@ def doubled(results, scenario):
     if abs(change) < DOUBLED_MAX:
         return f"{said}, a change of less than {DOUBLED_MAX:.0%}."
     return (
-        f"{said}: more than {DOUBLED_MAX:.0%}, so the rate here is also that of "
-        "how it was asked."
+        f"{said}: more than {DOUBLED_MAX:.0%}, so the rate here may be that of "
+        "how it was asked, too."
     )

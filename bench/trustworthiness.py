@@ -44,6 +44,7 @@ import measure
 import observe
 import paired
 import records
+import tests_of_load
 from contestants import Failed, Skipped
 
 TEXT = "x" * 32
@@ -59,9 +60,8 @@ PACED_SECONDS = 0.001  # for each answer: a quarter of that rate
 LEVEL = 0.001  # of the load's own tests
 THINNED = 5  # of a server that is slow by turns, so many samples are one
 OVERLOADED = 0.8  # of what it was asked for
-DOUBLED = 1.03
-REACH_MIN = 1.5
-PEER = "bare-echo"
+DOUBLED = 1 + tests_of_load.DOUBLED_MAX
+REACH_MIN = tests_of_load.NULL_MIN
 DEMANDS = "cost", "median", "lag", "verdicts", "faults", "reach"
 STOLEN_MAX = 0.01  # of a run that counts as healthy
 TRIES_MAX = 2  # disturbed runs for each healthy one, and no more
@@ -441,7 +441,7 @@ def check_reach(bench, report, count):
     """Not a demand on the load alone: on few CPUs no load is that much quicker.
     Then it is said what a rate of this server means."""
     ratios = [
-        bench.of_peer(PEER) / bench.own(*REACH_LOAD)[0]["rate"]
+        bench.of_peer(contestants.BARE) / bench.own(*REACH_LOAD)[0]["rate"]
         for _ in range(count)
     ]
     middle = paired.median(ratios)

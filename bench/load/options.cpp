@@ -160,6 +160,8 @@ std::expected<Options, program::Ending> parse(
   app.add_option("ADDRESS", options.plan.address, "127.0.0.1:7000, or a path")
       ->required();
   kinds_of_load(app, options);
+  // What is refused, with its reason, is not offered (bench/load_run.py).
+  if (!client.traits.duplex) app.get_option("--threads")->group("");
   requests(app, options);
   results_of_a_run(app, options);
   trace_option(app, options.trace);

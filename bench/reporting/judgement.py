@@ -44,7 +44,8 @@ def interval(cells, name="p99"):
 
 
 def rare(cells, name):
-    """In how many cells a test of the load's found a fault: "0 of 7"."""
+    """In how many cells a test of the load's came to a p-value below RARE, as it
+    does in one healthy cell of a hundred: "0 of 7"."""
     values = known(cells, name)
     if not values:
         return None

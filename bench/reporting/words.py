@@ -168,8 +168,8 @@ def noise(results, scenario, metric):
     count = results.verdict_count(scenario, metric)
     return (
         f"Noise: {name} against itself came to {ratio_text(twin)} here, and in "
-        f"the whole run to between {floor.low:.3f} and {floor.high:.3f}; nothing "
-        "within that is ranked."
+        f"the whole run to between {floor.low:.3f} and {floor.high:.3f}; what is "
+        "no further from 1 than that, up or down, is not ranked."
         + (f" Such a table, of {count} verdicts, finds {found} in nine runs of "
            "ten." if found else "")
     )  # fmt: skip
@@ -181,9 +181,11 @@ def capacity(results, scenario, at):
         label: results.per_cpu_second(scenario, label)
         for label in (results.plan.reference.label, *results.others)
     }
-    told = [f"{short(label)} {scales.digits(x)}" for label, x in
-            sorted(found.items(), key=lambda item: -(item[1] or 0)) if x]  # fmt: skip
-    unknown = [short(label) for label, x in found.items() if not x]
+    known = [label for label, x in found.items() if x.value is not None]
+    known.sort(key=lambda label: found[label].value, reverse=True)
+    told = [f"{short(x)} {mark_of(found[x])}{scales.digits(found[x].value)}"
+            for x in known]  # fmt: skip
+    unknown = [short(label) for label in found if label not in known]
     rest = f"; not known of {', '.join(unknown)}" if unknown else ""
     return (
         f"Capacity, in requests per second of a CPU {at}: "

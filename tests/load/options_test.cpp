@@ -134,6 +134,15 @@ TEST(Options, HaveAHelp) {
   }
 }
 
+TEST(Options, OfferThreadsWhereTheClientCanHaveThem) {
+  for (const auto& client : {duplex, simplex}) {
+    const auto options = load::parse({"--help"}, client);
+    ASSERT_FALSE(options);
+    EXPECT_EQ(options.error().text.contains(" --threads"),
+              client.traits.duplex);
+  }
+}
+
 // ---- Refused ----------------------------------------------------------------
 
 struct Refused {
