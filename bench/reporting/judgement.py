@@ -8,7 +8,7 @@ import results as cell
 from . import scales
 from .model import Table
 
-RARE = 0.01  # a p-value below it
+RARE = 0.001  # a p-value below it, as the load itself has it
 OLDER = " (by a load that does not say all of it)"
 
 

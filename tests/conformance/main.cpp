@@ -65,10 +65,11 @@ double weight_of(const testing::TestInfo& test) {
 }
 
 /// Many variants share most of their code, so each is tried with a part of the
-/// tests: about as many in all as two of them have. Another seed chooses
-/// others; SAMPLE=0 leaves nothing out. Whoever names tests gets these.
+/// tests: about as many in all as two of them have, or with a sanitizer one,
+/// since each test takes longer. Another seed chooses others; SAMPLE=0 leaves
+/// nothing out. Whoever names tests gets these.
 void sample() {
-  constexpr double whole = 2;
+  const double whole = sanitized() ? 1 : 2;
   const char* seed = std::getenv("SAMPLE");
   const bool is_named = GTEST_FLAG_GET(filter).find_first_not_of("*") == 0 &&
                         !GTEST_FLAG_GET(filter).starts_with('-');
