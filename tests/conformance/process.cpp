@@ -116,6 +116,9 @@ bool sanitized() {
 std::size_t size_of(std::size_t full, std::size_t less) {
   return sampled() ? less : full;
 }
+Milliseconds at_rest(Milliseconds window) {
+  return window / (sanitized() ? 2 : 5);
+}
 
 namespace {
 

@@ -32,6 +32,10 @@ bool sanitized();
 /// `full`, or `less` where SAMPLED=1.
 std::size_t size_of(std::size_t full, std::size_t less);
 
+/// What a program that does not spin may take of a CPU within such a time: who
+/// spins takes all of it. A sanitizer has a thread of its own in each process.
+Milliseconds at_rest(Milliseconds window);
+
 /// Is it a program of somebody's own (SERVER=) that is tested?
 bool own_program();
 /// The bound of every wait: a healthy program needs a thousandth of it.
