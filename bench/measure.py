@@ -205,7 +205,8 @@ def measure(cell, plan, where, load):
     with where.serving(name, scenario, plan.server_threads) as served:
         if scenario.metric == scenarios.REST:
             return where.rest(served, plan.seconds)
-        return under_load(served, scenario, cell, plan, where, load)
+        found = under_load(served, scenario, cell, plan, where, load)
+    return found | {"clients": True} if plan.clients else found
 
 
 def under_load(served, scenario, cell, plan, where, load):

@@ -78,8 +78,9 @@ def value(line, metric):
     """A cell's value, or None where it is not known."""
     if "verdict" not in line or line["errors"]:
         return None
-    if metric == CPU and is_of_clients(line["scenario"]):
-        return of_load(line, "cpu_us_per_request")
+    if metric == CPU and line.get("clients"):
+        # On a schedule a load waits awake: what it takes is not for requests.
+        return None if offered(line) else of_load(line, "cpu_us_per_request")
     if metric in VALUES:
         return VALUES[metric](line)
     known = line.get("latency_us") or {}

@@ -334,10 +334,16 @@ class Clients(unittest.TestCase):
             self.assertEqual(found, verdicts.Reading(1.0, bound))
 
     def test_cost_their_own_cpu(self):
-        line = {"scenario": "S11@1000", "load": {"cpu_us_per_request": 7.0},
+        line = {"scenario": "S1", "load": {"cpu_us_per_request": 7.0},
                 "verdict": "VALID", "errors": 0, "server_cpu_us": 9.0}
-        self.assertEqual(results.value(line, "cpu"), 7.0)
-        self.assertEqual(results.value(line | {"scenario": "S2"}, "cpu"), 9.0)
+        self.assertEqual(results.value(line, "cpu"), 9.0)
+        self.assertEqual(results.value(line | {"clients": True}, "cpu"), 7.0)
+
+    def test_wait_awake_on_a_schedule_so_that_has_no_cost(self):
+        load = {"cpu_us_per_request": 7.0, "offered": 1000.0}
+        line = {"scenario": "S11@1000", "load": load, "clients": True,
+                "verdict": "VALID", "errors": 0, "server_cpu_us": 9.0}
+        self.assertIsNone(results.value(line, "cpu"))
 
 
 class TestsOfTheLoad(unittest.TestCase):

@@ -378,7 +378,7 @@ protocol::Peer* Generator::due(Nanoseconds now) {
 Nanoseconds Generator::next_due() {
   if (!called_.empty()) return 0;
   const Nanoseconds event =
-      events_.empty() || !may_ask() ? never : events_.top().at;
+      events_.empty() || !may_ask() ? never : events_.top().at - plan_.awake;
   return std::min({event, tick_, phase_end_});
 }
 

@@ -43,6 +43,12 @@ struct Plan {
   std::uint32_t first = 0;    // the number of the first connection, in payloads
   /// Once it is warm it asks on, and measures only when begin() says so.
   bool together = false;
+  /// Open loop: so long before a request's time nobody goes to sleep any more.
+  /// A CPU that sleeps wakes late, one of a virtual machine by milliseconds,
+  /// and the requests go with it. Where there is no other CPU, the time awake
+  /// would be the server's: 0.
+  Nanoseconds awake = 0;
+  static constexpr Nanoseconds awake_beside_others = 5'000'000;
   bool is_open() const { return rate > 0; }
 };
 

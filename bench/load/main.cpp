@@ -269,6 +269,8 @@ int merge(const Options& options) {
 
 int run(Options options) {
   if (!options.merge.empty()) return merge(options);
+  if (::sysconf(_SC_NPROCESSORS_ONLN) > 1)
+    options.plan.awake = load::Plan::awake_beside_others;
   const std::string why = net::refusal({&model::client}, options.net);
   if (!why.empty()) {
     std::fprintf(stderr, "%s\n", why.c_str());

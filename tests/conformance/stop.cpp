@@ -358,8 +358,7 @@ TEST_P(Stop, PeersWhoDoNotEndAreLate) {
 // in: not all who wait can be, and who was there is answered all the same.
 TEST_P(Stop, LettingInLeavesTimeToAnswer) {
   if (!obstacle().empty()) GTEST_SKIP() << obstacle();
-  constexpr std::size_t count = 40;
-  const std::size_t answers = size_of(8, 3);
+  const std::size_t count = 40, answers = size_of(8, 3);
   REQUIRE_CONCURRENT(count + 1);
   // Below a tracer nobody can look for leaks, and that is a failure by itself.
   Server server(
