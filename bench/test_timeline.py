@@ -713,7 +713,9 @@ class Servers(unittest.TestCase):
         self.assertLessEqual(max(map(len, text_lines)), text.WIDTH)
         picture = "\n".join(lines)
         parts = ["client converse", "server loop 0", ">>", "<<"]
-        if "sched_yield" not in found.counters:  # who never sleeps
+        never_sleeps = "sched_yield" in found.counters
+        # On a busy machine nobody may have looked whether it slept.
+        if not never_sleeps and events.typical(found.requests, 3)[1].known:
             parts.append("...")
         for part in parts:
             self.assertIn(part, picture)
